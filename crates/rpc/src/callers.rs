@@ -1,0 +1,144 @@
+//! Who may call: bearer tokens stand for roles, and each service asks for the roles it serves.
+
+use api::error::v1::Reason;
+use tonic::service::Interceptor;
+use tonic::{Code, Request, Status};
+
+use crate::Token;
+
+/// What a caller is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// A person or program that manages everything, by the admin token.
+    Operator,
+    /// Another of Claviger's services, by the service token.
+    Service,
+}
+
+/// The caller of a request, in the request's extensions after a [`Guard`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Caller {
+    /// What it is.
+    pub role: Role,
+}
+
+impl Caller {
+    /// How the audit trail names it.
+    pub fn principal(self) -> &'static str {
+        match self.role {
+            Role::Operator => "operator",
+            Role::Service => "service",
+        }
+    }
+}
+
+/// The tokens that a server knows.
+#[derive(Clone, Debug)]
+pub struct Callers {
+    /// The operators'.
+    pub admin_token: Token,
+    /// The services'.
+    pub service_token: Token,
+}
+
+impl Callers {
+    /// A guard that lets these roles pass.
+    pub fn guard(&self, allowed: &'static [Role]) -> Guard {
+        Guard { callers: self.clone(), allowed }
+    }
+
+    fn identify(&self, authorization: &[u8]) -> Option<Caller> {
+        let (scheme, token) = authorization.split_at_checked(7)?;
+        if !scheme.eq_ignore_ascii_case(b"bearer ") {
+            return None;
+        }
+        // Both are compared, whichever it is.
+        let (admin, service) = (self.admin_token.is(token), self.service_token.is(token));
+        match (admin, service) {
+            (true, _) => Some(Caller { role: Role::Operator }),
+            (false, true) => Some(Caller { role: Role::Service }),
+            (false, false) => None,
+        }
+    }
+}
+
+/// Stands before a service and lets only some roles pass: deny by default.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    callers: Callers,
+    allowed: &'static [Role],
+}
+
+impl Interceptor for Guard {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let refuse = |code, reason, message: &str| Err(api::status(code, reason, message));
+        let mut presented = request.metadata().get_all("authorization").iter();
+        let authorization = match (presented.next(), presented.next()) {
+            (Some(authorization), None) => authorization,
+            (None, _) => {
+                return refuse(
+                    Code::Unauthenticated,
+                    Reason::MissingToken,
+                    "authorization: Bearer <token> is missing",
+                );
+            }
+            (Some(_), Some(_)) => {
+                return refuse(
+                    Code::Unauthenticated,
+                    Reason::InvalidToken,
+                    "authorization was given more than once",
+                );
+            }
+        };
+        let Some(caller) = self.callers.identify(authorization.as_encoded_bytes()) else {
+            return refuse(Code::Unauthenticated, Reason::InvalidToken, "the token is not known");
+        };
+        if !self.allowed.contains(&caller.role) {
+            return refuse(
+                Code::PermissionDenied,
+                Reason::CallerNotAllowed,
+                "the caller may not make this call",
+            );
+        }
+        request.extensions_mut().insert(caller);
+        Ok(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADMIN: &str = "admin-token-0123456789";
+    const SERVICE: &str = "service-token-0123456789";
+
+    fn check(authorization: &[&str], expected: Result<Role, (Code, Reason)>) {
+        let callers = Callers {
+            admin_token: Token::parse(ADMIN).expect("valid"),
+            service_token: Token::parse(SERVICE).expect("valid"),
+        };
+        let mut request = Request::new(());
+        for value in authorization {
+            request.metadata_mut().append("authorization", value.parse().expect("ASCII"));
+        }
+        let found = callers.guard(&[Role::Operator]).call(request);
+        let found = found
+            .map(|request| request.extensions().get::<Caller>().expect("known").role)
+            .map_err(|status| (status.code(), api::reason(&status).expect("has a reason")));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn only_a_known_token_of_the_right_role_passes() {
+        check(&[&format!("Bearer {ADMIN}")], Ok(Role::Operator));
+        check(&[&format!("bearer {ADMIN}")], Ok(Role::Operator));
+        let denied = Err((Code::PermissionDenied, Reason::CallerNotAllowed));
+        check(&[&format!("Bearer {SERVICE}")], denied);
+        check(&[], Err((Code::Unauthenticated, Reason::MissingToken)));
+        let unknown = Err((Code::Unauthenticated, Reason::InvalidToken));
+        for bad in ["", "Bearer", "Bearer ", "Bearer x", ADMIN, &format!("Basic {ADMIN}")] {
+            check(&[bad], unknown);
+        }
+        check(&[&format!("Bearer {ADMIN}"), "Bearer x"], unknown);
+    }
+}

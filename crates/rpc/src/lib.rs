@@ -1,0 +1,41 @@
+//! How every gRPC server and client of ours is set up: who may call, limits, health, reflection,
+//! keepalive and drain, once for all.
+
+mod callers;
+mod client;
+mod server;
+mod token;
+
+pub use callers::{Caller, Callers, Guard, Role};
+pub use client::{Channel, channel};
+pub use server::{Server, routes};
+pub use token::{InvalidToken, Token};
+
+use prost::Message;
+
+/// Every method of ours, such as `claviger.auth.v1.AuthService/VerifySignature`: the only ones that
+/// metrics name.
+pub fn methods() -> Vec<String> {
+    let files = prost_types::FileDescriptorSet::decode(api::FILE_DESCRIPTOR_SET)
+        .map(|set| set.file)
+        .unwrap_or_default();
+    let mut methods = vec![];
+    for file in &files {
+        for service in &file.service {
+            for method in &service.method {
+                methods.push(format!("{}.{}/{}", file.package(), service.name(), method.name()));
+            }
+        }
+    }
+    methods
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn methods_are_those_of_the_contracts() {
+        let methods = super::methods();
+        assert!(methods.contains(&"claviger.auth.v1.AuthService/VerifySignature".to_owned()));
+        assert!(methods.iter().all(|method| method.starts_with("claviger.")), "{methods:?}");
+    }
+}

@@ -1,0 +1,123 @@
+//! A gRPC server from the outside in.
+
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic::service::{Routes, RoutesBuilder};
+use tonic::transport::server::TcpIncoming;
+
+/// The most bytes of all header fields of a call.
+const HEADER_BYTES_MAX: u32 = 32 << 10;
+/// The most calls under way on one connection; more are refused at once.
+const CALLS_PER_CONNECTION_MAX: usize = 1024;
+/// How long one call may take until its response begins.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// After this a connection is asked to reconnect, so that calls spread over new replicas.
+const CONNECTION_AGE_MAX: Duration = Duration::from_secs(30 * 60);
+/// How long calls under way may take to end once the server was told to stop.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
+
+/// Everything that a gRPC server needs but its services.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it listens.
+    pub listener: TcpListener,
+    /// Names of its services, such as `claviger.auth.v1.AuthService`, whose health is told.
+    pub services: &'static [&'static str],
+    /// Whether they are ready to serve.
+    pub ready: watch::Receiver<bool>,
+    /// Ends it: calls under way may end, then it does, after 6 seconds in any case.
+    pub shutdown: CancellationToken,
+}
+
+/// A builder of routes that holds reflection, v1 and v1alpha, already.
+///
+/// # Errors
+/// If the descriptor set does not decode, which the build would have told.
+pub fn routes() -> anyhow::Result<RoutesBuilder> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(api::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let mut routes = Routes::builder();
+    routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
+    Ok(routes)
+}
+
+impl Server {
+    /// Serves until it is told to stop.
+    ///
+    /// # Errors
+    /// If the listener fails.
+    pub async fn serve(self, mut routes: RoutesBuilder) -> anyhow::Result<()> {
+        let (reporter, health) = tonic_health::server::health_reporter();
+        routes.add_service(health);
+        let report = report(reporter, self.services, self.ready, self.shutdown.clone());
+        let served = tonic::transport::Server::builder()
+            // Outermost: telemetry sees every answer, also those shed below it.
+            .layer(telemetry::rpc_server_layer(crate::methods()).timeout(CALL_TIMEOUT))
+            // When full, say so at once: a late answer is no use to whoever waits.
+            .load_shed(true)
+            .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
+            .max_connection_age(CONNECTION_AGE_MAX)
+            .http2_keepalive_interval(Some(Duration::from_secs(30)))
+            .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+            .http2_max_header_list_size(HEADER_BYTES_MAX)
+            .initial_stream_window_size(1 << 20)
+            .initial_connection_window_size(1 << 20)
+            .add_routes(routes.routes())
+            .serve_with_incoming_shutdown(
+                TcpIncoming::from(self.listener).with_nodelay(Some(true)),
+                self.shutdown.clone().cancelled_owned(),
+            );
+        // A peer that never finishes its request must not keep the server from stopping.
+        let deadline = async {
+            self.shutdown.cancelled().await;
+            tokio::time::sleep(DRAIN_TIMEOUT).await;
+        };
+        tokio::select! {
+            result = async { tokio::join!(served, report).0 } => Ok(result?),
+            () = deadline => {
+                tracing::warn!("calls under way were cut off after the drain timeout");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Tells health as `ready` has it, and NOT_SERVING from the shutdown on. The empty name stands for
+/// the process: it is serving as long as it can answer.
+async fn report(
+    reporter: tonic_health::server::HealthReporter,
+    services: &[&str],
+    mut ready: watch::Receiver<bool>,
+    shutdown: CancellationToken,
+) {
+    use tonic_health::ServingStatus;
+    loop {
+        let stopping = shutdown.is_cancelled();
+        let status = |serving| match serving {
+            true => ServingStatus::Serving,
+            false => ServingStatus::NotServing,
+        };
+        let ready_now = *ready.borrow_and_update();
+        for service in services {
+            reporter.set_service_status(*service, status(ready_now && !stopping)).await;
+        }
+        reporter.set_service_status("", status(!stopping)).await;
+        if stopping {
+            return;
+        }
+        tokio::select! {
+            changed = ready.changed() => {
+                if changed.is_err() {
+                    shutdown.cancelled().await;
+                }
+            }
+            () = shutdown.cancelled() => {}
+        }
+    }
+}
