@@ -1,2 +1,80 @@
-//! To come.
-fn main() {}
+//! What a developer and CI do with this repository: `cargo xtask <command>`.
+
+mod lint;
+mod run;
+mod test;
+mod tools;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crate::run::{Cmd, Result};
+
+const HELP: &str = "\
+Usage: cargo xtask <command> [arguments]
+
+Commands:
+  ci              lint, then test: what CI runs
+  lint            rustfmt, clippy, proto lint, format and breaking changes, dependency rules
+  test [ARGS]     install tools, build claviger, run all tests; ARGS go to `cargo test`
+                  (`cargo xtask test --package e2e -- buckets` runs some)
+  bench [ARGS]    run the benchmarks; ARGS go to `cargo bench`
+  tools           install what tests and lints need into target/tools, at fixed versions
+  help            print this
+
+Needs Rust with clippy and rustfmt, Python 3 with venv, Go and git; reads nothing from standard input.
+Ends with 0 if all went well, 1 if a step failed, 2 if called wrongly.";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let command = args.next();
+    let args: Vec<String> = args.collect();
+    let taken_alone = args.is_empty();
+    let done = match command.as_deref() {
+        Some("test") => test::test(&root(), &args),
+        Some("bench") => bench(&args),
+        Some("ci") if taken_alone => ci(),
+        Some("lint") if taken_alone => lint::lint(&root()),
+        Some("tools") if taken_alone => tools::install(&root()).map(drop),
+        Some("help" | "--help" | "-h") => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Some(_) | None => {
+            eprintln!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn ci() -> Result<()> {
+    let root = root();
+    let lint = timed(|| lint::lint(&root))?;
+    let test = timed(|| test::test(&root, &[]))?;
+    eprintln!("xtask: all is well: lint {} s, test {} s", lint.as_secs(), test.as_secs());
+    Ok(())
+}
+
+fn bench(args: &[String]) -> Result<()> {
+    Cmd::cargo(&root()).args(["bench", "--workspace"]).args(args).run()
+}
+
+fn timed(step: impl FnOnce() -> Result<()>) -> Result<Duration> {
+    let start = Instant::now();
+    step().map(|()| start.elapsed())
+}
+
+/// The root of the repository, one up from this crate.
+fn root() -> PathBuf {
+    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    root.pop();
+    root
+}

@@ -1,0 +1,84 @@
+//! The programs that lints and tests need beside Rust, at fixed versions, in `target/tools`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::run::{Cmd, Error, Result, target_dir};
+
+const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3";
+const REQUIREMENTS: &str = "tests/clients/requirements.txt";
+
+/// Where the tools are.
+#[derive(Debug)]
+pub(crate) struct Tools(PathBuf);
+
+impl Tools {
+    pub(crate) fn dir(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn buf(&self) -> PathBuf {
+        self.0.join("venv/bin/buf")
+    }
+}
+
+/// Installs what is missing or has another version; quick if nothing is.
+pub(crate) fn install(root: &Path) -> Result<Tools> {
+    let tools = Tools(target_dir(root).join("tools"));
+    fs::create_dir_all(tools.dir())
+        .map_err(|error| Error(format!("cannot make a folder: {error}")))?;
+    install_python(root, &tools)?;
+    install_grpcurl(root, &tools)?;
+    Ok(tools)
+}
+
+fn install_python(root: &Path, tools: &Tools) -> Result<()> {
+    let requirements = root.join(REQUIREMENTS);
+    let wanted = fs::read_to_string(&requirements)
+        .map_err(|error| Error(format!("cannot read {REQUIREMENTS}: {error}")))?;
+    let venv = tools.dir().join("venv");
+    let programs = ["bin/aws", "bin/python", "bin/buf"].map(|program| venv.join(program));
+    once(&venv.join("installed"), &wanted, &programs, || {
+        Cmd::new(root, "python3").args(["-m", "venv", "--clear"]).args([&venv]).run()?;
+        Cmd::new(root, venv.join("bin/python"))
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--requirement",
+            ])
+            .args([&requirements])
+            .run()
+    })
+}
+
+fn install_grpcurl(root: &Path, tools: &Tools) -> Result<()> {
+    let bin = tools.dir().join("bin");
+    once(&bin.join("grpcurl.installed"), GRPCURL, &[bin.join("grpcurl")], || {
+        Cmd::new(root, "go")
+            .args(["install", GRPCURL])
+            .env("GOBIN", &bin)
+            .env("CGO_ENABLED", "0")
+            .run()
+    })
+}
+
+/// Does `install` unless `stamp` says that the same was done before and `programs` are there.
+fn once(
+    stamp: &Path,
+    wanted: &str,
+    programs: &[PathBuf],
+    install: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let missing = || programs.iter().find(|program| !program.exists());
+    if missing().is_none() && fs::read_to_string(stamp).is_ok_and(|done| done == wanted) {
+        return Ok(());
+    }
+    install()?;
+    if let Some(program) = missing() {
+        return Err(Error(format!("{} is missing after the installation", program.display())));
+    }
+    fs::write(stamp, wanted).map_err(|error| Error(format!("cannot write {stamp:?}: {error}")))
+}
