@@ -1,0 +1,96 @@
+//! What makes a command one and the same when it is sent again.
+
+use prost::Message;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::error::Error;
+
+/// Identity of a command: its id in the log and a digest of all that it asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CommandKey {
+    pub(crate) id: Uuid,
+    pub(crate) digest: [u8; 32],
+}
+
+impl CommandKey {
+    /// Of a request that may be sent again under `request_id`, a UUID; if that is empty, of one
+    /// that stands for itself.
+    ///
+    /// # Errors
+    /// If `request_id` is not a UUID.
+    pub(crate) fn new(
+        rpc: &str,
+        principal: &str,
+        request_id: &str,
+        request: &impl Message,
+    ) -> Result<Self, Error> {
+        let digest = digest(&[rpc.as_bytes(), principal.as_bytes(), &request.encode_to_vec()]);
+        if request_id.is_empty() {
+            return Ok(Self { id: Uuid::now_v7(), digest });
+        }
+        let request_id = Uuid::try_parse(request_id)
+            .map_err(|_| Error::invalid("request_id", "must be a UUID"))?;
+        // Two principals may choose the same id: it is theirs, not the log's.
+        let own = digest_uuid(&digest_of_id(principal, request_id));
+        Ok(Self { id: own, digest })
+    }
+}
+
+/// Whether a command in the log was given an id by its client, and so may come again. Such ids are
+/// of version 8, those made here of version 7.
+pub(crate) fn is_repeatable(id: Uuid) -> bool {
+    id.get_version_num() == 8
+}
+
+fn digest_of_id(principal: &str, request_id: Uuid) -> [u8; 32] {
+    digest(&[b"request-id", principal.as_bytes(), request_id.as_bytes()])
+}
+
+fn digest_uuid(digest: &[u8; 32]) -> Uuid {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use api::identity::v1::CreateUserRequest;
+
+    use super::*;
+
+    fn key(principal: &str, request_id: &str, parent: &str) -> CommandKey {
+        let request = CreateUserRequest { parent: parent.into(), ..Default::default() };
+        CommandKey::new("CreateUser", principal, request_id, &request).expect("valid")
+    }
+
+    #[test]
+    fn the_same_request_id_is_the_same_command() {
+        let id = "3f2b6f3e-0000-4000-8000-000000000001";
+        let (one, again) = (key("operator", id, "accounts/1"), key("operator", id, "accounts/1"));
+        assert_eq!((one.id, one.digest), (again.id, again.digest));
+        assert!(is_repeatable(one.id));
+        let other_body = key("operator", id, "accounts/2");
+        assert_eq!(one.id, other_body.id);
+        assert_ne!(one.digest, other_body.digest);
+        assert_ne!(one.id, key("somebody", id, "accounts/1").id);
+    }
+
+    #[test]
+    fn a_request_without_an_id_stands_for_itself() {
+        let (one, two) = (key("operator", "", "accounts/1"), key("operator", "", "accounts/1"));
+        assert_ne!(one.id, two.id);
+        assert!(!is_repeatable(one.id));
+        let bad = CommandKey::new("CreateUser", "operator", "x", &CreateUserRequest::default());
+        assert!(bad.is_err());
+    }
+}

@@ -1,0 +1,59 @@
+//! Why a request failed. Told apart here, made a status in `status.rs`.
+
+use domain::Refusal;
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The domain said no; asking again gets the same answer.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A field of the request is not of its form.
+    #[error("{field}: {description}")]
+    InvalidField { field: &'static str, description: String },
+    /// The page token was not made here for this list.
+    #[error("page_token: was not made for this list")]
+    InvalidPageToken,
+    #[error("no such account")]
+    NoSuchAccount,
+    #[error("no such user")]
+    NoSuchUser,
+    #[error("no such access key")]
+    NoSuchAccessKey,
+    #[error("the account has a user of this name, in this or another case")]
+    UserNameTaken,
+    /// The client saw another state than there is.
+    #[error("the resource has changed since its etag was read")]
+    EtagMismatch,
+    /// Another writer was first. Retrying is safe.
+    #[error("another writer was first")]
+    Conflict,
+    /// The request id stands for another request.
+    #[error("the request id was used before, for another request")]
+    RequestIdReused,
+    /// The secret that a repeated request asks for can no longer be told.
+    #[error("the secret cannot be told again: its access key was deleted")]
+    SecretShredded,
+    /// The log gave no answer: the write may or may not have been recorded.
+    #[error("the event log is unavailable; the outcome is unknown")]
+    LogUnavailable,
+    /// The log has not reached the position asked for in time.
+    #[error("the log is at position {head}, not yet at {asked}")]
+    Behind { asked: u64, head: u64 },
+    /// The server is stopping or the watcher too slow.
+    #[error("the stream has ended; go on after the last position received")]
+    WatchEnded,
+    /// The log is not as it was written.
+    #[error("the log is broken at position {position}")]
+    LogCorrupt { position: u64 },
+    /// Not foreseen. The cause was logged where it arose; it is not the client's.
+    #[error("internal error")]
+    Internal,
+}
+
+impl Error {
+    /// A field is not of its form.
+    pub(crate) fn invalid(field: &'static str, description: impl Into<String>) -> Self {
+        Self::InvalidField { field, description: description.into() }
+    }
+}

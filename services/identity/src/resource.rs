@@ -1,0 +1,125 @@
+//! Resource names: `accounts/{account}/users/{user}/accessKeys/{id}`, as requests spell them.
+
+use domain::{AccessKeyId, AccountId, AccountNumber, UserId, UserName};
+
+use crate::error::Error;
+use crate::model::{Model, UserEntry};
+
+/// Stands for any account or user in the name of an access key.
+const ANY: &str = "-";
+
+/// Finds the account that `name` names, `accounts/{account}`.
+pub(crate) fn account(model: &Model, field: &'static str, name: &str) -> Result<AccountId, Error> {
+    let [account] = segments(field, name, ["accounts"])?;
+    find_account(model, field, account)
+}
+
+/// Finds the user that `name` names, `accounts/{account}/users/{user}`.
+pub(crate) fn user<'a>(
+    model: &'a Model,
+    field: &'static str,
+    name: &str,
+) -> Result<&'a UserEntry, Error> {
+    let [account, user] = segments(field, name, ["accounts", "users"])?;
+    let account = find_account(model, field, account)?;
+    find_user(model, field, account, user)
+}
+
+/// Finds the user that `parent` names, or `None` for `accounts/{account}/users/-`, all of them.
+pub(crate) fn user_or_all(
+    model: &Model,
+    field: &'static str,
+    parent: &str,
+) -> Result<(AccountId, Option<UserId>), Error> {
+    let [account, user] = segments(field, parent, ["accounts", "users"])?;
+    let account = find_account(model, field, account)?;
+    if user == ANY {
+        return Ok((account, None));
+    }
+    Ok((account, Some(find_user(model, field, account, user)?.id)))
+}
+
+/// Finds who holds the access key that `name` names, and its id. It must be held by whom the name
+/// says, or the name say `-`.
+pub(crate) fn access_key<'a>(
+    model: &'a Model,
+    field: &'static str,
+    name: &str,
+) -> Result<(&'a UserEntry, AccessKeyId), Error> {
+    let [account, user, id] = segments(field, name, ["accounts", "users", "accessKeys"])?;
+    let id = AccessKeyId::parse(id)
+        .map_err(|error| Error::invalid(field, format!("access key ID {error}")))?;
+    let (holder, _) = model.access_key(&id).ok_or(Error::NoSuchAccessKey)?;
+    if account != ANY && find_account(model, field, account)? != holder.account {
+        return Err(Error::NoSuchAccessKey);
+    }
+    if user != ANY && find_user(model, field, holder.account, user)?.id != holder.id {
+        return Err(Error::NoSuchAccessKey);
+    }
+    Ok((holder, id))
+}
+
+/// Reads `accounts/{uuid}`: for filters, which may name what is gone.
+pub(crate) fn account_id(field: &'static str, name: &str) -> Result<AccountId, Error> {
+    let [account] = segments(field, name, ["accounts"])?;
+    AccountId::parse(account).ok_or_else(|| Error::invalid(field, "must be accounts/{uuid}"))
+}
+
+/// Reads `accounts/{uuid}/users/{uuid}`: for filters, which may name what is gone.
+pub(crate) fn user_id(field: &'static str, name: &str) -> Result<UserId, Error> {
+    let [_, user] = segments(field, name, ["accounts", "users"])?;
+    UserId::parse(user).ok_or_else(|| Error::invalid(field, "must be accounts/{uuid}/users/{uuid}"))
+}
+
+fn segments<'a, const N: usize>(
+    field: &'static str,
+    name: &'a str,
+    collections: [&str; N],
+) -> Result<[&'a str; N], Error> {
+    let malformed = || {
+        let form: Vec<_> = collections.iter().map(|name| format!("{name}/*")).collect();
+        Error::invalid(field, format!("must be {}", form.join("/")))
+    };
+    let mut found = [""; N];
+    let mut parts = name.split('/');
+    for (segment, collection) in found.iter_mut().zip(collections) {
+        if parts.next() != Some(collection) {
+            return Err(malformed());
+        }
+        *segment = parts.next().filter(|part| !part.is_empty()).ok_or_else(malformed)?;
+    }
+    match parts.next() {
+        None => Ok(found),
+        Some(_) => Err(malformed()),
+    }
+}
+
+fn find_account(model: &Model, field: &'static str, text: &str) -> Result<AccountId, Error> {
+    let id = match (AccountId::parse(text), AccountNumber::parse(text)) {
+        (Some(id), _) => Some(id).filter(|id| model.account(*id).is_some()),
+        (None, Some(number)) => model.account_by_number(number),
+        (None, None) => {
+            return Err(Error::invalid(field, "an account is named by UUID or 12 digits"));
+        }
+    };
+    id.ok_or(Error::NoSuchAccount)
+}
+
+fn find_user<'a>(
+    model: &'a Model,
+    field: &'static str,
+    account: AccountId,
+    text: &str,
+) -> Result<&'a UserEntry, Error> {
+    let id = match UserId::parse(text) {
+        Some(id) => Some(id),
+        None => {
+            let name = UserName::parse(text)
+                .map_err(|error| Error::invalid(field, format!("user name {error}")))?;
+            model.user_by_name(account, &name)
+        }
+    };
+    id.and_then(|id| model.user(id))
+        .filter(|entry| entry.account == account)
+        .ok_or(Error::NoSuchUser)
+}

@@ -1,0 +1,49 @@
+//! The one place that names a gRPC code.
+
+use api::error::v1::Reason;
+use domain::Refusal;
+use tonic::{Code, Status};
+
+use crate::error::Error;
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let (code, reason) = match &error {
+            Error::Refused(refusal) => refused(refusal),
+            Error::InvalidField { field, description } => {
+                return api::invalid_field(field, description);
+            }
+            Error::InvalidPageToken => (Code::InvalidArgument, Reason::InvalidPageToken),
+            Error::NoSuchAccount => (Code::NotFound, Reason::NoSuchAccount),
+            Error::NoSuchUser => (Code::NotFound, Reason::NoSuchUser),
+            Error::NoSuchAccessKey => (Code::NotFound, Reason::NoSuchAccessKey),
+            Error::UserNameTaken => (Code::AlreadyExists, Reason::UserNameTaken),
+            Error::EtagMismatch => (Code::Aborted, Reason::EtagMismatch),
+            Error::Conflict => (Code::Aborted, Reason::RevisionConflict),
+            Error::RequestIdReused => (Code::AlreadyExists, Reason::RequestIdReused),
+            Error::SecretShredded => (Code::FailedPrecondition, Reason::SecretShredded),
+            Error::LogUnavailable => (Code::Unavailable, Reason::EventLogUnavailable),
+            Error::Behind { .. } => (Code::Unavailable, Reason::ReadModelBehind),
+            Error::WatchEnded => (Code::Unavailable, Reason::WatchEnded),
+            Error::LogCorrupt { .. } => (Code::DataLoss, Reason::LogCorrupt),
+            Error::Internal => (Code::Internal, Reason::Internal),
+        };
+        api::status(code, reason, error.to_string())
+    }
+}
+
+fn refused(refusal: &Refusal) -> (Code, Reason) {
+    match refusal {
+        Refusal::NoSuchUser => (Code::NotFound, Reason::NoSuchUser),
+        Refusal::NoSuchAccessKey => (Code::NotFound, Reason::NoSuchAccessKey),
+        Refusal::KeyLimit { .. } => (Code::ResourceExhausted, Reason::KeyLimit),
+        Refusal::UserHasKeys { .. } => (Code::FailedPrecondition, Reason::UserHasKeys),
+        Refusal::RootUser => (Code::FailedPrecondition, Reason::RootUser),
+        Refusal::ExpiryInPast => (Code::InvalidArgument, Reason::TimeInPast),
+        Refusal::Expired => (Code::FailedPrecondition, Reason::AccessKeyExpired),
+        Refusal::NoGracePeriod => (Code::FailedPrecondition, Reason::NoGracePeriod),
+        Refusal::GracePeriodTooLong { .. } => (Code::InvalidArgument, Reason::InvalidField),
+        // Ids are made here and never twice: whoever meets one again met another writer.
+        Refusal::AccountExists | Refusal::UserExists => (Code::Aborted, Reason::RevisionConflict),
+    }
+}

@@ -1,0 +1,49 @@
+//! Names of the streams: one for each account, one for each user with its access keys.
+
+use domain::{AccountId, UserId};
+use event_store::StreamId;
+
+/// What a stream is about.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Stream {
+    /// An account.
+    Account(AccountId),
+    /// A user and its access keys.
+    User(UserId),
+}
+
+impl Stream {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        match name.split_once('/')? {
+            ("account", id) => AccountId::parse(id).map(Self::Account),
+            ("user", id) => UserId::parse(id).map(Self::User),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn id(self) -> StreamId {
+        let name = match self {
+            Self::Account(id) => format!("account/{id}"),
+            Self::User(id) => format!("user/{id}"),
+        };
+        StreamId::parse(name).expect("a word, a slash and a UUID are visible ASCII under 128 bytes")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_known_by_its_name() {
+        for stream in [
+            Stream::Account(AccountId(uuid::Uuid::from_u128(1))),
+            Stream::User(UserId(uuid::Uuid::from_u128(2))),
+        ] {
+            assert_eq!(Stream::parse(stream.id().as_str()), Some(stream));
+        }
+        for bad in ["", "user", "user/", "group/01935a3c-0000-7000-8000-000000000000"] {
+            assert_eq!(Stream::parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Makes secrets and opens them again: the only place here where one is in the clear.
+
+use std::sync::Arc;
+
+use domain::{AccessKeyId, AccountId, SealedSecret, SecretAccessKey};
+use sealing::{Context, Keystore, Secret};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+
+/// Seals secrets with the data key of their access key, and opens them.
+pub(crate) struct Vault {
+    keystore: Arc<Keystore>,
+    log_id: Uuid,
+}
+
+/// Which secret: what it is bound to when it is sealed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SecretOf<'a> {
+    pub(crate) account: AccountId,
+    pub(crate) access_key: &'a AccessKeyId,
+    pub(crate) generation: u32,
+}
+
+impl Vault {
+    pub(crate) fn new(keystore: Arc<Keystore>, log_id: Uuid) -> Self {
+        Self { keystore, log_id }
+    }
+
+    /// Makes an access key ID and, under a data key of its own, its first secret. The data key is
+    /// durable before anything can refer to it.
+    pub(crate) async fn make_access_key(
+        &self,
+        account: AccountId,
+    ) -> Result<(AccessKeyId, SealedSecret), Error> {
+        let mut random = [0; 10];
+        fill(&mut random)?;
+        let id = AccessKeyId::from_random(random);
+        let data_key = self.keystore.create(id.as_str()).await.map_err(unavailable)?;
+        let sealed = self.seal(&data_key, SecretOf { account, access_key: &id, generation: 1 })?;
+        Ok((id, sealed))
+    }
+
+    /// Makes another secret for an access key that has a data key.
+    pub(crate) fn make_secret(&self, of: SecretOf<'_>) -> Result<SealedSecret, Error> {
+        let data_key = self.keystore.get(of.access_key.as_str()).ok_or(Error::NoSuchAccessKey)?;
+        self.seal(&data_key, of)
+    }
+
+    fn seal(&self, data_key: &sealing::DataKey, of: SecretOf<'_>) -> Result<SealedSecret, Error> {
+        let mut random = Zeroizing::new([0; 30]);
+        fill(&mut *random)?;
+        let secret = SecretAccessKey::from_random(*random);
+        let sealed = data_key
+            .seal(secret.expose().as_bytes(), &self.context(of))
+            .map_err(|error| internal("sealing a secret", &error))?;
+        Ok(SealedSecret(sealed.into()))
+    }
+
+    /// Opens a secret.
+    ///
+    /// # Errors
+    /// [`Error::SecretShredded`] if its data key is gone.
+    pub(crate) fn open(&self, of: SecretOf<'_>, sealed: &SealedSecret) -> Result<Secret, Error> {
+        let data_key = self.keystore.get(of.access_key.as_str()).ok_or(Error::SecretShredded)?;
+        data_key
+            .open(&sealed.0, &self.context(of))
+            .map_err(|error| internal("opening a secret", &error))
+    }
+
+    /// Destroys the data key of an access key: no secret of it can be opened again, by anybody.
+    pub(crate) async fn shred(&self, id: &str) -> Result<(), Error> {
+        self.keystore.shred(id).await.map(drop).map_err(unavailable)
+    }
+
+    /// Access key IDs that have a data key.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Box<str>> {
+        self.keystore.ids()
+    }
+
+    fn context<'a>(&self, of: SecretOf<'a>) -> Context<'a> {
+        Context {
+            log_id: self.log_id,
+            account: of.account.0,
+            access_key_id: of.access_key.as_str(),
+            generation: of.generation,
+        }
+    }
+}
+
+fn fill(random: &mut [u8]) -> Result<(), Error> {
+    getrandom::fill(random).map_err(|error| internal("drawing random bits", &error))
+}
+
+fn internal(doing: &'static str, error: &(dyn std::error::Error + 'static)) -> Error {
+    tracing::error!(error, "{doing} failed");
+    Error::Internal
+}
+
+fn unavailable(error: sealing::Error) -> Error {
+    tracing::error!(error = &error as &dyn std::error::Error, "the keystore failed");
+    Error::LogUnavailable
+}

@@ -1,0 +1,152 @@
+//! An identity on a free port, and clients for it.
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test binary uses its part")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use api::identity::v1::access_key_service_client::AccessKeyServiceClient;
+use api::identity::v1::account_service_client::AccountServiceClient;
+use api::identity::v1::credential_feed_service_client::CredentialFeedServiceClient;
+use api::identity::v1::event_service_client::EventServiceClient;
+use api::identity::v1::user_service_client::UserServiceClient;
+use api::identity::v1::*;
+use event_store::ManualClock;
+use rpc::{Callers, Channel, Token};
+use sealing::{KeyEncryptionKey, Keyring};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// 2026-01-01T12:00:00Z, in milliseconds.
+pub const START_MS: u64 = 1_767_268_800_000;
+pub const DAY_MS: u64 = 86_400_000;
+
+pub struct Identity {
+    pub uri: String,
+    pub clock: Arc<ManualClock>,
+    pub callers: Callers,
+    data_dir: PathBuf,
+    shutdown: CancellationToken,
+    served: JoinHandle<anyhow::Result<()>>,
+}
+
+/// A data directory and the key to it, which outlive one identity.
+pub struct Home {
+    pub dir: tempfile::TempDir,
+    kek_file: PathBuf,
+    pub clock: Arc<ManualClock>,
+    callers: Callers,
+}
+
+impl Home {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let kek_file = dir.path().join("kek");
+        let kek = KeyEncryptionKey::generate().expect("randomness");
+        std::fs::write(&kek_file, kek.expose_hex().as_bytes()).expect("written");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&kek_file, mode).expect("set");
+        let callers = Callers {
+            admin_token: Token::generate().expect("randomness"),
+            service_token: Token::generate().expect("randomness"),
+        };
+        Self { dir, kek_file, clock: Arc::new(ManualClock::new(START_MS)), callers }
+    }
+
+    pub async fn start(&self) -> Identity {
+        self.try_start().await.expect("starts")
+    }
+
+    pub async fn try_start(&self) -> anyhow::Result<Identity> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let uri = format!("http://{}", listener.local_addr()?);
+        let shutdown = CancellationToken::new();
+        let config = identity::Config {
+            data_dir: self.dir.path().join("data"),
+            keyring: Keyring::new(KeyEncryptionKey::from_file(&self.kek_file)?),
+            callers: self.callers.clone(),
+        };
+        let ready = telemetry::Readiness::default().register("identity");
+        let clock = Arc::clone(&self.clock);
+        let served = tokio::spawn(identity::serve(
+            config,
+            clock.clone(),
+            listener,
+            ready.clone(),
+            shutdown.clone(),
+        ));
+        while !ready.is_ready() {
+            if served.is_finished() {
+                served.await??;
+                anyhow::bail!("identity ended");
+            }
+            tokio::task::yield_now().await;
+        }
+        let data_dir = self.dir.path().join("data");
+        Ok(Identity { uri, clock, callers: self.callers.clone(), data_dir, shutdown, served })
+    }
+}
+
+impl Identity {
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.served.await.expect("no panic").expect("ends well");
+    }
+
+    pub fn operator(&self) -> Channel {
+        rpc::channel(&self.uri, &self.callers.admin_token).expect("a URI")
+    }
+
+    pub fn accounts(&self) -> AccountServiceClient<Channel> {
+        AccountServiceClient::new(self.operator())
+    }
+
+    pub fn users(&self) -> UserServiceClient<Channel> {
+        UserServiceClient::new(self.operator())
+    }
+
+    pub fn access_keys(&self) -> AccessKeyServiceClient<Channel> {
+        AccessKeyServiceClient::new(self.operator())
+    }
+
+    pub fn events(&self) -> EventServiceClient<Channel> {
+        EventServiceClient::new(self.operator())
+    }
+
+    pub fn feed(&self) -> CredentialFeedServiceClient<Channel> {
+        let channel = rpc::channel(&self.uri, &self.callers.service_token).expect("a URI");
+        CredentialFeedServiceClient::new(channel)
+    }
+
+    pub async fn account(&self, display_name: &str) -> CreateAccountResponse {
+        let account = Account { display_name: display_name.into(), ..Default::default() };
+        let request = CreateAccountRequest { account: Some(account), ..Default::default() };
+        self.accounts().create_account(request).await.expect("created").into_inner()
+    }
+
+    pub async fn user(&self, account: &str, name: &str) -> Result<User, tonic::Status> {
+        let user = User { user_name: name.into(), ..Default::default() };
+        let request =
+            CreateUserRequest { parent: account.into(), user: Some(user), ..Default::default() };
+        let response = self.users().create_user(request).await?;
+        Ok(response.into_inner().user.expect("a user"))
+    }
+
+    pub async fn access_key(&self, user: &str) -> Result<CreateAccessKeyResponse, tonic::Status> {
+        let request = CreateAccessKeyRequest { parent: user.into(), ..Default::default() };
+        Ok(self.access_keys().create_access_key(request).await?.into_inner())
+    }
+
+    pub async fn rotate(
+        &self,
+        name: &str,
+        grace_period_seconds: u32,
+    ) -> Result<RotateSecretAccessKeyResponse, tonic::Status> {
+        let request = RotateSecretAccessKeyRequest {
+            name: name.into(),
+            grace_period_seconds,
+            ..Default::default()
+        };
+        Ok(self.access_keys().rotate_secret_access_key(request).await?.into_inner())
+    }
+}
