@@ -1,1 +1,22 @@
-//! To come.
+//! Keeps secrets that must be readable again, and can make them unreadable for ever.
+//!
+//! Each access key has a [`DataKey`] of its own, which seals its secrets before they become events.
+//! Data keys stand in the [`Keystore`], a file outside the log, wrapped by a [`KeyEncryptionKey`] that
+//! is in neither. To shred an access key's secrets is to overwrite its data key: a backup of the log
+//! alone never gives them back.
+//!
+//! Everything is AES-256-GCM with random 96-bit nonces (NIST SP 800-38D). What is secret is zeroed on
+//! drop, prints as `(redacted)`, and is read by one method, [`Secret::expose`].
+
+mod aead;
+mod data_key;
+mod error;
+mod kek;
+mod keystore;
+mod secret;
+
+pub use data_key::{Context, DataKey};
+pub use error::Error;
+pub use kek::{KekId, KeyEncryptionKey, Keyring};
+pub use keystore::{ACCESS_KEY_ID_BYTES_MAX, Keystore};
+pub use secret::Secret;

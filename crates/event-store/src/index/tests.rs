@@ -1,0 +1,166 @@
+//! The index against a model that keeps everything and looks through all of it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::sequencer::{Sequenced, Sequencer};
+use crate::{Actor, Label, ManualClock, NewEvent};
+
+/// What a test appends: small numbers, so that they meet.
+#[derive(Clone, Debug)]
+struct Command {
+    id: u8,
+    digest: u8,
+    account: u8,
+    after_ms: u64,
+    events: Vec<(u8, Option<u64>)>,
+    claims: Vec<(bool, u8)>,
+}
+
+prop_compose! {
+    fn command()(
+        (id, digest, account) in (0_u8..12, 0_u8..8, 0_u8..2),
+        after_ms in prop_oneof![Just(0), 0..2000_u64, Just(COMMAND_MEMORY_MS / 3)],
+        events in prop::collection::vec((0_u8..3, prop::option::weighted(0.6, 0_u64..4)), 1..4),
+        claims in prop::collection::vec((any::<bool>(), 0_u8..4), 0..4),
+    ) -> Command {
+        // Two commands of one ID are mostly the same command.
+        Command { id, digest: u8::from(digest == 0), account, after_ms, events, claims }
+    }
+}
+
+impl Command {
+    fn batch(&self) -> Batch {
+        let event = |&(name, expected): &(u8, Option<u64>)| NewEvent {
+            stream: stream(name),
+            expected: expected.map_or(Expected::Any, |at| Expected::Revision(Revision(at))),
+            event_type: 1,
+            schema_version: 1,
+            payload: Bytes::new(),
+            sealed: None,
+        };
+        let op = |&(is_release, key): &(bool, u8)| match is_release {
+            true => ClaimOp::Release(claim(key)),
+            false => ClaimOp::Take(claim(key)),
+        };
+        Batch {
+            command_id: Uuid::from_u128(self.id.into()),
+            command_digest: [self.digest; 32],
+            account: Uuid::from_u128(self.account.into()),
+            actor: Actor::default(),
+            events: self.events.iter().map(event).collect(),
+            claims: self.claims.iter().map(op).collect(),
+            reads: Vec::new(),
+        }
+    }
+}
+
+fn stream(name: u8) -> StreamId {
+    StreamId::parse(format!("s/{name}")).unwrap()
+}
+
+fn claim(key: u8) -> Claim {
+    Claim { kind: Label::truncated("name"), key: Label::truncated(&key.to_string()) }
+}
+
+/// Every batch that was recorded, with its first position and its time.
+#[derive(Default)]
+struct Model(Vec<(Command, u64, u64)>);
+
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    Recorded { first: u64, last: u64, duplicate: bool },
+    Conflict,
+    Claim,
+    Reused,
+}
+
+impl Model {
+    fn append(&mut self, command: &Command, now_ms: u64) -> Outcome {
+        let same_id = |(before, _, _): &&(Command, u64, u64)| before.id == command.id;
+        if let Some((before, first, time_ms)) = self.0.iter().rfind(same_id)
+            && now_ms < time_ms + COMMAND_MEMORY_MS
+        {
+            if before.digest != command.digest {
+                return Outcome::Reused;
+            }
+            let last = first + before.events.len() as u64 - 1;
+            return Outcome::Recorded { first: *first, last, duplicate: true };
+        }
+        let recorded = || self.0.iter().flat_map(|(before, _, _)| &before.events);
+        for (name, expected) in &command.events {
+            let count = recorded().filter(|(other, _)| other == name).count() as u64;
+            if expected.is_some_and(|expected| expected != count) {
+                return Outcome::Conflict;
+            }
+        }
+        let mut holders = [None; 4];
+        let before = self.0.iter().map(|(before, _, _)| before);
+        for (command, is_new) in before.map(|before| (before, false)).chain([(command, true)]) {
+            for &(is_release, key) in &command.claims {
+                let holder = &mut holders[usize::from(key)];
+                let allowed = if is_release { Some(command.account) } else { None };
+                if is_new && *holder != allowed {
+                    return Outcome::Claim;
+                }
+                *holder = if is_release { None } else { Some(command.account) };
+            }
+        }
+        let first = recorded().count() as u64 + 1;
+        let last = first + command.events.len() as u64 - 1;
+        self.0.push((command.clone(), first, now_ms));
+        Outcome::Recorded { first, last, duplicate: false }
+    }
+}
+
+fn append(sequencer: &mut Sequencer, batch: Batch, log: &mut Vec<Arc<Recorded>>) -> Outcome {
+    let outcome = |at: Appended| Outcome::Recorded {
+        first: at.first.0,
+        last: at.last.0,
+        duplicate: at.duplicate,
+    };
+    match sequencer.sequence(batch) {
+        Ok(Sequenced::Before(at)) => outcome(at),
+        Ok(Sequenced::New(at, frames)) => {
+            log.extend(frames.into_iter().map(|(event, _)| event));
+            outcome(at)
+        }
+        Err(AppendError::Conflict { .. }) => Outcome::Conflict,
+        Err(AppendError::ClaimTaken { .. } | AppendError::ClaimNotHeld { .. }) => Outcome::Claim,
+        Err(AppendError::CommandReused { .. }) => Outcome::Reused,
+        Err(
+            other @ (AppendError::Empty
+            | AppendError::TooLarge { .. }
+            | AppendError::Unavailable(_)
+            | AppendError::OutcomeUnknown(_)),
+        ) => panic!("{other}"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_index_agrees_with_the_model_also_when_rebuilt(
+        commands in prop::collection::vec((command(), prop::bool::weighted(0.1)), 1..60),
+    ) {
+        let clock = Arc::new(ManualClock::new(1));
+        let new = || Sequencer::new(Uuid::nil(), clock.clone());
+        let (mut sequencer, mut model, mut log) = (new(), Model::default(), Vec::<Arc<Recorded>>::new());
+        let mut now_ms = 1;
+        for (command, reopen) in commands {
+            if reopen {
+                sequencer = new();
+                for event in &log {
+                    prop_assert_eq!(sequencer.recorded(event), Ok(()));
+                }
+            }
+            now_ms += command.after_ms;
+            clock.set(now_ms);
+            let expected = model.append(&command, now_ms);
+            prop_assert_eq!(append(&mut sequencer, command.batch(), &mut log), expected);
+            prop_assert_eq!(sequencer.head().position, Position(log.len() as u64));
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The log on one machine's disk, in sled 0.34.7, used only in the ways that are known to hold.
+//!
+//! One thread owns the database and commits in groups: it applies what has queued up as one atomic
+//! sled batch, flushes, and then calls `fdatasync` on sled's file itself, because sled's own flush on
+//! Linux is a `sync_file_range`, which survives a crash of the process and not a loss of power. Only
+//! then is anything acknowledged or visible. There is no linger: the time that the disk takes is the
+//! window in which the next group gathers.
+//!
+//! Never used: `flush_async` (its futures deadlock), transactions (flushing within one deadlocks),
+//! compression (opening becomes sixty times slower). Any error or panic on the way to the disk fails
+//! the log for good: after a failed `fsync` the kernel may have dropped what it could not write, and
+//! a second call would say that all is well.
+
+mod committer;
+mod open;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
+use uuid::Uuid;
+
+use crate::log::{READ_EVENTS_MAX, not_none};
+use crate::tail::{self, FrameSource, State, Tail};
+use crate::{
+    AppendError, Appended, Batch, Clock, EventLog, Fault, FaultKind, Head, Position, ReadError,
+    StoredFrame, Subscription, SystemClock, Verified,
+};
+
+/// Makes durable whatever was written to sled's file before: in production an `fdatasync`.
+pub type SyncFn = Box<dyn FnMut() -> io::Result<()> + Send>;
+
+/// How many commands wait for the committer before `append` waits too.
+const QUEUE_COMMANDS_MAX: usize = 4096;
+
+/// What a [`SledLog`] is opened with.
+pub struct SledOptions {
+    dir: PathBuf,
+    clock: Arc<dyn Clock>,
+    sync: Option<SyncFn>,
+}
+
+impl SledOptions {
+    /// The log in `dir`, by the machine's clock. Makes the folder and the log if there is none.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), clock: Arc::new(SystemClock), sync: None }
+    }
+
+    /// Takes the events' times from another clock.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Calls `sync` in place of `fdatasync` before a group is acknowledged: for tests of what
+    /// happens when it fails, or takes its time.
+    pub fn sync(mut self, sync: SyncFn) -> Self {
+        self.sync = Some(sync);
+        self
+    }
+}
+
+/// Why a log cannot be opened. No event was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open. Retrying is safe.
+    #[error("event log in {} is in use by another process", .0.display())]
+    InUse(PathBuf),
+    /// There is no log here.
+    #[error("no event log in {}", .0.display())]
+    NotFound(PathBuf),
+    /// The log's events are there, and its identity is not: it was tampered with, or is no log of ours.
+    #[error("event log in {} does not say which log it is", .0.display())]
+    NoIdentity(PathBuf),
+    /// What is stored is not what was written. Restore a backup.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// The file system said no.
+    #[error("cannot open the event log in {}", .path.display())]
+    Io {
+        /// The log's folder.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// The database said no, also after a half-written snapshot was moved aside.
+    #[error("cannot open the event log's database: {0}")]
+    Database(String),
+}
+
+/// An [`EventLog`] in a folder. Use one in one process; its files are locked.
+///
+/// Dropping it waits for the group under way, like `close`, and blocks the thread meanwhile.
+pub struct SledLog {
+    inner: Arc<Inner>,
+    commands: Mutex<Option<mpsc::Sender<Command>>>,
+    committer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What readers and the committer share.
+struct Inner {
+    log_id: Uuid,
+    epoch: u64,
+    tail: Tail,
+    /// None once closed or failed: the files' lock goes with it.
+    events: Mutex<Option<sled::Tree>>,
+}
+
+/// A batch on its way to the committer.
+struct Command {
+    batch: Batch,
+    reply: oneshot::Sender<Result<Appended, AppendError>>,
+}
+
+impl SledLog {
+    /// Opens a log, or makes it, and checks it as a whole.
+    ///
+    /// When sled finds itself corrupt, a snapshot of its own that a crash left half-written is moved
+    /// aside, once; sled then recovers from its log.
+    ///
+    /// # Errors
+    /// [`OpenError`]; retrying is safe and helps only against [`OpenError::InUse`].
+    pub async fn open(options: SledOptions) -> Result<Self, OpenError> {
+        off_runtime(move || open::open(options)).await
+    }
+
+    /// Checks a log that no process has open, without making one.
+    ///
+    /// # Errors
+    /// [`OpenError::Fault`] with the first thing that is wrong; the others as for [`Self::open`].
+    pub async fn verify_offline(dir: &Path) -> Result<Verified, OpenError> {
+        let dir = dir.to_owned();
+        off_runtime(move || open::verify(&dir)).await
+    }
+
+    /// Why nothing more is appended.
+    fn unavailable(&self) -> AppendError {
+        AppendError::Unavailable(match self.inner.tail.state() {
+            State::Failed(reason) => reason,
+            State::Open | State::Closed => "log is closed".into(),
+        })
+    }
+}
+
+async fn off_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
+) -> Result<T, OpenError> {
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(panic) => Err(OpenError::Database(panic.to_string())),
+    }
+}
+
+impl EventLog for SledLog {
+    fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Appended, AppendError>> {
+        Box::pin(async move {
+            let (reply, outcome) = oneshot::channel();
+            let commands = lock(&self.commands).clone();
+            let commands = commands.ok_or_else(|| self.unavailable())?;
+            commands.send(Command { batch, reply }).await.map_err(|_| self.unavailable())?;
+            drop(commands);
+            outcome.await.unwrap_or_else(|_| {
+                Err(AppendError::OutcomeUnknown("committer ended without an answer".into()))
+            })
+        })
+    }
+
+    fn frames(
+        &self,
+        after: Position,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<StoredFrame>, ReadError>> {
+        Arc::clone(&self.inner).frames(after, limit)
+    }
+
+    fn head(&self) -> Head {
+        self.inner.tail.head()
+    }
+
+    fn subscribe(&self, after: Position) -> Subscription {
+        tail::subscribe(Arc::clone(&self.inner), after)
+    }
+
+    fn log_id(&self) -> Uuid {
+        self.inner.log_id
+    }
+
+    fn epoch(&self) -> u64 {
+        self.inner.epoch
+    }
+
+    fn failed(&self) -> BoxFuture<'static, Arc<str>> {
+        self.inner.tail.failed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            lock(&self.commands).take();
+            let committer = lock(&self.committer).take();
+            match committer {
+                // The committer catches its panics; there is nothing to learn from joining.
+                Some(committer) => drop(spawn_blocking(|| committer.join()).await),
+                None => self.inner.tail.ended().await,
+            }
+        })
+    }
+}
+
+impl Drop for SledLog {
+    fn drop(&mut self) {
+        lock(&self.commands).take();
+        if let Some(committer) = lock(&self.committer).take() {
+            // The committer catches its panics; there is nothing to learn from joining.
+            drop(committer.join());
+        }
+    }
+}
+
+impl FrameSource for Inner {
+    fn frames(
+        self: Arc<Self>,
+        after: Position,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<StoredFrame>, ReadError>> {
+        Box::pin(async move {
+            let head = self.tail.head().position;
+            if after > head {
+                return Err(ReadError::AheadOfLog { after, head });
+            }
+            let limit = limit.min(READ_EVENTS_MAX);
+            let read = spawn_blocking(move || self.frames_blocking(after, head, limit));
+            read.await.unwrap_or_else(|panic| Err(ReadError::Unavailable(panic.to_string().into())))
+        })
+    }
+
+    fn tail(&self) -> &Tail {
+        &self.tail
+    }
+}
+
+impl Inner {
+    fn frames_blocking(
+        &self,
+        after: Position,
+        head: Position,
+        limit: usize,
+    ) -> Result<Vec<StoredFrame>, ReadError> {
+        if after == head {
+            return Ok(Vec::new());
+        }
+        let events = lock(&self.events).clone();
+        let events = events.ok_or_else(|| ReadError::Unavailable("log is closed".into()))?;
+        let range = events.range(key(after.next())..=key(head));
+        let frames = range.take(limit).map(|entry| stored(after, entry));
+        not_none(after, limit, frames.collect::<Result<_, _>>()?)
+    }
+}
+
+fn key(position: Position) -> [u8; 8] {
+    position.0.to_be_bytes()
+}
+
+/// Makes a frame of what sled's iterator gives; `near` is where it stands, as far as is known.
+fn stored(
+    near: Position,
+    entry: sled::Result<(sled::IVec, sled::IVec)>,
+) -> Result<StoredFrame, Fault> {
+    let unreadable = || Fault { position: near.next(), kind: FaultKind::Missing };
+    let (key, bytes) = entry.map_err(|_| unreadable())?;
+    let key = key.as_ref().try_into().map_err(|_| unreadable())?;
+    let position = Position(u64::from_be_bytes(key));
+    Ok(StoredFrame { position, bytes: Bytes::copy_from_slice(&bytes) })
+}
+
+/// What a panicking thread left is whole: each lock is held over infallible changes only.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,147 @@
+//! The one thread that writes to the database.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::{io, iter};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Command, Inner, SyncFn, key, lock};
+use crate::sequencer::{Sequenced, Sequencer};
+use crate::tail::State;
+use crate::{AppendError, Appended, Recorded};
+
+/// The most commands in one group.
+const GROUP_COMMANDS_MAX: usize = 512;
+/// A group takes no more commands once its frames have this many bytes.
+const GROUP_BYTES_MAX: usize = 1 << 20;
+
+/// Writes, makes durable, publishes and answers.
+pub(super) struct Committer {
+    pub(super) inner: Arc<Inner>,
+    pub(super) events: sled::Tree,
+    pub(super) database: sled::Db,
+    pub(super) sequencer: Sequencer,
+    pub(super) sync: SyncFn,
+    /// Dropped last.
+    pub(super) _in_use: File,
+}
+
+type Reply = oneshot::Sender<Result<Appended, AppendError>>;
+
+/// Commands that become durable together.
+#[derive(Default)]
+struct Group {
+    batch: sled::Batch,
+    bytes: usize,
+    events: Vec<Arc<Recorded>>,
+    answers: Vec<(Reply, Result<Appended, AppendError>)>,
+}
+
+impl Committer {
+    /// Starts the thread. It ends when every sender is gone, or when the log has failed.
+    pub(super) fn start(self, commands: mpsc::Receiver<Command>) -> io::Result<JoinHandle<()>> {
+        thread::Builder::new().name("log-committer".into()).spawn(move || self.work(commands))
+    }
+
+    fn work(mut self, mut commands: mpsc::Receiver<Command>) {
+        let inner = Arc::clone(&self.inner);
+        let run = catch_unwind(AssertUnwindSafe(|| self.run(&mut commands)));
+        let reason = match run {
+            Ok(Ok(())) => None,
+            Ok(Err(reason)) => Some(reason),
+            Err(panic) => Some(describe(panic.as_ref())),
+        };
+        if let Some(reason) = &reason {
+            tracing::error!(%reason, "event log failed; it takes no more appends");
+            inner.tail.end(State::Failed(Arc::clone(reason)));
+            commands.close();
+            while let Some(Command { reply, .. }) = commands.blocking_recv() {
+                drop(reply.send(Err(AppendError::Unavailable(Arc::clone(reason)))));
+            }
+        }
+        // sled syncs once more as it goes, and panics if that fails.
+        let gone = catch_unwind(AssertUnwindSafe(|| {
+            drop(lock(&inner.events).take());
+            drop(self);
+        }));
+        if gone.is_err() {
+            tracing::error!("event log's database could not be closed");
+        }
+        inner.tail.end(State::Closed);
+    }
+
+    fn run(&mut self, commands: &mut mpsc::Receiver<Command>) -> Result<(), Arc<str>> {
+        while let Some(first) = commands.blocking_recv() {
+            let mut group = Group::default();
+            for command in iter::once(first).chain(iter::from_fn(|| commands.try_recv().ok())) {
+                self.take(&mut group, command)?;
+                if group.answers.len() >= GROUP_COMMANDS_MAX || group.bytes >= GROUP_BYTES_MAX {
+                    break;
+                }
+            }
+            self.commit(group)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a command to the group. It is answered with the group, also when refused: by then, what
+    /// it was refused for can be read.
+    fn take(
+        &mut self,
+        group: &mut Group,
+        Command { batch, reply }: Command,
+    ) -> Result<(), Arc<str>> {
+        let answer = match self.sequencer.sequence(batch) {
+            Ok(Sequenced::Before(appended)) => Ok(appended),
+            Ok(Sequenced::New(appended, frames)) => {
+                for (event, frame) in frames {
+                    group.bytes += frame.len();
+                    group.batch.insert(&key(event.position), frame.as_ref());
+                    group.events.push(event);
+                }
+                Ok(appended)
+            }
+            Err(AppendError::Unavailable(reason)) => return Err(reason),
+            Err(refusal) => Err(refusal),
+        };
+        group.answers.push((reply, answer));
+        Ok(())
+    }
+
+    fn commit(&mut self, mut group: Group) -> Result<(), Arc<str>> {
+        if !group.events.is_empty() {
+            if let Err(reason) = self.store(mem::take(&mut group.batch)) {
+                for (reply, _) in group.answers {
+                    drop(reply.send(Err(AppendError::OutcomeUnknown(Arc::clone(&reason)))));
+                }
+                return Err(reason);
+            }
+            self.inner.tail.publish(group.events);
+        }
+        for (reply, answer) in group.answers {
+            drop(reply.send(answer)); // whoever asked may have gone
+        }
+        Ok(())
+    }
+
+    fn store(&mut self, batch: sled::Batch) -> Result<(), Arc<str>> {
+        self.events.apply_batch(batch).map_err(|error| failed("write", &error))?;
+        self.database.flush().map_err(|error| failed("flush", &error))?;
+        (self.sync)().map_err(|error| failed("sync", &error))
+    }
+}
+
+fn failed(what: &str, error: &dyn Display) -> Arc<str> {
+    format!("{what} failed: {error}").into()
+}
+
+fn describe(panic: &(dyn std::any::Any + Send)) -> Arc<str> {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("committer panicked: {}", text.unwrap_or("no message")).into()
+}

@@ -1,0 +1,221 @@
+//! Opening: the lock, sled's own recovery, the log's identity, the check of the whole chain.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::committer::Committer;
+use super::{Inner, OpenError, QUEUE_COMMANDS_MAX, SledLog, SledOptions, SyncFn, stored};
+use crate::tail::Tail;
+use crate::verify::Verifier;
+use crate::{Clock, SystemClock, Verified};
+
+const CACHE_BYTES: u64 = 64 << 20;
+/// How long sled's threads may take to let go of a log that was closed before.
+const SLED_LOCK_WAIT: Duration = Duration::from_secs(5);
+const EVENTS: &str = "events";
+/// In sled's default tree: version 1, log ID (16 bytes), epoch (u64, little endian).
+const IDENTITY: &str = "log";
+const IDENTITY_VERSION: u8 = 1;
+
+pub(super) fn open(options: SledOptions) -> Result<SledLog, OpenError> {
+    let SledOptions { dir, clock, sync } = options;
+    fs::create_dir_all(&dir).map_err(|source| io_error(&dir, source))?;
+    let in_use = lock_folder(&dir)?;
+    let database = open_database(&dir)?;
+    let events = database.open_tree(EVENTS).map_err(database_error)?;
+    let mut file_sync = sync_of(&dir)?;
+    let (log_id, epoch) = match identity(&database)? {
+        Some(identity) => identity,
+        None if events.is_empty() => create(&database, &mut file_sync, &dir)?,
+        None => return Err(OpenError::NoIdentity(dir)),
+    };
+    sync_folders(&dir)?; // sled has made files, also when the log is not new
+    let sequencer = scan(log_id, &events, clock)?.finish()?;
+    let tail = Tail::new(sequencer.head());
+    let inner = Arc::new(Inner { log_id, epoch, tail, events: Mutex::new(Some(events.clone())) });
+    let (sender, receiver) = mpsc::channel(QUEUE_COMMANDS_MAX);
+    let sync = sync.unwrap_or(file_sync);
+    let committer =
+        Committer { inner: Arc::clone(&inner), events, database, sequencer, sync, _in_use: in_use };
+    let committer = committer.start(receiver).map_err(|source| io_error(&dir, source))?;
+    Ok(SledLog {
+        inner,
+        commands: Mutex::new(Some(sender)),
+        committer: Mutex::new(Some(committer)),
+    })
+}
+
+pub(super) fn verify(dir: &Path) -> Result<Verified, OpenError> {
+    if !dir.join("db").is_file() {
+        return Err(OpenError::NotFound(dir.to_owned()));
+    }
+    let _in_use = lock_folder(dir)?;
+    let database = open_database(dir)?;
+    let events = database.open_tree(EVENTS).map_err(database_error)?;
+    let identity = identity(&database)?;
+    let (log_id, _) = identity.ok_or_else(|| OpenError::NoIdentity(dir.to_owned()))?;
+    Ok(scan(log_id, &events, Arc::new(SystemClock))?.verified()?)
+}
+
+/// Reads the whole log, checks it, and learns from it what is needed to go on.
+fn scan(log_id: Uuid, events: &sled::Tree, clock: Arc<dyn Clock>) -> Result<Verifier, OpenError> {
+    let mut verifier = Verifier::new(log_id, clock);
+    for entry in events {
+        verifier.push(stored(verifier.head().position, entry)?)?;
+    }
+    Ok(verifier)
+}
+
+/// Locks the folder for this log, until the file is dropped.
+///
+/// sled locks its own file too, but its threads may hold on to it for a moment after it is closed: the
+/// lock here tells another process from that.
+fn lock_folder(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join("lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    let file = file.map_err(|source| io_error(dir, source))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(dir.to_owned())),
+        Err(TryLockError::Error(source)) => Err(io_error(dir, source)),
+    }
+}
+
+/// Opens sled. If it finds itself corrupt, moves its newest snapshot aside and tries once more.
+fn open_database(dir: &Path) -> Result<sled::Db, OpenError> {
+    match try_open(dir) {
+        Err(TryOpen::Damaged(reason)) => {
+            let moved = move_snapshots_aside(dir).map_err(|source| io_error(dir, source))?;
+            if moved.is_empty() {
+                return Err(OpenError::Database(reason));
+            }
+            tracing::warn!(%reason, ?moved, "event log's snapshot is damaged and was moved aside");
+            try_open(dir).map_err(|error| match error {
+                TryOpen::Damaged(reason) => OpenError::Database(reason),
+                TryOpen::Final(error) => error,
+            })
+        }
+        Err(TryOpen::Final(error)) => Err(error),
+        Ok(database) => Ok(database),
+    }
+}
+
+enum TryOpen {
+    /// sled's files are not as sled left them; its snapshot may be to blame.
+    Damaged(String),
+    /// Trying again would not help.
+    Final(OpenError),
+}
+
+fn try_open(dir: &Path) -> Result<sled::Db, TryOpen> {
+    let config = sled::Config::new()
+        .path(dir)
+        .mode(sled::Mode::HighThroughput)
+        .cache_capacity(CACHE_BYTES)
+        .flush_every_ms(None);
+    let until = Instant::now() + SLED_LOCK_WAIT;
+    // sled also panics over files that it cannot make sense of.
+    let opened = loop {
+        match catch_unwind(AssertUnwindSafe(|| config.open())) {
+            Ok(Err(sled::Error::Io(error))) if error.to_string().contains("acquire lock") => {
+                if Instant::now() > until {
+                    return Err(TryOpen::Final(OpenError::InUse(dir.to_owned())));
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+            opened => break opened,
+        }
+    };
+    match opened {
+        Ok(Ok(database)) => Ok(database),
+        Ok(Err(sled::Error::Io(source))) => Err(TryOpen::Final(io_error(dir, source))),
+        Ok(Err(error @ (sled::Error::Corruption { .. } | sled::Error::ReportableBug(_)))) => {
+            Err(TryOpen::Damaged(error.to_string()))
+        }
+        Ok(Err(error @ (sled::Error::Unsupported(_) | sled::Error::CollectionNotFound(_)))) => {
+            Err(TryOpen::Final(database_error(error)))
+        }
+        Err(_) => Err(TryOpen::Damaged("database panicked while opening".to_owned())),
+    }
+}
+
+/// Renames half-written snapshots and the newest whole one; sled recovers from its log without them.
+fn move_snapshots_aside(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut snapshots = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        if name.starts_with("snap.") {
+            snapshots.push(path);
+        }
+    }
+    snapshots.sort(); // their names end in the place in sled's log, in hexadecimal
+    let is_half_written = |path: &PathBuf| path.extension() == Some(OsStr::new("generating"));
+    let (mut aside, whole): (Vec<_>, Vec<_>) = snapshots.into_iter().partition(is_half_written);
+    aside.extend(whole.into_iter().next_back());
+    for path in &aside {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        fs::rename(path, dir.join(format!("aside-{}-{name}", SystemClock.now_ms())))?;
+    }
+    Ok(aside)
+}
+
+fn identity(database: &sled::Db) -> Result<Option<(Uuid, u64)>, OpenError> {
+    let Some(value) = database.get(IDENTITY).map_err(database_error)? else { return Ok(None) };
+    let unknown = || OpenError::Database("log's identity is malformed".to_owned());
+    let (&version, rest) = value.split_first().ok_or_else(unknown)?;
+    let (id, epoch) = rest.split_first_chunk().ok_or_else(unknown)?;
+    if version != IDENTITY_VERSION {
+        return Err(unknown());
+    }
+    let epoch = u64::from_le_bytes(epoch.try_into().map_err(|_| unknown())?);
+    Ok(Some((Uuid::from_bytes(*id), epoch)))
+}
+
+/// Gives a new log its identity, durably: nothing is appended before.
+fn create(database: &sled::Db, sync: &mut SyncFn, dir: &Path) -> Result<(Uuid, u64), OpenError> {
+    let (log_id, epoch) = (Uuid::new_v4(), 1_u64);
+    let mut value = vec![IDENTITY_VERSION];
+    value.extend_from_slice(log_id.as_bytes());
+    value.extend_from_slice(&epoch.to_le_bytes());
+    database.insert(IDENTITY, value).map_err(database_error)?;
+    database.flush().map_err(database_error)?;
+    sync().map_err(|source| io_error(dir, source))?;
+    Ok((log_id, epoch))
+}
+
+/// An `fdatasync` on sled's file, through a descriptor of our own.
+fn sync_of(dir: &Path) -> Result<SyncFn, OpenError> {
+    let file = OpenOptions::new().read(true).write(true).open(dir.join("db"));
+    let file = file.map_err(|source| io_error(dir, source))?;
+    Ok(Box::new(move || file.sync_data()))
+}
+
+/// Makes the names of the files durable, the folder's own name included.
+fn sync_folders(dir: &Path) -> Result<(), OpenError> {
+    let path = fs::canonicalize(dir).map_err(|source| io_error(dir, source))?;
+    let files = [path.join("conf")];
+    let folders = [path.join("blobs"), path.clone()];
+    let all = files.into_iter().chain(folders).chain(path.parent().map(Path::to_owned));
+    all.into_iter()
+        .filter(|path| path.exists())
+        .try_for_each(|path| File::open(path)?.sync_all())
+        .map_err(|source| io_error(dir, source))
+}
+
+fn io_error(path: &Path, source: io::Error) -> OpenError {
+    OpenError::Io { path: path.to_owned(), source }
+}
+
+fn database_error(error: sled::Error) -> OpenError {
+    OpenError::Database(error.to_string())
+}

@@ -1,0 +1,72 @@
+//! What can go wrong, told apart by what the caller may do about it.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::KekId;
+
+/// Why something could not be sealed, opened, kept or shredded. No variant holds a secret.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The ciphertext was made with another key or context, or was changed. Retrying is no use.
+    #[error("sealed bytes do not open with this key and context")]
+    Opening,
+    /// The bytes are not of a form that this version knows. Retrying is no use.
+    #[error("sealed bytes are malformed")]
+    Malformed,
+    /// The machine gives no random numbers. Retrying is safe.
+    #[error("no random numbers: {0}")]
+    Random(Arc<str>),
+    /// The key-encryption key's text or file is not 32 bytes, nor 64 hexadecimal digits, nor base64.
+    #[error(
+        "{origin} holds no key: it must be 32 raw bytes, 64 hexadecimal digits or 44 of base64"
+    )]
+    KeyFormat {
+        /// The file or variable.
+        origin: String,
+    },
+    /// Others than the owner may read the file.
+    #[error("{} may be read by others than its owner (mode {mode:o}); chmod 600 it", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The ring has not the key that something is wrapped with.
+    #[error("key-encryption key {needed} is not in the ring; the keystore or file needs it")]
+    NoSuchKek {
+        /// Which key.
+        needed: KekId,
+    },
+    /// The file is no keystore, or its header was changed.
+    #[error("{} is not a keystore: {why}", path.display())]
+    NotAKeystore {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// Another process has the keystore open. Retrying is safe.
+    #[error("keystore {} is in use by another process", .0.display())]
+    InUse(PathBuf),
+    /// The access key ID is empty or longer than [`crate::ACCESS_KEY_ID_BYTES_MAX`].
+    #[error("access key ID has {0} bytes; it must have 1 to 128")]
+    IdLength(usize),
+    /// The access key has a data key already.
+    #[error("access key has a data key already")]
+    Exists,
+    /// The file system said no, before anything was changed.
+    #[error("cannot use {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        source: Arc<io::Error>,
+    },
+    /// The keystore is closed, or has failed and takes no more changes; what was asked for may or
+    /// may not have been done. Open it again, and look.
+    #[error("keystore is unavailable: {0}")]
+    Unavailable(Arc<str>),
+}

@@ -1,0 +1,335 @@
+//! The file that data keys stand in, so that they can be destroyed.
+//!
+//! ```text
+//! header   2 x 512 bytes   see `header.rs`
+//! slot     256 bytes       see `slot.rs`; all zero when free
+//! …
+//! ```
+//!
+//! A slot never crosses a 512-byte sector, so that a write torn by a loss of power damages that slot
+//! only. To shred is to overwrite a slot with zeros, in place: that is why data keys stand in a file
+//! of their own and not in a database, which writes anew and keeps the old for a while. (What copies
+//! on write below us, as some file systems and every SSD does, keeps the wrapped key a while longer;
+//! then destroying the key-encryption key after a rotation is what makes sure.)
+//!
+//! One thread writes: it takes what has queued up, writes it, calls `fdatasync` once, and answers.
+//!
+//! **A damaged slot** (torn, or changed) is counted and left as it is: nobody else's key is lost by
+//! it, and whether its key is missed is for the caller to say, who knows which keys there should be.
+//! [`Keystore::scrub`] then overwrites it, since a shredding that was torn leaves one behind.
+
+mod header;
+mod slot;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, BufReader, Read, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::spawn_blocking;
+use uuid::Uuid;
+
+use self::header::{HEADER_BYTES, HEADERS, Header};
+use self::slot::{SLOT_BYTES, Slot, Wrapped};
+use self::writer::{Change, ChangeKind, SyncFn, Writer};
+use crate::{DataKey, Error, Keyring};
+
+/// The longest access key ID that has room in a slot, in bytes.
+pub const ACCESS_KEY_ID_BYTES_MAX: usize = 128;
+
+/// How many changes wait for the writer before the next one waits to be queued.
+const QUEUE_CHANGES_MAX: usize = 4096;
+
+/// The data keys of all access keys, in memory wrapped as they are in the file.
+///
+/// Dropping it waits for the changes under way, and blocks the thread meanwhile.
+pub struct Keystore {
+    shared: Arc<Shared>,
+    changes: Mutex<Option<mpsc::Sender<Change>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the writer and everybody else share.
+struct Shared {
+    id: Uuid,
+    keyring: Keyring,
+    index: Mutex<Index>,
+    failed: watch::Sender<Option<Arc<str>>>,
+}
+
+#[derive(Default)]
+struct Index {
+    entries: HashMap<Box<str>, Entry>,
+    /// Numbers of slots that may be written to.
+    free: Vec<u64>,
+    /// Numbers of slots that hold something, and nothing that can be read.
+    damaged: Vec<u64>,
+    /// Numbers of slots whose access key has another slot too.
+    copies: Vec<u64>,
+    /// How many slots the file has.
+    slots: u64,
+}
+
+struct Entry {
+    slot: u64,
+    wrapped: Wrapped,
+    /// Not given out before it is.
+    durable: bool,
+}
+
+impl Keystore {
+    /// Opens a keystore, or makes it (mode 0600 on Unix), and tries every data key in it.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchKek`] when the ring lacks the key that the keystore, or any data key in it, is
+    /// wrapped with; [`Error::NotAKeystore`]; [`Error::InUse`], after which retrying is safe;
+    /// [`Error::Io`], [`Error::Random`]. Nothing is changed then.
+    pub async fn open(path: impl AsRef<Path>, keyring: Keyring) -> Result<Self, Error> {
+        let path = path.as_ref().to_owned();
+        let sync = Box::new(File::sync_data);
+        let opened = spawn_blocking(move || Self::open_blocking(&path, keyring, sync)).await;
+        opened.unwrap_or_else(|panic| Err(Error::Unavailable(panic.to_string().into())))
+    }
+
+    fn open_blocking(path: &Path, keyring: Keyring, sync: SyncFn) -> Result<Self, Error> {
+        let io_error = |source| Error::Io { path: path.to_owned(), source: Arc::new(source) };
+        if !path.try_exists().map_err(io_error)? {
+            create_file(path, &Header::new(&keyring)?).map_err(io_error)?;
+        }
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(io_error)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::InUse(path.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(io_error(source)),
+        }
+        let mut reader = BufReader::with_capacity(1 << 20, &file);
+        let header = read_header(&mut reader, path, &keyring)?;
+        let index = Index::read(&mut reader, header.id, &keyring, io_error)?;
+        if !index.damaged.is_empty() {
+            tracing::error!(slots = ?index.damaged, "keystore has damaged slots; the others are well");
+        }
+        let copies = index.copies.clone();
+        let index = Mutex::new(index);
+        let failed = watch::Sender::new(None);
+        let shared = Arc::new(Shared { id: header.id, keyring, index, failed });
+        let (sender, receiver) = mpsc::channel(QUEUE_CHANGES_MAX);
+        let mut writer = Writer { shared: Arc::clone(&shared), file, sync };
+        writer.clear_all(&copies).map_err(io_error)?;
+        let writer = writer.start(receiver).map_err(io_error)?;
+        Ok(Self { shared, changes: Mutex::new(Some(sender)), writer: Mutex::new(Some(writer)) })
+    }
+
+    /// Makes the data key of an access key, durable before it is given.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], [`Error::IdLength`]: nothing was changed. [`Error::Random`]: retrying is
+    /// safe. [`Error::Unavailable`]: it may or may not be there after opening again, and is then
+    /// nobody's: see [`Self::ids`].
+    pub async fn create(&self, access_key_id: &str) -> Result<DataKey, Error> {
+        check_length(access_key_id)?;
+        let data_key = DataKey::random()?;
+        let kek = self.shared.keyring.primary();
+        let wrapped = Wrapped::wrap(&data_key, kek, self.shared.id, access_key_id)?;
+        self.change(ChangeKind::Create(access_key_id.into(), wrapped)).await?;
+        Ok(data_key)
+    }
+
+    /// The data key of an access key; none if it never had one or it was shredded. Never blocks.
+    pub fn get(&self, access_key_id: &str) -> Option<DataKey> {
+        let index = self.shared.index();
+        let entry = index.entries.get(access_key_id).filter(|entry| entry.durable)?;
+        // Opened when the keystore was, or wrapped here: with a key that is in the ring.
+        entry.wrapped.unwrap(&self.shared.keyring, self.shared.id, access_key_id).ok()
+    }
+
+    /// Destroys the data key of an access key: durably overwritten before this answers. Idempotent:
+    /// `false` when there was none.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: it may or may not be gone after opening again; shredding it then, also
+    /// once more, is safe.
+    pub async fn shred(&self, access_key_id: &str) -> Result<bool, Error> {
+        self.change(ChangeKind::Shred(access_key_id.into())).await.map(|slots| slots > 0)
+    }
+
+    /// Overwrites damaged slots, and says how many. To be called once it is known that no key is missed.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; retrying is safe after opening again.
+    pub async fn scrub(&self) -> Result<usize, Error> {
+        self.change(ChangeKind::Scrub).await
+    }
+
+    /// Wraps with the ring's primary key whatever is wrapped with another, and says how many data keys
+    /// that were. After it the other keys are needed for nothing here, and may be destroyed.
+    ///
+    /// # Errors
+    /// [`Error::Random`], [`Error::Unavailable`]; retrying is safe, after opening again with both keys.
+    pub async fn rewrap(&self) -> Result<usize, Error> {
+        self.change(ChangeKind::Rewrap).await
+    }
+
+    /// The access keys that have a data key, in no order: for sweeping those that no event tells of.
+    pub fn ids(&self) -> impl Iterator<Item = Box<str>> + use<> {
+        let index = self.shared.index();
+        let durable = index.entries.iter().filter(|(_, entry)| entry.durable);
+        durable.map(|(id, _)| id.clone()).collect::<Vec<_>>().into_iter()
+    }
+
+    /// How many slots are damaged: whose keys they hold cannot be said.
+    pub fn damaged(&self) -> usize {
+        self.shared.index().damaged.len()
+    }
+
+    /// Resolves with the reason when the keystore has failed; never when it has not. The process
+    /// should then end and start again: the keystore takes no more changes.
+    pub fn failed(&self) -> impl Future<Output = Arc<str>> + Send + 'static {
+        let mut failed = self.shared.failed.subscribe();
+        async move {
+            loop {
+                if let Some(reason) = &*failed.borrow_and_update() {
+                    return Arc::clone(reason);
+                }
+                if failed.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
+            }
+        }
+    }
+
+    async fn change(&self, kind: ChangeKind) -> Result<usize, Error> {
+        let (reply, outcome) = oneshot::channel();
+        let changes = lock(&self.changes).clone().ok_or_else(|| self.shared.unavailable())?;
+        changes.send(Change { kind, reply }).await.map_err(|_| self.shared.unavailable())?;
+        drop(changes);
+        outcome.await.unwrap_or_else(|_| Err(self.shared.unavailable()))
+    }
+}
+
+impl Drop for Keystore {
+    fn drop(&mut self) {
+        lock(&self.changes).take();
+        if let Some(writer) = lock(&self.writer).take() {
+            // The writer catches its panics; there is nothing to learn from joining.
+            drop(writer.join());
+        }
+    }
+}
+
+impl Shared {
+    fn index(&self) -> MutexGuard<'_, Index> {
+        lock(&self.index)
+    }
+
+    fn unavailable(&self) -> Error {
+        let reason = self.failed.borrow().clone();
+        Error::Unavailable(reason.unwrap_or_else(|| "it is closed or has failed".into()))
+    }
+}
+
+impl Index {
+    /// Reads all slots and tries the keys in them.
+    fn read(
+        file: &mut impl Read,
+        store: Uuid,
+        keyring: &Keyring,
+        io_error: impl Fn(io::Error) -> Error,
+    ) -> Result<Self, Error> {
+        let mut index = Self::default();
+        let mut bytes = [0; SLOT_BYTES];
+        while read_padded(file, &mut bytes).map_err(&io_error)? > 0 {
+            let number = index.slots;
+            index.slots += 1;
+            match Slot::decode(&bytes) {
+                Slot::Free => index.free.push(number),
+                Slot::Damaged => index.damaged.push(number),
+                Slot::Used { id, wrapped } => match wrapped.unwrap(keyring, store, &id) {
+                    Ok(_) if !index.entries.contains_key(&id) => {
+                        index.entries.insert(id, Entry { slot: number, wrapped, durable: true });
+                    }
+                    // A change of both was cut short, and not acknowledged: either one will do.
+                    Ok(_) => index.copies.push(number),
+                    Err(error @ Error::NoSuchKek { .. }) => return Err(error),
+                    Err(_) => index.damaged.push(number),
+                },
+            }
+        }
+        index.free.reverse(); // so that the first slots are taken first
+        Ok(index)
+    }
+}
+
+/// Reads the header, from whichever of its copies is whole and of a key that is in the ring.
+fn read_header(file: &mut impl Read, path: &Path, keyring: &Keyring) -> Result<Header, Error> {
+    let not_a_keystore = |why| Error::NotAKeystore { path: path.to_owned(), why };
+    let mut found = [const { None }; HEADERS];
+    for found in &mut found {
+        let mut bytes = [0; HEADER_BYTES];
+        let read = read_padded(file, &mut bytes);
+        read.map_err(|source| Error::Io { path: path.to_owned(), source: Arc::new(source) })?;
+        let header = Header::decode(&bytes).map_err(not_a_keystore);
+        *found = Some(header.and_then(|header| match keyring.get(header.kek)? {
+            kek if header.opens_with(kek) => Ok(header),
+            _ => Err(not_a_keystore("its header was changed")),
+        }));
+    }
+    let [first, second] = found.map(|found| found.unwrap_or(Err(not_a_keystore("it is empty"))));
+    match (first, second) {
+        (Ok(first), Ok(second)) if first.id != second.id => {
+            Err(not_a_keystore("its headers are of two keystores"))
+        }
+        (Ok(header), _) | (Err(_), Ok(header)) => Ok(header),
+        // A key that is missing says more than a sector that is damaged.
+        (Err(Error::NotAKeystore { .. }), Err(error)) | (Err(error), Err(_)) => Err(error),
+    }
+}
+
+fn check_length(access_key_id: &str) -> Result<(), Error> {
+    match access_key_id.len() {
+        1..=ACCESS_KEY_ID_BYTES_MAX => Ok(()),
+        length => Err(Error::IdLength(length)),
+    }
+}
+
+/// Makes the file under another name first: what has the name is whole.
+fn create_file(path: &Path, header: &Header) -> io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = Path::new(&new);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(new)?;
+    for _ in 0..HEADERS {
+        file.write_all(&header.encode())?;
+    }
+    file.sync_all()?;
+    fs::rename(new, path)?;
+    let path = fs::canonicalize(path)?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// Fills `bytes`, with zeros where the file ends, and says how many were read.
+fn read_padded(file: &mut impl Read, bytes: &mut [u8]) -> io::Result<usize> {
+    bytes.fill(0);
+    let mut length = 0;
+    while length < bytes.len() {
+        match file.read(&mut bytes[length..])? {
+            0 => break,
+            read => length += read,
+        }
+    }
+    Ok(length)
+}
+
+/// What a panicking thread left is whole: each lock is held over infallible changes only.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

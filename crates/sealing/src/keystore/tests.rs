@@ -1,0 +1,422 @@
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::aead::Key;
+use crate::{Context, KeyEncryptionKey};
+
+const CONTEXT: Context<'static> = Context {
+    log_id: Uuid::from_u128(1),
+    account: Uuid::from_u128(2),
+    access_key_id: "AKIA",
+    generation: 1,
+};
+
+/// Where the slots begin.
+const START: usize = HEADERS * HEADER_BYTES;
+
+struct Store {
+    _dir: tempfile::TempDir,
+    path: PathBuf,
+    kek: KeyEncryptionKey,
+}
+
+impl Store {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keystore");
+        Self { _dir: dir, path, kek: KeyEncryptionKey::generate().unwrap() }
+    }
+
+    async fn open(&self) -> Keystore {
+        Keystore::open(&self.path, Keyring::new(same(&self.kek))).await.unwrap()
+    }
+
+    async fn try_open(&self, keyring: Keyring) -> Result<Keystore, Error> {
+        Keystore::open(&self.path, keyring).await
+    }
+
+    fn open_with_sync(&self, sync: SyncFn) -> Keystore {
+        Keystore::open_blocking(&self.path, Keyring::new(same(&self.kek)), sync).unwrap()
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        fs::read(&self.path).unwrap()
+    }
+
+    fn slot(&self, number: usize) -> Vec<u8> {
+        let at = START + number * SLOT_BYTES;
+        self.bytes()[at..at + SLOT_BYTES].to_vec()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut bytes = self.bytes();
+        change(&mut bytes);
+        fs::write(&self.path, bytes).unwrap();
+    }
+}
+
+fn same(kek: &KeyEncryptionKey) -> KeyEncryptionKey {
+    KeyEncryptionKey::from_key(Key::from_slice(kek.key().expose()).unwrap())
+}
+
+/// Whether two data keys are one: what one seals, the other opens.
+fn same_key(one: &DataKey, two: &DataKey) -> bool {
+    two.open(&one.seal(b"x", &CONTEXT).unwrap(), &CONTEXT).is_ok()
+}
+
+#[tokio::test]
+async fn a_data_key_is_there_after_opening_again() {
+    let store = Store::new();
+    let keystore = store.open().await;
+    let one = keystore.create("ONE").await.unwrap();
+    let two = keystore.create(&"2".repeat(128)).await.unwrap();
+    assert!(!same_key(&one, &two));
+    assert!(same_key(&one, &keystore.get("ONE").unwrap()));
+    assert!(keystore.get("THREE").is_none());
+    drop(keystore);
+
+    let keystore = store.open().await;
+    assert!(same_key(&one, &keystore.get("ONE").unwrap()));
+    assert!(same_key(&two, &keystore.get(&"2".repeat(128)).unwrap()));
+    let mut ids: Vec<_> = keystore.ids().collect();
+    ids.sort();
+    assert_eq!(ids, ["2".repeat(128).into_boxed_str(), "ONE".into()]);
+    assert_eq!(keystore.damaged(), 0);
+}
+
+#[tokio::test]
+async fn an_access_key_has_one_data_key_and_a_bounded_name() {
+    let store = Store::new();
+    let keystore = store.open().await;
+    let one = keystore.create("ONE").await.unwrap();
+    assert!(matches!(keystore.create("ONE").await, Err(Error::Exists)));
+    assert!(same_key(&one, &keystore.get("ONE").unwrap()));
+    assert!(matches!(keystore.create("").await, Err(Error::IdLength(0))));
+    assert!(matches!(keystore.create(&"x".repeat(129)).await, Err(Error::IdLength(129))));
+}
+
+#[tokio::test]
+async fn what_is_shredded_is_gone_from_memory_and_file() {
+    let store = Store::new();
+    let keystore = store.open().await;
+    keystore.create("ONE").await.unwrap();
+    keystore.create("TWO").await.unwrap();
+    let wrapped = store.slot(0)[2..70].to_vec();
+    assert!(store.bytes().windows(wrapped.len()).any(|window| window == wrapped));
+
+    assert!(keystore.shred("ONE").await.unwrap());
+    assert!(!keystore.shred("ONE").await.unwrap());
+    assert!(!keystore.shred("NEVER").await.unwrap());
+    assert!(keystore.get("ONE").is_none());
+    assert_eq!(store.slot(0), [0; SLOT_BYTES]);
+    for part in [&wrapped[..8], &wrapped[8..20], &wrapped[20..], b"ONE"] {
+        let kept = store.slot(1);
+        let rest: Vec<u8> = store.bytes()[START..].to_vec();
+        let elsewhere = rest.windows(part.len()).filter(|window| *window == part).count();
+        let in_two = kept.windows(part.len()).filter(|window| *window == part).count();
+        assert_eq!(elsewhere, in_two);
+    }
+    drop(keystore);
+
+    let keystore = store.open().await;
+    assert!(keystore.get("ONE").is_none());
+    assert!(keystore.get("TWO").is_some());
+    keystore.create("THREE").await.unwrap();
+    assert!(store.slot(0)[70..].starts_with(b"THREE"), "the free slot is used again");
+    assert_eq!(store.bytes().len(), START + 2 * SLOT_BYTES);
+}
+
+#[tokio::test]
+async fn a_wrong_key_encryption_key_is_refused_by_name() {
+    let store = Store::new();
+    drop(store.open().await);
+    let wrong = Keyring::new(KeyEncryptionKey::generate().unwrap());
+    let error = store.try_open(wrong).await.err().unwrap();
+    assert!(matches!(error, Error::NoSuchKek { needed } if needed == store.kek.id()), "{error}");
+    let expected = format!("key-encryption key {} is not in the ring", store.kek.id());
+    assert!(error.to_string().contains(&expected), "{error}");
+}
+
+#[tokio::test]
+async fn a_ring_opens_what_an_older_key_wrapped() {
+    let store = Store::new();
+    let keystore = store.open().await;
+    let one = keystore.create("ONE").await.unwrap();
+    drop(keystore);
+
+    let new = KeyEncryptionKey::generate().unwrap();
+    let keystore = store.try_open(Keyring::new(same(&new)).with(same(&store.kek))).await.unwrap();
+    assert!(same_key(&one, &keystore.get("ONE").unwrap()));
+    let two = keystore.create("TWO").await.unwrap();
+    drop(keystore);
+
+    // The new key alone lacks the header's; the old alone lacks that of the second slot.
+    let error = store.try_open(Keyring::new(same(&store.kek))).await.err().unwrap();
+    assert!(matches!(error, Error::NoSuchKek { needed } if needed == new.id()), "{error}");
+    let ring = Keyring::new(same(&store.kek)).with(new);
+    let keystore = store.try_open(ring).await.unwrap();
+    assert!(same_key(&two, &keystore.get("TWO").unwrap()));
+}
+
+#[tokio::test]
+async fn a_torn_slot_costs_no_other_its_key_and_is_scrubbed_when_told() {
+    let store = Store::new();
+    let keystore = store.open().await;
+    for id in ["ONE", "TWO", "THREE"] {
+        keystore.create(id).await.unwrap();
+    }
+    drop(keystore);
+    let middle = START + SLOT_BYTES;
+    for torn in [0..1, 0..40, 0..200, 60..256, 252..256] {
+        let whole = store.bytes();
+        store.change(|bytes| bytes[middle + torn.start..middle + torn.end].fill(0));
+        let keystore = store.open().await;
+        assert_eq!(keystore.damaged(), 1, "{torn:?}");
+        assert!(keystore.get("TWO").is_none());
+        assert!(keystore.get("ONE").is_some() && keystore.get("THREE").is_some());
+        keystore.create("FOUR").await.unwrap();
+        drop(keystore);
+        assert_ne!(store.slot(1), [0; SLOT_BYTES], "left as it is");
+        fs::write(&store.path, whole).unwrap();
+    }
+
+    store.change(|bytes| bytes[middle + 30] ^= 1);
+    let keystore = store.open().await;
+    assert_eq!(keystore.scrub().await.unwrap(), 1);
+    assert_eq!((keystore.damaged(), keystore.scrub().await.unwrap()), (0, 0));
+    assert_eq!(store.slot(1), [0; SLOT_BYTES]);
+    keystore.create("TWO").await.unwrap();
+    assert!(store.slot(1)[70..].starts_with(b"TWO"));
+}
+
+#[tokio::test]
+async fn a_slot_torn_at_the_end_of_the_file_is_damaged() {
+    let store = Store::new();
+    let keystore = store.open().await;
+    keystore.create("ONE").await.unwrap();
+    keystore.create("TWO").await.unwrap();
+    drop(keystore);
+    store.change(|bytes| bytes.truncate(START + SLOT_BYTES + 100));
+    let keystore = store.open().await;
+    assert_eq!(keystore.damaged(), 1);
+    let three = keystore.create("THREE").await.unwrap();
+    drop(keystore);
+    let keystore = store.open().await;
+    assert!(same_key(&three, &keystore.get("THREE").unwrap()));
+    assert!(keystore.get("ONE").is_some());
+}
+
+#[tokio::test]
+async fn a_slot_moved_to_another_access_key_or_keystore_does_not_open() {
+    let (store, other) = (Store::new(), Store::new());
+    let keystore = store.open().await;
+    keystore.create("ONE").await.unwrap();
+    drop(keystore);
+    let slot = store.slot(0);
+
+    // Under another access key's ID, with a checksum that fits.
+    store.change(|bytes| {
+        let slot = &mut bytes[START..];
+        slot[70..73].copy_from_slice(b"TWO");
+        let checksum = crc32c::crc32c(&slot[..252]);
+        slot[252..256].copy_from_slice(&checksum.to_le_bytes());
+    });
+    let keystore = store.open().await;
+    assert_eq!((keystore.damaged(), keystore.ids().count()), (1, 0));
+
+    // In another keystore of the same key-encryption key.
+    let ring = || Keyring::new(same(&store.kek));
+    drop(other.try_open(ring()).await.unwrap());
+    other.change(|bytes| bytes.extend_from_slice(&slot));
+    let keystore = other.try_open(ring()).await.unwrap();
+    assert_eq!((keystore.damaged(), keystore.ids().count()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_header_that_is_not_ours_is_refused() {
+    let store = Store::new();
+    drop(store.open().await);
+    let whole = store.bytes();
+    for at in [0, 8, 12, 30, 40, 50, 100, 511] {
+        store.change(|bytes| bytes[at] ^= 1);
+        drop(store.open().await); // the other copy is whole
+        store.change(|bytes| bytes[HEADER_BYTES + at] ^= 1);
+        let opened = store.try_open(Keyring::new(same(&store.kek))).await;
+        assert!(matches!(opened, Err(Error::NotAKeystore { .. })), "byte {at}");
+        fs::write(&store.path, &whole).unwrap();
+    }
+    // Another keystore's identity, with checksums that fit.
+    store.change(|bytes| {
+        for header in bytes.chunks_mut(HEADER_BYTES) {
+            header[12] ^= 1;
+            let checksum = crc32c::crc32c(&header[..508]);
+            header[508..].copy_from_slice(&checksum.to_le_bytes());
+        }
+    });
+    let opened = store.try_open(Keyring::new(same(&store.kek))).await;
+    assert!(matches!(opened, Err(Error::NotAKeystore { .. })));
+}
+
+#[tokio::test]
+async fn after_rewrapping_only_the_primary_key_is_needed() {
+    let store = Store::new();
+    let keystore = store.open().await;
+    let mut keys = Vec::new();
+    for n in 0..20 {
+        keys.push((format!("KEY{n}"), keystore.create(&format!("KEY{n}")).await.unwrap()));
+    }
+    keystore.shred("KEY7").await.unwrap();
+    keys.remove(7);
+    drop(keystore);
+
+    let new = KeyEncryptionKey::generate().unwrap();
+    let keystore = store.try_open(Keyring::new(same(&new)).with(same(&store.kek))).await.unwrap();
+    keys.push(("NEW".to_owned(), keystore.create("NEW").await.unwrap()));
+    assert_eq!(keystore.rewrap().await.unwrap(), 19);
+    assert_eq!(keystore.rewrap().await.unwrap(), 0);
+    let all_there = |keystore: &Keystore| {
+        assert_eq!(keystore.ids().count(), 20);
+        assert!(keys.iter().all(|(id, key)| same_key(key, &keystore.get(id).unwrap())));
+    };
+    all_there(&keystore);
+    drop(keystore);
+    let old = store.kek.id().0;
+    assert!(!store.bytes().windows(8).any(|window| window == old), "no trace of the old key");
+    all_there(&store.try_open(Keyring::new(new)).await.unwrap());
+}
+
+#[tokio::test]
+async fn rewrapping_that_is_cut_short_loses_nothing() {
+    for fails_at in 1..=4 {
+        let store = Store::new();
+        let keystore = store.open().await;
+        let one = keystore.create("ONE").await.unwrap();
+        let two = keystore.create("TWO").await.unwrap();
+        drop(keystore);
+        let new = KeyEncryptionKey::generate().unwrap();
+        let ring = || Keyring::new(same(&new)).with(same(&store.kek));
+        let mut calls = 0;
+        let sync: SyncFn = Box::new(move |_| {
+            calls += 1;
+            if calls == fails_at { Err(io::Error::other("cut short")) } else { Ok(()) }
+        });
+        let keystore = Keystore::open_blocking(&store.path, ring(), sync).unwrap();
+        assert!(matches!(keystore.rewrap().await, Err(Error::Unavailable(_))), "{fails_at}");
+        drop(keystore);
+
+        let keystore = store.try_open(ring()).await.unwrap();
+        assert_eq!((keystore.ids().count(), keystore.damaged()), (2, 0));
+        assert!(same_key(&one, &keystore.get("ONE").unwrap()));
+        assert!(same_key(&two, &keystore.get("TWO").unwrap()));
+        keystore.rewrap().await.unwrap();
+        drop(keystore);
+        let keystore = store.try_open(Keyring::new(new)).await.unwrap();
+        assert!(same_key(&one, &keystore.get("ONE").unwrap()));
+        // No copy was left over that shredding does not reach.
+        keystore.shred("ONE").await.unwrap();
+        assert!(!store.bytes().windows(3).any(|window| window == b"ONE"));
+    }
+}
+
+#[tokio::test]
+async fn a_keystore_is_opened_once_at_a_time() {
+    let store = Store::new();
+    let keystore = store.open().await;
+    let second = store.try_open(Keyring::new(same(&store.kek))).await;
+    assert!(matches!(second, Err(Error::InUse(_))));
+    drop(keystore);
+    store.open().await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_may_read_the_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let store = Store::new();
+    drop(store.open().await);
+    assert_eq!(fs::metadata(&store.path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_creators_share_syncs_and_lose_nothing() {
+    let store = Store::new();
+    let syncs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&syncs);
+    let keystore = Arc::new(store.open_with_sync(Box::new(move |file| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        file.sync_data()
+    })));
+    let creators = (0..64).map(|creator| {
+        let keystore = Arc::clone(&keystore);
+        tokio::spawn(async move {
+            for n in 0..8 {
+                let id = format!("AKIA{creator}N{n}");
+                let key = keystore.create(&id).await.unwrap();
+                assert!(same_key(&key, &keystore.get(&id).unwrap()));
+                if n % 4 == 3 {
+                    keystore.shred(&id).await.unwrap();
+                }
+            }
+        })
+    });
+    for creator in creators.collect::<Vec<_>>() {
+        creator.await.unwrap();
+    }
+    let changes = 64 * (8 + 2);
+    assert!(syncs.load(Ordering::SeqCst) <= changes);
+    drop(keystore);
+    let keystore = store.open().await;
+    assert_eq!((keystore.ids().count(), keystore.damaged()), (64 * 6, 0));
+}
+
+#[tokio::test]
+async fn every_change_is_synced_before_it_is_answered() {
+    let store = Store::new();
+    let syncs = Arc::new(AtomicUsize::new(0));
+    let (counted, path) = (Arc::clone(&syncs), store.path.clone());
+    let keystore = store.open_with_sync(Box::new(move |_| {
+        // What is synced has been written.
+        let written = fs::read(&path).unwrap();
+        let has = written.windows(5).any(|window| window == b"KEY01");
+        assert_eq!(has, counted.fetch_add(1, Ordering::SeqCst) == 0);
+        Ok(())
+    }));
+    keystore.create("KEY01").await.unwrap();
+    assert_eq!(syncs.load(Ordering::SeqCst), 1);
+    keystore.shred("KEY01").await.unwrap();
+    assert_eq!(syncs.load(Ordering::SeqCst), 2);
+    keystore.shred("KEY01").await.unwrap();
+    assert_eq!(syncs.load(Ordering::SeqCst), 2, "nothing to sync");
+}
+
+#[tokio::test]
+async fn a_failed_sync_fails_the_keystore_for_good() {
+    let store = Store::new();
+    let mut calls = 0;
+    let keystore = store.open_with_sync(Box::new(move |_| {
+        calls += 1;
+        if calls == 2 { Err(io::Error::other("disk is gone")) } else { Ok(()) }
+    }));
+    let failed = keystore.failed();
+    keystore.create("ONE").await.unwrap();
+    assert!(matches!(keystore.create("TWO").await, Err(Error::Unavailable(_))));
+    assert!(failed.await.contains("disk is gone"));
+    let refused = keystore.create("THREE").await.unwrap_err();
+    assert!(
+        matches!(&refused, Error::Unavailable(why) if why.contains("disk is gone")),
+        "{refused}"
+    );
+    assert!(matches!(keystore.shred("ONE").await, Err(Error::Unavailable(_))));
+    assert!(keystore.get("TWO").is_none(), "what is not durable is not given out");
+    assert!(keystore.get("ONE").is_some());
+}
+
+#[tokio::test]
+async fn a_panic_in_the_writer_fails_the_keystore() {
+    let store = Store::new();
+    let keystore = store.open_with_sync(Box::new(|_| panic!("bug")));
+    let failed = keystore.failed();
+    assert!(matches!(keystore.create("ONE").await, Err(Error::Unavailable(_))));
+    assert!(failed.await.contains("bug"));
+}

@@ -1,0 +1,225 @@
+//! The one thread that writes to the keystore's file.
+
+use std::any::Any;
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::header::{HEADER_BYTES, HEADERS, Header};
+use super::slot::{SLOT_BYTES, Wrapped};
+use super::{Entry, Index, Shared};
+use crate::Error;
+
+/// The most changes that become durable together.
+const GROUP_CHANGES_MAX: usize = 512;
+
+/// Makes durable whatever was written before.
+pub(super) type SyncFn = Box<dyn FnMut(&File) -> io::Result<()> + Send>;
+
+/// A change on its way to the writer.
+pub(super) struct Change {
+    pub(super) kind: ChangeKind,
+    pub(super) reply: Reply,
+}
+
+/// Answers with how many slots were changed.
+type Reply = oneshot::Sender<Result<usize, Error>>;
+
+pub(super) enum ChangeKind {
+    Create(Box<str>, Wrapped),
+    Shred(Box<str>),
+    Scrub,
+    Rewrap,
+}
+
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) file: File,
+    pub(super) sync: SyncFn,
+}
+
+/// What has been written and not made durable yet.
+#[derive(Default)]
+struct Group {
+    written: bool,
+    created: Vec<Box<str>>,
+    answers: Vec<(Reply, Result<usize, Error>)>,
+}
+
+impl Writer {
+    /// Starts the thread. It ends when every sender is gone, or when the keystore has failed.
+    pub(super) fn start(self, changes: mpsc::Receiver<Change>) -> io::Result<JoinHandle<()>> {
+        thread::Builder::new().name("keystore-writer".into()).spawn(move || self.work(changes))
+    }
+
+    fn work(mut self, mut changes: mpsc::Receiver<Change>) {
+        let run = catch_unwind(AssertUnwindSafe(|| self.run(&mut changes)));
+        let reason: Arc<str> = match run {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => format!("write or sync failed: {error}").into(),
+            Err(panic) => describe(panic.as_ref()),
+        };
+        tracing::error!(%reason, "keystore failed; it takes no more changes");
+        self.shared.failed.send_replace(Some(Arc::clone(&reason)));
+        changes.close();
+        // Those that were in the failed group find their senders gone, and say the same.
+        while let Some(Change { reply, .. }) = changes.blocking_recv() {
+            drop(reply.send(Err(Error::Unavailable(Arc::clone(&reason)))));
+        }
+    }
+
+    fn run(&mut self, changes: &mut mpsc::Receiver<Change>) -> io::Result<()> {
+        while let Some(first) = changes.blocking_recv() {
+            let mut group = Group::default();
+            self.apply(&mut group, first)?;
+            while group.answers.len() < GROUP_CHANGES_MAX {
+                let Ok(change) = changes.try_recv() else { break };
+                self.apply(&mut group, change)?;
+            }
+            if group.written {
+                (self.sync)(&self.file)?;
+            }
+            self.settle(group);
+        }
+        Ok(())
+    }
+
+    /// Gives out what is durable now, and answers.
+    fn settle(&self, group: Group) {
+        let mut index = self.shared.index();
+        for id in &group.created {
+            if let Some(entry) = index.entries.get_mut(id) {
+                entry.durable = true;
+            }
+        }
+        drop(index);
+        for (reply, answer) in group.answers {
+            drop(reply.send(answer)); // whoever asked may have gone
+        }
+    }
+
+    fn apply(&mut self, group: &mut Group, Change { kind, reply }: Change) -> io::Result<()> {
+        let answer = match kind {
+            ChangeKind::Create(id, wrapped) => self.create(group, id, wrapped)?,
+            ChangeKind::Shred(id) => Ok(self.shred(&id)?),
+            ChangeKind::Scrub => Ok(self.scrub()?),
+            ChangeKind::Rewrap => self.rewrap()?,
+        };
+        group.written |= matches!(answer, Ok(1..));
+        group.answers.push((reply, answer));
+        Ok(())
+    }
+
+    fn create(
+        &mut self,
+        group: &mut Group,
+        id: Box<str>,
+        wrapped: Wrapped,
+    ) -> io::Result<Result<usize, Error>> {
+        let mut index = self.shared.index();
+        if index.entries.contains_key(&id) {
+            return Ok(Err(Error::Exists));
+        }
+        let slot = index.take_slot();
+        let bytes = wrapped.encode(&id);
+        index.entries.insert(id.clone(), Entry { slot, wrapped, durable: false });
+        drop(index);
+        self.write(slot, &bytes)?;
+        group.created.push(id);
+        Ok(Ok(1))
+    }
+
+    fn shred(&mut self, id: &str) -> io::Result<usize> {
+        // Gone from memory first: from here on nobody is given the key.
+        let Some(entry) = self.shared.index().entries.remove(id) else { return Ok(0) };
+        self.clear(entry.slot)?;
+        Ok(1)
+    }
+
+    fn scrub(&mut self) -> io::Result<usize> {
+        let damaged = std::mem::take(&mut self.shared.index().damaged);
+        damaged.iter().try_for_each(|&slot| self.clear(slot))?;
+        Ok(damaged.len())
+    }
+
+    /// Writes each data key anew beside the old, and the old over only when the new is durable.
+    fn rewrap(&mut self) -> io::Result<Result<usize, Error>> {
+        let shared = Arc::clone(&self.shared);
+        let primary = shared.keyring.primary();
+        let old: Vec<(Box<str>, Wrapped)> = {
+            let index = shared.index();
+            let old = index.entries.iter().filter(|(_, entry)| entry.wrapped.kek() != primary.id());
+            old.map(|(id, entry)| (id.clone(), entry.wrapped.clone())).collect()
+        };
+        for chunk in old.chunks(GROUP_CHANGES_MAX) {
+            let mut replaced = Vec::with_capacity(chunk.len());
+            for (id, wrapped) in chunk {
+                let again = wrapped
+                    .unwrap(&shared.keyring, shared.id, id)
+                    .and_then(|data_key| Wrapped::wrap(&data_key, primary, shared.id, id));
+                let wrapped = match again {
+                    Ok(wrapped) => wrapped,
+                    Err(error) => return Ok(Err(error)),
+                };
+                let slot = shared.index().take_slot();
+                self.write(slot, &wrapped.encode(id))?;
+                replaced.push((id.clone(), Entry { slot, wrapped, durable: true }));
+            }
+            (self.sync)(&self.file)?;
+            let olds = replaced.into_iter().filter_map(|(id, entry)| {
+                shared.index().entries.insert(id, entry).map(|old| old.slot)
+            });
+            self.clear_all(&olds.collect::<Vec<_>>())?;
+        }
+        let header = match Header::under(primary, shared.id) {
+            Ok(header) => header.encode(),
+            Err(error) => return Ok(Err(error)),
+        };
+        for copy in 0..HEADERS {
+            self.write_at(copy * HEADER_BYTES, &header)?;
+            (self.sync)(&self.file)?;
+        }
+        Ok(Ok(old.len()))
+    }
+
+    /// Overwrites slots, durably.
+    pub(super) fn clear_all(&mut self, slots: &[u64]) -> io::Result<()> {
+        slots.iter().try_for_each(|&slot| self.clear(slot))?;
+        if slots.is_empty() { Ok(()) } else { (self.sync)(&self.file) }
+    }
+
+    fn clear(&mut self, slot: u64) -> io::Result<()> {
+        self.write(slot, &[0; SLOT_BYTES])?;
+        self.shared.index().free.push(slot);
+        Ok(())
+    }
+
+    fn write(&mut self, slot: u64, bytes: &[u8; SLOT_BYTES]) -> io::Result<()> {
+        self.write_at(HEADERS * HEADER_BYTES + slot as usize * SLOT_BYTES, bytes)
+    }
+
+    fn write_at(&mut self, at: usize, bytes: &[u8]) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(at as u64))?;
+        self.file.write_all(bytes)
+    }
+}
+
+impl Index {
+    /// The number of a slot to write to.
+    fn take_slot(&mut self) -> u64 {
+        self.free.pop().unwrap_or_else(|| {
+            self.slots += 1;
+            self.slots - 1
+        })
+    }
+}
+
+fn describe(panic: &(dyn Any + Send)) -> Arc<str> {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("writer panicked: {}", text.unwrap_or("no message")).into()
+}
