@@ -1,1 +1,90 @@
-//! To come.
+//! AWS Signature Version 4 for requests to S3: parsed, canonicalised, derived and compared.
+//!
+//! Pure: no clock, no network, no storage. Knows only AWS, in the dialect of S3 (the path is encoded once
+//! and never normalised). Accepting a request allocates nothing; a denial may.
+//!
+//! ```
+//! use sigv4::{DateKey, Denial, Expected, Head, authenticate};
+//!
+//! # fn verify(raw: &[u8], now_unix_seconds: i64) -> Result<(), Denial> {
+//! let head = Head::parse(raw)?;
+//! let request = authenticate(&head, &Expected::s3("us-east-1", now_unix_seconds))?;
+//! let secret: Option<&[u8]> = match request.access_key_id() {
+//!     "AKIAIOSFODNN7EXAMPLE" => Some(b"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+//!     _ => None,
+//! };
+//! // For an unknown key verify with some key too: the answer then takes as long.
+//! let scope = request.scope();
+//! let date_key = DateKey::derive(secret.unwrap_or(b"nobody"), &scope.date());
+//! let signing_key = date_key.signing_key(scope.region(), scope.service()); // worth keeping: 64 bytes
+//! let string_to_sign = request.string_to_sign(); // once, for however many live secrets
+//! let is_signed = signing_key.verify(&string_to_sign, request.signature());
+//! if secret.is_none() {
+//!     return Err(Denial::invalid_access_key_id(request.access_key_id()));
+//! }
+//! if !is_signed {
+//!     return Err(request.signature_does_not_match());
+//! }
+//! // Now hold the body to `request.payload_mode()` and act on `head.path()` as it is.
+//! # Ok(())
+//! # }
+//! # let get_object = b"GET /test.txt HTTP/1.1\r\n\
+//! #     Host: examplebucket.s3.amazonaws.com\r\n\
+//! #     Authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,\
+//! #     SignedHeaders=host;range;x-amz-content-sha256;x-amz-date,\
+//! #     Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41\r\n\
+//! #     Range: bytes=0-9\r\n\
+//! #     x-amz-content-sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\r\n\
+//! #     x-amz-date: 20130524T000000Z\r\n\r\n";
+//! # verify(get_object, 1_369_353_600).unwrap();
+//! # assert_eq!(verify(get_object, 1_369_354_501).unwrap_err().code.as_str(), "RequestTimeTooSkewed");
+//! ```
+//!
+//! Who canonicalises elsewhere sends a [`StringToSign`]: it is parsed, held against [`Expected`] and verified
+//! by [`SigningKey::verify`] alike.
+//!
+//! # Rules where AWS leaves room
+//!
+//! * **Path.** Each escape is decoded and encoded again, once, but `%2F` stays `%2F`: it is no separator, so
+//!   a signature for `a%2Fb` is none for `a/b`. `+` is a plus sign. Nothing is normalised or collapsed.
+//! * **Query.** Names and values are decoded as forms are, `+` being a space, and encoded again. `k` is `k=`,
+//!   empty pieces are nothing, repeated names are kept and sorted by value.
+//! * **Header values.** Spaces and tabs around a value are no part of it; runs of spaces inside become one
+//!   space, tabs inside stay; values of a repeated name are joined by commas in the order received.
+//! * **Signed headers.** Lower-case, sorted, each once, `host` and every `x-amz-*` header of the request
+//!   among them, also in a presigned URL. Each must be in the request; a query parameter does not stand for it.
+//! * **Once only.** `Authorization`, `Host`, `Date`, `x-amz-date`, `x-amz-content-sha256`, `x-amz-security-token`
+//!   and the `X-Amz-*` parameters of a presigned URL may be given once. Header and query never mix.
+//! * **Presigned payload.** `UNSIGNED-PAYLOAD`, unless `x-amz-content-sha256` is given as a signed header or
+//!   as the parameter `X-Amz-Content-Sha256`; if it is given as both, they must be the same.
+
+mod authorization;
+mod bytes;
+mod canonical;
+mod credential;
+mod date;
+mod denial;
+mod expected;
+mod head;
+mod key;
+mod mechanism;
+mod payload;
+mod percent;
+mod query;
+mod request;
+mod signed_headers;
+mod string_to_sign;
+
+pub use authorization::AUTHORIZATION_BYTES_MAX;
+pub use credential::Scope;
+pub use date::{Date, Timestamp};
+pub use denial::{Denial, ErrorCode};
+pub use expected::{EXPIRES_SECONDS_MAX, Expected, SKEW_SECONDS_MAX};
+pub use head::{
+    HEAD_BYTES_MAX, HEADERS_MAX, Head, HeadError, PARAMETERS_MAX, TARGET_BYTES_MAX, write_head,
+};
+pub use key::{DateKey, Signature, SigningKey};
+pub use payload::PayloadMode;
+pub use request::{SignedRequest, authenticate};
+pub use signed_headers::SIGNED_HEADERS_MAX;
+pub use string_to_sign::StringToSign;

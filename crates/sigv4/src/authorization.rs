@@ -1,0 +1,67 @@
+//! The `Authorization` header.
+
+use crate::bytes::{find, split, text, trim};
+use crate::denial::Denial;
+use crate::mechanism::Mechanism;
+use crate::string_to_sign::ALGORITHM;
+
+/// An `Authorization` header may hold 8 KiB.
+pub const AUTHORIZATION_BYTES_MAX: usize = 8192;
+
+/// The three components of `AWS4-HMAC-SHA256 Credential=..., SignedHeaders=..., Signature=...`.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Authorization<'a> {
+    pub(crate) credential: &'a [u8],
+    pub(crate) signed_headers: &'a [u8],
+    pub(crate) signature: &'a [u8],
+}
+
+impl<'a> Authorization<'a> {
+    /// Takes the header's value apart. Components may come in any order, with or without spaces around the
+    /// commas; each must be there once and nothing else may.
+    pub(crate) fn parse(value: &'a [u8]) -> Result<Self, Denial> {
+        let malformed = |what: &str| Mechanism::Header.malformed(what);
+        if value.len() > AUTHORIZATION_BYTES_MAX {
+            return Err(malformed("it is longer than 8192 bytes."));
+        }
+        let scheme_len = find(value, 0, b' ');
+        if scheme_len == value.len() {
+            let message =
+                "Authorization header is invalid -- one and only one ' ' (space) required.";
+            return Err(Denial::invalid_argument(message, "Authorization", text(value)));
+        }
+        let (scheme, components) = value.split_at(scheme_len);
+        if scheme == b"AWS" || scheme == b"AWS4-ECDSA-P256-SHA256" {
+            return Err(Denial::unsupported_mechanism());
+        }
+        if scheme != ALGORITHM.as_bytes() {
+            // The rest of a header of another scheme may be a password: it is not repeated.
+            let message = "Unsupported Authorization Type";
+            return Err(Denial::invalid_argument(message, "Authorization", text(scheme)));
+        }
+        let (mut credential, mut signed_headers, mut signature) = (None, None, None);
+        for component in split(components, b',').map(trim) {
+            let (name, value) = component.split_at(find(component, 0, b'='));
+            let slot = match name {
+                b"Credential" => Some(&mut credential),
+                b"SignedHeaders" => Some(&mut signed_headers),
+                b"Signature" => Some(&mut signature),
+                _ => None,
+            };
+            let value = value.get(1..).filter(|value| !value.is_empty());
+            let first = slot.filter(|slot| slot.is_none()).zip(value);
+            let Some((slot, value)) = first else {
+                let component = text(component);
+                return Err(malformed(&format!(
+                    "the authorization component \"{component}\" is malformed."
+                )));
+            };
+            *slot = Some(value);
+        }
+        Ok(Self {
+            credential: credential.ok_or_else(|| malformed("missing Credential."))?,
+            signed_headers: signed_headers.ok_or_else(|| malformed("missing SignedHeaders."))?,
+            signature: signature.ok_or_else(|| malformed("missing Signature."))?,
+        })
+    }
+}

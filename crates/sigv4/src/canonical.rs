@@ -1,0 +1,174 @@
+//! The canonical request: one text for all spellings of the same request.
+//!
+//! Source: AWS, "Create a signed AWS API request", step 1, with the rules of S3: the path is encoded once
+//! and not normalised.
+
+use sha2::{Digest, Sha256};
+
+use crate::head::{Head, PARAMETERS_MAX};
+use crate::percent::{self, Part};
+use crate::query::{NAME_BYTES_MAX, Place, places};
+use crate::signed_headers::SignedHeaders;
+
+/// What a canonical request is made of.
+pub(crate) struct CanonicalRequest<'r, 'a> {
+    pub(crate) head: &'r Head<'a>,
+    pub(crate) signed_headers: &'r SignedHeaders<'a>,
+    /// The last line: a payload mode as it was sent.
+    pub(crate) payload: &'a [u8],
+    /// Whether `X-Amz-Signature` is left out of the query.
+    pub(crate) presigned: bool,
+}
+
+impl CanonicalRequest<'_, '_> {
+    /// The text.
+    pub(crate) fn to_vec(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        self.write(&mut text);
+        text
+    }
+
+    /// The SHA-256 of the text, which is not put together for it.
+    pub(crate) fn sha256(&self) -> [u8; 32] {
+        let mut hash = Hash { sha256: Sha256::new(), buffer: [0; HASH_BUFFER_BYTES], len: 0 };
+        self.write(&mut hash);
+        hash.finish()
+    }
+
+    fn write(&self, out: &mut impl Sink) {
+        out.write(self.head.method());
+        out.push(b'\n');
+        percent::encode(self.head.path(), Part::Path, out);
+        out.push(b'\n');
+        if !self.head.query().is_empty() {
+            self.write_query(out);
+        }
+        out.push(b'\n');
+        self.write_headers(out);
+        out.push(b'\n');
+        self.signed_headers.write_list(out);
+        out.push(b'\n');
+        out.write(self.payload);
+    }
+
+    /// All parameters, sorted by their encoded name, then by their encoded value.
+    fn write_query(&self, out: &mut impl Sink) {
+        let query = self.head.query();
+        let is_signed = |place: &Place| {
+            let mut buffer = [0; NAME_BYTES_MAX];
+            !self.presigned || place.of(query).decoded_name(&mut buffer) != b"X-Amz-Signature"
+        };
+        let mut sorted = [Place::default(); PARAMETERS_MAX]; // a head has no more
+        let mut len = 0;
+        for (slot, place) in sorted.iter_mut().zip(places(query).filter(is_signed)) {
+            *slot = place;
+            len += 1;
+        }
+        let sorted = &mut sorted[..len];
+        sorted.sort_unstable_by(|a, b| {
+            let (a, b) = (a.of(query), b.of(query));
+            percent::compare(a.name, b.name).then_with(|| percent::compare(a.value, b.value))
+        });
+        for (index, place) in sorted.iter().enumerate() {
+            let parameter = place.of(query);
+            if index > 0 {
+                out.push(b'&');
+            }
+            percent::encode(parameter.name, Part::Query, out);
+            out.push(b'=');
+            percent::encode(parameter.value, Part::Query, out);
+        }
+    }
+
+    /// `name:value` lines; the values of a repeated name in the order received, with commas between.
+    fn write_headers(&self, out: &mut impl Sink) {
+        let mut names = self.signed_headers.names();
+        let mut is_first = true;
+        for (index, is_repeated) in self.signed_headers.lines() {
+            if is_repeated {
+                out.push(b',');
+            } else {
+                if !is_first {
+                    out.push(b'\n');
+                }
+                out.write(names.next().unwrap_or_default());
+                out.push(b':');
+            }
+            write_value(self.head.value(index), out);
+            is_first = false;
+        }
+        out.push(b'\n');
+    }
+}
+
+/// Writes a trimmed header value with every run of spaces made one space. Tabs stay, as in AWS's own SDKs.
+fn write_value(value: &[u8], out: &mut impl Sink) {
+    let pairs = value.iter().zip(value.get(1..).unwrap_or_default());
+    let has_runs = pairs.fold(false, |found, (a, b)| found | ((*a == b' ') & (*b == b' ')));
+    if !has_runs {
+        return out.write(value);
+    }
+    let words = value.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
+    for (index, word) in words.enumerate() {
+        if index > 0 {
+            out.push(b' ');
+        }
+        out.write(word);
+    }
+}
+
+/// Where canonical text goes.
+pub(crate) trait Sink {
+    fn write(&mut self, piece: &[u8]);
+    fn push(&mut self, byte: u8);
+}
+
+impl Sink for Vec<u8> {
+    fn write(&mut self, piece: &[u8]) {
+        self.extend_from_slice(piece);
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.push(byte);
+    }
+}
+
+const HASH_BUFFER_BYTES: usize = 512;
+
+/// SHA-256 behind a buffer, since most pieces are much smaller than its blocks.
+struct Hash {
+    sha256: Sha256,
+    buffer: [u8; HASH_BUFFER_BYTES],
+    len: usize,
+}
+
+impl Sink for Hash {
+    #[inline]
+    fn write(&mut self, piece: &[u8]) {
+        if let Some(free) = self.buffer[self.len..].get_mut(..piece.len()) {
+            free.copy_from_slice(piece);
+            self.len += piece.len();
+            return;
+        }
+        self.sha256.update(&self.buffer[..self.len]);
+        self.len = 0;
+        if piece.len() > self.buffer.len() {
+            self.sha256.update(piece);
+        } else {
+            self.buffer[..piece.len()].copy_from_slice(piece);
+            self.len = piece.len();
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        self.write(&[byte]);
+    }
+}
+
+impl Hash {
+    fn finish(mut self) -> [u8; 32] {
+        self.sha256.update(&self.buffer[..self.len]);
+        self.sha256.finalize().into()
+    }
+}

@@ -1,0 +1,169 @@
+//! `AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request`: an access key ID and a credential scope.
+
+use std::fmt;
+
+use crate::date::Date;
+
+/// An access key ID may have 128 bytes (IAM API reference, `accessKeyIdType`).
+const ACCESS_KEY_ID_BYTES_MAX: usize = 128;
+/// A region may have 64 bytes; the longest of AWS has 14.
+const REGION_BYTES_MAX: usize = 64;
+/// A service may have 32 bytes.
+const SERVICE_BYTES_MAX: usize = 32;
+/// What every credential scope ends in.
+const TERMINAL: &[u8] = b"aws4_request";
+/// Room for the longest credential: the parts above, date, terminal and four slashes.
+pub(crate) const CREDENTIAL_BYTES_MAX: usize =
+    ACCESS_KEY_ID_BYTES_MAX + REGION_BYTES_MAX + SERVICE_BYTES_MAX + 8 + 12 + 4;
+
+/// The day, region and service that a signing key is good for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Scope<'a> {
+    date: Date,
+    region: &'a str,
+    service: &'a str,
+}
+
+impl<'a> Scope<'a> {
+    /// Makes a scope. Region: 1 to 64, service: 1 to 32 graphic ASCII characters, no `/`; else `None`.
+    #[must_use]
+    pub fn new(date: Date, region: &'a str, service: &'a str) -> Option<Self> {
+        let is_part = |part: &str, bytes_max| {
+            (1..=bytes_max).contains(&part.len())
+                && part.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+        };
+        (is_part(region, REGION_BYTES_MAX) && is_part(service, SERVICE_BYTES_MAX)).then_some(Self {
+            date,
+            region,
+            service,
+        })
+    }
+
+    /// Reads `YYYYMMDD/region/service/aws4_request`, and nothing else.
+    pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?.strip_suffix("/aws4_request")?;
+        let (date, rest) = text.split_once('/')?;
+        let (region, service) = rest.split_once('/')?;
+        Self::new(Date::parse(date.as_bytes())?, region, service)
+    }
+
+    /// The UTC day.
+    #[must_use]
+    pub fn date(&self) -> Date {
+        self.date
+    }
+
+    /// The region, such as `us-east-1`.
+    #[must_use]
+    pub fn region(&self) -> &'a str {
+        self.region
+    }
+
+    /// The service, such as `s3`.
+    #[must_use]
+    pub fn service(&self) -> &'a str {
+        self.service
+    }
+
+    /// Writes `YYYYMMDD/region/service/aws4_request`, piece by piece.
+    pub(crate) fn write(&self, write: &mut impl FnMut(&[u8])) {
+        write(self.date.as_str().as_bytes());
+        write(b"/");
+        write(self.region.as_bytes());
+        write(b"/");
+        write(self.service.as_bytes());
+        write(b"/");
+        write(TERMINAL);
+    }
+}
+
+/// `YYYYMMDD/region/service/aws4_request`
+impl fmt::Display for Scope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}/aws4_request", self.date, self.region, self.service)
+    }
+}
+
+/// The text of an access key ID, kept in place: 1 to 128 graphic ASCII characters without a comma.
+#[derive(Clone, Copy)]
+pub(crate) struct AccessKeyId {
+    bytes: [u8; ACCESS_KEY_ID_BYTES_MAX],
+    len: usize,
+}
+
+impl AccessKeyId {
+    fn parse(text: &[u8]) -> Option<Self> {
+        let is_text = text.iter().all(|&byte| byte.is_ascii_graphic() && byte != b',');
+        let mut bytes = [0; ACCESS_KEY_ID_BYTES_MAX];
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
+        (is_text && !text.is_empty()).then_some(Self { bytes, len: text.len() })
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default() // always ASCII
+    }
+}
+
+/// A credential taken apart, before its parts are held against what the server expects.
+pub(crate) struct Credential<'t> {
+    pub(crate) access_key_id: AccessKeyId,
+    pub(crate) date: &'t [u8],
+    pub(crate) region: &'t [u8],
+    pub(crate) service: &'t [u8],
+    pub(crate) terminal: &'t [u8],
+}
+
+impl<'t> Credential<'t> {
+    /// Splits from the right, because an access key ID of some systems has slashes in it.
+    pub(crate) fn parse(text: &'t [u8]) -> Option<Self> {
+        let mut parts = text.rsplitn(5, |&byte| byte == b'/');
+        let (terminal, service) = (parts.next()?, parts.next()?);
+        let (region, date) = (parts.next()?, parts.next()?);
+        let access_key_id = AccessKeyId::parse(parts.next()?)?;
+        Some(Self { access_key_id, date, region, service, terminal })
+    }
+
+    pub(crate) fn has_terminal(&self) -> bool {
+        self.terminal == TERMINAL
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_is_split_from_the_right() {
+        let credential =
+            Credential::parse(b"team/a/key/20130524/us-east-1/s3/aws4_request").unwrap();
+        assert_eq!(credential.access_key_id.as_str(), "team/a/key");
+        assert_eq!((credential.date, credential.region), (&b"20130524"[..], &b"us-east-1"[..]));
+        assert!(credential.has_terminal());
+    }
+
+    #[test]
+    fn a_credential_needs_five_parts_and_a_readable_access_key_id() {
+        let check = |text: &[u8]| assert!(Credential::parse(text).is_none());
+        check(b"");
+        check(b"20130524/us-east-1/s3/aws4_request");
+        check(b"/20130524/us-east-1/s3/aws4_request");
+        check(b"a b/20130524/us-east-1/s3/aws4_request");
+        check("é/20130524/us-east-1/s3/aws4_request".as_bytes());
+        check(format!("{}/20130524/us-east-1/s3/aws4_request", "A".repeat(129)).as_bytes());
+    }
+
+    #[test]
+    fn a_scope_reads_back() {
+        let text = "20130524/us-east-1/s3/aws4_request";
+        assert_eq!(Scope::parse(text.as_bytes()).unwrap().to_string(), text);
+        for text in [
+            "20130524/us-east-1/s3/aws4_requestX",
+            "20130524/us-east-1/aws4_request",
+            "20130524/us-east-1/s3/x/aws4_request",
+            "20130524//s3/aws4_request",
+            "20130532/us-east-1/s3/aws4_request",
+        ] {
+            assert_eq!(Scope::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What a server expects of every request: region, service and time.
+
+use crate::bytes::text;
+use crate::credential::{AccessKeyId, Credential, Scope};
+use crate::date::{Date, Timestamp};
+use crate::denial::{Denial, ErrorCode};
+use crate::mechanism::Mechanism;
+
+/// A request may be dated 15 minutes off, in seconds: S3's `MaxAllowedSkewMilliseconds` of 900000.
+pub const SKEW_SECONDS_MAX: u32 = 900;
+/// A presigned URL may live a week, in seconds.
+pub const EXPIRES_SECONDS_MAX: u32 = 604_800;
+
+/// What a server expects of every request.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// The region that is served, such as `us-east-1`; compared exactly.
+    pub region: &'a str,
+    /// The service that is served, such as `s3`; compared exactly.
+    pub service: &'a str,
+    /// The server's time, in seconds since 1970-01-01T00:00:00Z.
+    pub now_unix_seconds: i64,
+    /// How far a request's date may be from the server's time, in seconds, either way and inclusive.
+    pub skew_seconds_max: u32,
+}
+
+impl<'a> Expected<'a> {
+    /// What an S3 endpoint of one region expects at one instant.
+    #[must_use]
+    pub const fn s3(region: &'a str, now_unix_seconds: i64) -> Self {
+        Self { region, service: "s3", now_unix_seconds, skew_seconds_max: SKEW_SECONDS_MAX }
+    }
+
+    /// Checks what a string to sign says of itself: region, service, and its two dates against each other.
+    ///
+    /// # Errors
+    /// `AuthorizationHeaderMalformed`, as for a header: a string to sign does not say where it came from.
+    pub fn check_scope(&self, scope: &Scope<'_>, timestamp: Timestamp) -> Result<(), Denial> {
+        self.check_service(scope.service().as_bytes(), Mechanism::Header)?;
+        self.check_region(scope.region().as_bytes(), Mechanism::Header)?;
+        check_dates(scope.date(), timestamp, Mechanism::Header)
+    }
+
+    /// Checks the date of a request that is meant to arrive at once.
+    ///
+    /// # Errors
+    /// `RequestTimeTooSkewed` if it is more than [`Expected::skew_seconds_max`] off.
+    pub fn check_skew(&self, timestamp: Timestamp) -> Result<(), Denial> {
+        let off_seconds = self.now_unix_seconds.abs_diff(timestamp.unix_seconds());
+        if off_seconds <= u64::from(self.skew_seconds_max) {
+            return Ok(());
+        }
+        let message = "The difference between the request time and the current time is too large.";
+        let skew_milliseconds_max = u64::from(self.skew_seconds_max) * 1000;
+        Err(Denial::new(ErrorCode::RequestTimeTooSkewed, message)
+            .with("RequestTime", timestamp.as_str())
+            .with("ServerTime", self.server_time())
+            .with("MaxAllowedSkewMilliseconds", skew_milliseconds_max.to_string()))
+    }
+
+    /// Checks that a presigned URL is in force: not dated in the future, beyond the allowed skew, and
+    /// `now < date + expires`.
+    ///
+    /// # Errors
+    /// `AccessDenied`, with S3's texts for the two cases.
+    pub fn check_expiry(&self, timestamp: Timestamp, expires_seconds: u32) -> Result<(), Denial> {
+        let start = timestamp.unix_seconds();
+        if start > self.now_unix_seconds.saturating_add(i64::from(self.skew_seconds_max)) {
+            return Err(Denial::access_denied("Request is not valid yet")
+                .with("X-Amz-Date", timestamp.as_str())
+                .with("ServerTime", self.server_time()));
+        }
+        let end = start + i64::from(expires_seconds);
+        if self.now_unix_seconds < end {
+            return Ok(());
+        }
+        Err(Denial::access_denied("Request has expired")
+            .with("X-Amz-Expires", expires_seconds.to_string())
+            .with("Expires", Timestamp::from_unix_seconds(end).to_extended())
+            .with("ServerTime", self.server_time()))
+    }
+
+    /// Takes a credential apart and checks its parts in the order of S3: form, service, terminal, date, region.
+    pub(crate) fn check_credential(
+        &self,
+        text_: &[u8],
+        mechanism: Mechanism,
+    ) -> Result<(AccessKeyId, Scope<'a>), Denial> {
+        let malformed = |what: String| mechanism.malformed_credential(&what);
+        let shape = || {
+            malformed("the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".".to_owned())
+        };
+        let credential = Credential::parse(text_).ok_or_else(shape)?;
+        self.check_service(credential.service, mechanism)?;
+        if !credential.has_terminal() {
+            let terminal = text(credential.terminal);
+            return Err(malformed(format!(
+                "incorrect terminal \"{terminal}\". This endpoint uses \"aws4_request\"."
+            )));
+        }
+        let date = Date::parse(credential.date).ok_or_else(|| {
+            malformed(format!(
+                "incorrect date format \"{}\". This date in the credential must be in the format \"yyyyMMdd\".",
+                text(credential.date)
+            ))
+        })?;
+        self.check_region(credential.region, mechanism)?;
+        // The scope's own limits: a server that expects a longer region than they allow serves nobody.
+        let scope = Scope::new(date, self.region, self.service).ok_or_else(shape)?;
+        Ok((credential.access_key_id, scope))
+    }
+
+    fn check_service(&self, service: &[u8], mechanism: Mechanism) -> Result<(), Denial> {
+        if service == self.service.as_bytes() {
+            return Ok(());
+        }
+        let (given, expected) = (text(service), self.service);
+        Err(mechanism.malformed_credential(&format!(
+            "incorrect service \"{given}\". This endpoint belongs to \"{expected}\"."
+        )))
+    }
+
+    fn check_region(&self, region: &[u8], mechanism: Mechanism) -> Result<(), Denial> {
+        if region == self.region.as_bytes() {
+            return Ok(());
+        }
+        let (given, expected) = (text(region), self.region);
+        Err(mechanism
+            .malformed_credential(&format!("the region '{given}' is wrong; expecting '{expected}'"))
+            .with("Region", expected))
+    }
+
+    fn server_time(&self) -> String {
+        Timestamp::from_unix_seconds(self.now_unix_seconds).to_extended()
+    }
+}
+
+/// The date of the credential must be the day of the request.
+pub(crate) fn check_dates(
+    date: Date,
+    timestamp: Timestamp,
+    mechanism: Mechanism,
+) -> Result<(), Denial> {
+    if date == timestamp.date() {
+        return Ok(());
+    }
+    Err(match mechanism {
+        Mechanism::Header => {
+            mechanism.malformed("Invalid credential date. Date is not the same as X-Amz-Date.")
+        }
+        Mechanism::Query => mechanism.malformed(&format!(
+            "Invalid credential date \"{date}\". This date is not the same as X-Amz-Date: \"{}\".",
+            timestamp.date()
+        )),
+    })
+}

@@ -1,0 +1,331 @@
+//! The head of an HTTP request as it stood on the wire, borrowed and checked.
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::bytes::{find, find_control, is_hex, is_target, is_token};
+
+/// A whole head may hold 64 KiB minus one byte, so that every position in it fits 16 bits.
+pub const HEAD_BYTES_MAX: usize = 65_535;
+/// A request target (path and query) may hold 16 KiB.
+pub const TARGET_BYTES_MAX: usize = 16_384;
+/// A head may have 128 header lines.
+pub const HEADERS_MAX: usize = 128;
+/// A query may have 128 parameters.
+pub const PARAMETERS_MAX: usize = 128;
+/// A method may hold 32 bytes.
+const METHOD_BYTES_MAX: usize = 32;
+
+/// The head of a request as it stood on the wire: method, target and headers in order.
+///
+/// Borrows the bytes and allocates nothing. Once parsed, the method and the header names are tokens, the
+/// target starts with `/` and has no control byte, space, `#` or broken percent escape, and no header
+/// value has a control byte other than a tab, so that what follows need not look again.
+#[derive(Clone)]
+pub struct Head<'a> {
+    raw: &'a [u8],
+    method: Span,
+    path: Span,
+    query: Span,
+    headers: [Header; HEADERS_MAX],
+    headers_len: usize,
+}
+
+/// A piece of the raw head.
+#[derive(Clone, Copy, Default)]
+struct Span {
+    start: u16,
+    len: u16,
+}
+
+/// Where a header line's name and trimmed value stand in the raw head.
+#[derive(Clone, Copy, Default)]
+struct Header {
+    name: Span,
+    value: Span,
+}
+
+impl Span {
+    /// Positions fit 16 bits because [`Head::parse`] refuses more than [`HEAD_BYTES_MAX`] first.
+    fn new(range: Range<usize>) -> Self {
+        Self { start: range.start as u16, len: (range.end - range.start) as u16 }
+    }
+
+    fn of(self, raw: &[u8]) -> &[u8] {
+        let start = usize::from(self.start);
+        &raw[start..start + usize::from(self.len)]
+    }
+}
+
+impl<'a> Head<'a> {
+    /// Reads a request line and header lines, ended by CRLF or LF, with or without the blank line after.
+    ///
+    /// The HTTP version may be missing, as it is when the head was rebuilt from HTTP/2; `:authority` must
+    /// then have become `host`. A folded header line is refused (RFC 9112 section 5.2).
+    ///
+    /// # Errors
+    /// A [`HeadError`], which becomes the answer that S3 gives by `Denial::from`. Parsing it again
+    /// gets the same error.
+    pub fn parse(raw: &'a [u8]) -> Result<Self, HeadError> {
+        if raw.len() > HEAD_BYTES_MAX {
+            return Err(HeadError::TooLarge { bytes_max: HEAD_BYTES_MAX });
+        }
+        let (method, target, mut at) = request_line(raw)?;
+        let path_len = check_target(&raw[target.clone()])?;
+        let path = target.start..target.start + path_len;
+        let query = (path.end + 1).min(target.end)..target.end;
+        let mut head = Self {
+            raw,
+            method: Span::new(method),
+            path: Span::new(path),
+            query: Span::new(query),
+            headers: [Header::default(); HEADERS_MAX],
+            headers_len: 0,
+        };
+        while at < raw.len() {
+            if let Some(end) = line_end(raw, at) {
+                // The blank line: a body does not belong here.
+                if end < raw.len() {
+                    return Err(HeadError::Malformed);
+                }
+                break;
+            }
+            let (header, next) = header_line(raw, at)?;
+            let slot = head
+                .headers
+                .get_mut(head.headers_len)
+                .ok_or(HeadError::TooManyHeaders { headers_max: HEADERS_MAX })?;
+            *slot = header;
+            head.headers_len += 1;
+            at = next;
+        }
+        Ok(head)
+    }
+
+    /// Makes a head of parts: writes them to `buffer` in wire form (see [`write_head`]) and parses that.
+    ///
+    /// A buffer that is used again allocates only until it has grown to the size of the heads it sees.
+    ///
+    /// # Errors
+    /// As [`Head::parse`]; [`HeadError::Malformed`] also when a part could not stand on the wire.
+    pub fn from_parts<'h>(
+        buffer: &'a mut Vec<u8>,
+        method: &str,
+        target: &[u8],
+        headers: impl IntoIterator<Item = (&'h [u8], &'h [u8])>,
+    ) -> Result<Self, HeadError> {
+        buffer.clear();
+        write_head(buffer, method, target, headers)?;
+        Self::parse(buffer)
+    }
+
+    /// The method, such as `GET`; case kept.
+    #[must_use]
+    pub fn method(&self) -> &'a [u8] {
+        self.method.of(self.raw)
+    }
+
+    /// The path as it was sent, percent escapes included; starts with `/`.
+    ///
+    /// Whoever acts on a verdict must act on these very bytes: never on a normalised or decoded path.
+    #[must_use]
+    pub fn path(&self) -> &'a [u8] {
+        self.path.of(self.raw)
+    }
+
+    /// The query as it was sent, without the `?`; empty if there is none.
+    #[must_use]
+    pub fn query(&self) -> &'a [u8] {
+        self.query.of(self.raw)
+    }
+
+    /// Header names, case kept, and values, trimmed, in the order received.
+    pub fn headers(&self) -> impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> {
+        (0..self.headers_len).map(|index| (self.name(index), self.value(index)))
+    }
+
+    pub(crate) fn headers_len(&self) -> usize {
+        self.headers_len
+    }
+
+    /// The positions of the header lines with this name, which is given in lower case.
+    pub(crate) fn positions(&self, name: &[u8]) -> impl Iterator<Item = usize> {
+        let lines = self.headers[..self.headers_len].iter().enumerate();
+        let is_named = move |header: &Header| {
+            usize::from(header.name.len) == name.len()
+                && header.name.of(self.raw).eq_ignore_ascii_case(name)
+        };
+        lines.filter(move |(_, header)| is_named(header)).map(|(position, _)| position)
+    }
+
+    pub(crate) fn name(&self, index: usize) -> &'a [u8] {
+        self.headers[index].name.of(self.raw)
+    }
+
+    pub(crate) fn value(&self, index: usize) -> &'a [u8] {
+        self.headers[index].value.of(self.raw)
+    }
+}
+
+/// Shows method and path; headers and query may hold signatures and tokens.
+impl fmt::Debug for Head<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Head")
+            .field("method", &String::from_utf8_lossy(self.method()))
+            .field("path", &String::from_utf8_lossy(self.path()))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Appends a head in wire form to `raw`: what [`Head::parse`] reads.
+///
+/// Nothing in a part can start another line or header: a method or name that is no token, a target with
+/// a space or control byte and a value with a line break are refused.
+///
+/// # Errors
+/// [`HeadError::Malformed`]; `raw` may then hold a part of the head.
+pub fn write_head<'h>(
+    raw: &mut Vec<u8>,
+    method: &str,
+    target: &[u8],
+    headers: impl IntoIterator<Item = (&'h [u8], &'h [u8])>,
+) -> Result<(), HeadError> {
+    if !is_token(method.as_bytes()) || target.iter().any(|&byte| byte <= b' ') {
+        return Err(HeadError::Malformed);
+    }
+    raw.extend_from_slice(method.as_bytes());
+    raw.push(b' ');
+    raw.extend_from_slice(target);
+    raw.extend_from_slice(b"\r\n");
+    for (name, value) in headers {
+        if !is_token(name) || value.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
+            return Err(HeadError::Malformed);
+        }
+        raw.extend_from_slice(name);
+        raw.extend_from_slice(b": ");
+        raw.extend_from_slice(value);
+        raw.extend_from_slice(b"\r\n");
+    }
+    raw.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+/// Why a head could not be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum HeadError {
+    /// The head or the request target has more bytes than are read.
+    TooLarge {
+        /// The bytes that are read: [`HEAD_BYTES_MAX`] or [`TARGET_BYTES_MAX`].
+        bytes_max: usize,
+    },
+    /// The head has more header lines than are read.
+    TooManyHeaders {
+        /// The lines that are read: [`HEADERS_MAX`].
+        headers_max: usize,
+    },
+    /// The query has more parameters than are read.
+    TooManyParameters {
+        /// The parameters that are read: [`PARAMETERS_MAX`].
+        parameters_max: usize,
+    },
+    /// The request target does not start with `/`, has a byte that must be escaped, or a broken escape.
+    Target,
+    /// The request line or a header line is not HTTP, or something follows the blank line.
+    Malformed,
+}
+
+impl fmt::Display for HeadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { bytes_max } => write!(f, "head or target exceeds {bytes_max} bytes"),
+            Self::TooManyHeaders { headers_max } => write!(f, "more than {headers_max} headers"),
+            Self::TooManyParameters { parameters_max } => {
+                write!(f, "more than {parameters_max} query parameters")
+            }
+            Self::Target => f.write_str("request target is malformed"),
+            Self::Malformed => f.write_str("head is malformed"),
+        }
+    }
+}
+
+impl std::error::Error for HeadError {}
+
+/// Reads `METHOD SP target [SP HTTP/version]`; gives method, target and where the next line starts.
+fn request_line(raw: &[u8]) -> Result<(Range<usize>, Range<usize>, usize), HeadError> {
+    let method_len = find(raw, 0, b' ');
+    if method_len > METHOD_BYTES_MAX || method_len == raw.len() || !is_token(&raw[..method_len]) {
+        return Err(HeadError::Malformed);
+    }
+    let line = find_control(raw, method_len);
+    let next =
+        if line == raw.len() { line } else { line_end(raw, line).ok_or(HeadError::Malformed)? };
+    let rest = &raw[method_len + 1..line];
+    let target_len = find(rest, 0, b' ');
+    if let Some(version) = rest.get(target_len + 1..) {
+        let is_version = |v: &[u8]| v.iter().all(|b| b.is_ascii_digit() || *b == b'.');
+        if !version.strip_prefix(b"HTTP/").is_some_and(is_version) {
+            return Err(HeadError::Malformed);
+        }
+    }
+    Ok((0..method_len, method_len + 1..method_len + 1 + target_len, next))
+}
+
+/// Checks a request target; gives the length of its path.
+fn check_target(target: &[u8]) -> Result<usize, HeadError> {
+    if target.len() > TARGET_BYTES_MAX {
+        return Err(HeadError::TooLarge { bytes_max: TARGET_BYTES_MAX });
+    }
+    if target.first() != Some(&b'/') {
+        return Err(HeadError::Target);
+    }
+    let mut rest = target;
+    while let Some(at) = rest.iter().position(|&byte| !is_target(byte)) {
+        rest = match &rest[at..] {
+            [b'%', high, low, rest @ ..] if is_hex(*high) && is_hex(*low) => rest,
+            _ => return Err(HeadError::Target),
+        };
+    }
+    let path_len = find(target, 0, b'?');
+    if target[path_len..].iter().filter(|&&byte| byte == b'&').count() >= PARAMETERS_MAX {
+        return Err(HeadError::TooManyParameters { parameters_max: PARAMETERS_MAX });
+    }
+    Ok(path_len)
+}
+
+/// Reads `name: value`; gives it and where the next line starts.
+fn header_line(raw: &[u8], at: usize) -> Result<(Header, usize), HeadError> {
+    let name = at..find(raw, at, b':');
+    if name.end == raw.len() || !is_token(&raw[name.clone()]) {
+        return Err(HeadError::Malformed);
+    }
+    let mut end = find_control(raw, name.end + 1);
+    while raw.get(end) == Some(&b'\t') {
+        end = find_control(raw, end + 1);
+    }
+    let next =
+        if end == raw.len() { end } else { line_end(raw, end).ok_or(HeadError::Malformed)? };
+    let value = trim_range(raw, name.end + 1..end);
+    Ok((Header { name: Span::new(name), value: Span::new(value) }, next))
+}
+
+/// Leaves out spaces and tabs at both ends, which are no part of a value (RFC 9110 section 5.6.3).
+fn trim_range(raw: &[u8], mut range: Range<usize>) -> Range<usize> {
+    let is_space = |at: usize| matches!(raw[at], b' ' | b'\t');
+    while !range.is_empty() && is_space(range.start) {
+        range.start += 1;
+    }
+    while !range.is_empty() && is_space(range.end - 1) {
+        range.end -= 1;
+    }
+    range
+}
+
+/// The position after the line break at `at`, if one stands there.
+fn line_end(raw: &[u8], at: usize) -> Option<usize> {
+    match raw.get(at..)? {
+        [b'\r', b'\n', ..] => Some(at + 2),
+        [b'\n', ..] => Some(at + 1),
+        _ => None,
+    }
+}

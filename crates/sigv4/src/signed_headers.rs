@@ -1,0 +1,128 @@
+//! `SignedHeaders`: which headers of the request the signature covers.
+
+use crate::bytes::{find, is_lower_token, text};
+use crate::canonical::Sink;
+use crate::denial::Denial;
+use crate::head::{HEADERS_MAX, Head};
+use crate::mechanism::Mechanism;
+
+/// A signature may cover 100 header names.
+pub const SIGNED_HEADERS_MAX: usize = 100;
+
+/// Marks a header line that has the same name as the one before it in [`SignedHeaders::order`].
+const REPEATED: u8 = 0x80;
+
+/// The list of signed names, each found in the request.
+#[derive(Clone)]
+pub(crate) struct SignedHeaders<'a> {
+    list: &'a [u8],
+    mechanism: Mechanism,
+    /// Positions in the head, in the order of the list; repeated names in the order received.
+    order: [u8; HEADERS_MAX],
+    order_len: usize,
+}
+
+impl<'a> SignedHeaders<'a> {
+    /// Finds the listed headers in the request and makes sure that nothing is left out that must be signed.
+    ///
+    /// The list must be as AWS's documentation has it: lower-case names, sorted, each once, `host` among
+    /// them and every `x-amz-*` header of the request too. A listed header must be in the request: neither
+    /// its absence nor a query parameter of its name stands for it.
+    pub(crate) fn resolve(
+        head: &Head<'a>,
+        list: &'a [u8],
+        mechanism: Mechanism,
+    ) -> Result<Self, Denial> {
+        let mut signed = Self { list, mechanism, order: [0; HEADERS_MAX], order_len: 0 };
+        let mut is_signed = 0_u128;
+        let mut has_host = false;
+        let mut previous: &[u8] = b"";
+        for (count, name) in names(list, mechanism).enumerate() {
+            if !is_lower_token(name) || name <= previous || count == SIGNED_HEADERS_MAX {
+                return Err(mechanism.malformed_signed_headers(
+                    "expecting at most 100 lower-case header names, sorted and separated by ';'",
+                ));
+            }
+            let mut repeated = 0;
+            for index in head.positions(name) {
+                signed.order[signed.order_len] = index as u8 | repeated; // HEADERS_MAX is 128
+                signed.order_len += 1;
+                is_signed |= 1 << index;
+                repeated = REPEATED;
+            }
+            if repeated == 0 {
+                let what = format!("the header '{}' is not in the request", text(name));
+                return Err(mechanism.malformed_signed_headers(&what));
+            }
+            has_host |= name == b"host";
+            previous = name;
+        }
+        let must_be_signed = |index: usize| {
+            let name = head.name(index);
+            is_signed & (1 << index) == 0
+                && matches!(name, [b'x' | b'X', ..])
+                && name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"x-amz-"))
+        };
+        if has_host && !(0..head.headers_len()).any(must_be_signed) {
+            return Ok(signed);
+        }
+        let mut unsigned: Vec<String> = Vec::new();
+        if !has_host {
+            unsigned.push("host".to_owned());
+        }
+        for index in (0..head.headers_len()).filter(|&index| must_be_signed(index)) {
+            let name = text(head.name(index)).to_ascii_lowercase();
+            if !unsigned.contains(&name) {
+                unsigned.push(name);
+            }
+        }
+        Err(Denial::headers_not_signed(unsigned.join(", ")))
+    }
+
+    /// The signed names, in lower case, sorted.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        names(self.list, self.mechanism)
+    }
+
+    /// Writes the names with `;` between, which is the list as it was sent unless that is escaped.
+    pub(crate) fn write_list(&self, out: &mut impl Sink) {
+        if find(self.list, 0, b'%') == self.list.len() {
+            return out.write(self.list);
+        }
+        for (index, name) in self.names().enumerate() {
+            if index > 0 {
+                out.push(b';');
+            }
+            out.write(name);
+        }
+    }
+
+    /// The signed header lines: position in the head, and whether the name is that of the line before.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, bool)> {
+        self.order[..self.order_len]
+            .iter()
+            .map(|line| (usize::from(line & !REPEATED), line & REPEATED != 0))
+    }
+}
+
+/// Splits a list at `;`, in a query also at `%3B`. Any other escape there gives an empty name.
+fn names(list: &[u8], mechanism: Mechanism) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(list);
+    std::iter::from_fn(move || {
+        let list = rest?;
+        let mut end = find(list, 0, b';');
+        if mechanism == Mechanism::Query {
+            end = find(&list[..end], 0, b'%');
+        }
+        let (name, after) = list.split_at(end);
+        rest = match after {
+            [b';', after @ ..] | [b'%', b'3', b'B' | b'b', after @ ..] => Some(after),
+            [] => None,
+            [_, ..] => {
+                rest = None;
+                return Some(b"".as_slice());
+            }
+        };
+        Some(name)
+    })
+}
