@@ -127,10 +127,7 @@ impl Feed {
     async fn snapshot(&self) -> Result<(), Error> {
         let ids = self.writer.model().user_ids();
         for ids in ids.chunks(USERS_PER_MESSAGE) {
-            let entries: Vec<UserEntry> = {
-                let model = self.writer.model();
-                ids.iter().filter_map(|id| model.user(*id).cloned()).collect()
-            };
+            let entries = self.entries(ids);
             let mut records = CredentialRecords::default();
             for entry in &entries {
                 records.users.extend(self.user_record(entry));
@@ -195,10 +192,7 @@ impl Feed {
     async fn date_keys(&self, day: u32) -> Result<(), Error> {
         let ids = self.writer.model().user_ids();
         for ids in ids.chunks(USERS_PER_MESSAGE) {
-            let entries: Vec<UserEntry> = {
-                let model = self.writer.model();
-                ids.iter().filter_map(|id| model.user(*id).cloned()).collect()
-            };
+            let entries = self.entries(ids);
             let mut date_keys = vec![];
             for entry in &entries {
                 for key in &entry.user.access_keys {
@@ -216,6 +210,12 @@ impl Feed {
     async fn send(&self, message: Message) -> Result<(), Error> {
         let response = WatchCredentialsResponse { message: Some(message) };
         self.messages.send(Ok(response)).await.map_err(|_| Error::WatchEnded)
+    }
+
+    /// Those of the users that are still there.
+    fn entries(&self, ids: &[UserId]) -> Vec<UserEntry> {
+        let model = self.writer.model();
+        ids.iter().filter_map(|id| model.user(*id).cloned()).collect()
     }
 
     fn entry(&self, id: UserId) -> Option<UserEntry> {

@@ -86,6 +86,9 @@ pub async fn serve(
         .with_context(|| format!("cannot create {}", data_dir.display()))?;
     let keystore = Keystore::open(data_dir.join("keystore"), keyring).await?;
     let keystore = Arc::new(keystore);
+    if keystore.damaged() > 0 {
+        tracing::warn!(slots = keystore.damaged(), "the keystore has slots that cannot be read");
+    }
     let options = SledOptions::new(log_dir(&data_dir)).clock(Arc::clone(&clock));
     let log: Arc<dyn EventLog> = Arc::new(SledLog::open(options).await?);
     let vault = vault::Vault::new(Arc::clone(&keystore), log.log_id());
