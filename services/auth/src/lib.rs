@@ -1,1 +1,94 @@
-//! To come.
+//! The read side: says who signed a request, out of memory.
+//!
+//! [`serve`] follows identity's credential feed into a read model and answers `VerifySignature`
+//! from it. It keeps nothing on disk and never sees a secret access key: only date keys, each good
+//! for one day.
+//!
+//! A verdict is reached by `verify`, which is synchronous and knows no gRPC. All around it brings
+//! the request there and the verdict back: `service`, `answer`, `status`. The read model is filled
+//! by `feed` and, for presigned URLs of older days, by `older_days`.
+
+mod answer;
+mod clock;
+mod config;
+mod feed;
+mod freshness;
+mod metrics;
+mod older_days;
+mod record;
+mod service;
+mod status;
+mod verify;
+
+use std::sync::Arc;
+
+use api::auth::v1::auth_service_server::AuthServiceServer;
+use api::identity::v1::credential_feed_service_client::CredentialFeedServiceClient;
+use read_model::ReadModel;
+use rpc::Role;
+use telemetry::ReadyFlag;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::service::interceptor::InterceptedService;
+
+pub use clock::{Clock, SystemClock};
+pub use config::Config;
+
+/// The name of the service, as health and reflection tell it.
+const SERVICE: &str = "claviger.auth.v1.AuthService";
+/// A request holds a head of at most 64 KiB; the structured form needs somewhat more.
+const REQUEST_BYTES_MAX: usize = 128 << 10;
+
+/// Serves until `shutdown`. `ready` is set once the first snapshot is complete, and unset while
+/// identity has not been heard for longer than the hard limit.
+///
+/// Needs no identity to start: it answers `UNAVAILABLE` until it has found one.
+///
+/// # Errors
+/// If the configuration cannot be used or the listener fails.
+pub async fn serve(
+    config: Config,
+    listener: TcpListener,
+    ready: ReadyFlag,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let model = Arc::new(ReadModel::new());
+    let identity =
+        CredentialFeedServiceClient::new(rpc::channel(&config.identity, &config.service_token)?);
+    let metrics = Arc::new(metrics::Metrics::new(&model, &config.clock));
+    let (is_ready, ready_watch) = watch::channel(false);
+
+    let service = service::Service::new(
+        &config,
+        Arc::clone(&model),
+        older_days::OlderDays::new(identity.clone(), Arc::clone(&config.clock)),
+        metrics,
+    );
+    let service = AuthServiceServer::new(service).max_decoding_message_size(REQUEST_BYTES_MAX);
+    let guard = config.callers.guard(&[Role::Operator, Role::Service]);
+    let mut routes = rpc::routes()?;
+    routes.add_service(InterceptedService::new(service, guard));
+    let server = rpc::Server {
+        listener,
+        services: &[SERVICE],
+        ready: ready_watch,
+        shutdown: shutdown.clone(),
+    };
+
+    // Ended when this function is, in whatever way.
+    let mut tasks = JoinSet::new();
+    let clock = Arc::clone(&config.clock);
+    tasks.spawn(feed::follow(identity, Arc::clone(&model), clock, shutdown));
+    tasks.spawn(freshness::watch(config, model, ready.clone(), is_ready));
+    let served = tokio::select! {
+        served = server.serve(routes) => served,
+        ended = tasks.join_next() => match ended {
+            Some(Err(error)) => Err(error.into()),
+            Some(Ok(())) | None => Err(anyhow::anyhow!("a task that never ends has ended")),
+        },
+    };
+    ready.set(false);
+    served
+}

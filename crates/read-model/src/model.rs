@@ -1,0 +1,209 @@
+//! The table that is served now, how far it is and how fresh.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::{ArcSwapOption, Guard};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::change::{Change, DateKeyRecord};
+use crate::table::Table;
+
+/// The table that is served now. There is none until the first snapshot is complete.
+#[derive(Debug)]
+pub struct ReadModel {
+    table: ArcSwapOption<Table>,
+    /// The table's position, for those who wait.
+    position: watch::Sender<Option<u64>>,
+    /// When identity was last heard and nothing was missing, in milliseconds of a monotonic clock,
+    /// and one more: 0 stands for never.
+    heard_ms: AtomicU64,
+}
+
+/// The position was not applied in time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Behind {
+    /// What has been applied; `None` before the first snapshot.
+    pub position: Option<u64>,
+}
+
+impl fmt::Display for Behind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.position {
+            Some(position) => write!(f, "read model is at position {position}"),
+            None => f.write_str("read model is empty"),
+        }
+    }
+}
+
+impl std::error::Error for Behind {}
+
+impl Default for ReadModel {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ReadModel {
+    /// A read model without a table.
+    pub fn new() -> Self {
+        Self {
+            table: ArcSwapOption::empty(),
+            position: watch::Sender::new(None),
+            heard_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// The table that is served now. One request reads one table.
+    pub fn table(&self) -> Guard<Option<Arc<Table>>> {
+        self.table.load()
+    }
+
+    /// Serves another table, at whatever position it is, also an earlier one: after a restore of
+    /// the log, say. Answers with the one before, whose end may take a while.
+    pub fn replace(&self, table: Table) -> Option<Arc<Table>> {
+        let position = table.position();
+        let before = self.table.swap(Some(Arc::new(table)));
+        self.position.send_replace(Some(position));
+        before
+    }
+
+    /// Applies the change at a position to the table that is served; one that it holds already
+    /// does nothing. Answers as [`Table::apply`].
+    pub fn apply(&self, position: u64, change: Change) -> usize {
+        let table = self.table();
+        let Some(table) = table.as_ref().filter(|table| position > table.position()) else {
+            return 0;
+        };
+        let left_out = table.apply(change);
+        self.advance(position);
+        left_out
+    }
+
+    /// Adds date keys to the table that is served. Answers as [`Table::add_date_keys`].
+    pub fn add_date_keys(&self, records: impl IntoIterator<Item = DateKeyRecord>) -> usize {
+        self.table().as_ref().map_or(0, |table| table.add_date_keys(records))
+    }
+
+    /// Says that nothing is missing up to a position.
+    pub fn advance(&self, position: u64) {
+        if let Some(table) = self.table().as_ref() {
+            table.advance(position);
+            let position = table.position();
+            self.position.send_if_modified(|known| known.replace(position) != Some(position));
+        }
+    }
+
+    /// The position of the table that is served; `None` before the first snapshot.
+    pub fn position(&self) -> Option<u64> {
+        self.table().as_ref().map(|table| table.position())
+    }
+
+    /// Tells of each change of [`ReadModel::position`].
+    pub fn positions(&self) -> watch::Receiver<Option<u64>> {
+        self.position.subscribe()
+    }
+
+    /// Waits until a position has been applied.
+    ///
+    /// # Errors
+    /// [`Behind`] if it has not been at the deadline. Waiting again is safe.
+    pub async fn wait_for(&self, position: u64, deadline: Instant) -> Result<(), Behind> {
+        // Nearly always it has been, and then there is nothing to wait for.
+        if self.position() >= Some(position) {
+            return Ok(());
+        }
+        let mut positions = self.position.subscribe();
+        let applied = positions.wait_for(|applied| *applied >= Some(position));
+        let applied = tokio::time::timeout_at(deadline, applied).await;
+        match applied {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Behind { position: self.position() }),
+        }
+    }
+
+    /// Marks that identity was heard and nothing was missing, at `now` of a monotonic clock.
+    pub fn heard(&self, now: Duration) {
+        let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX - 1);
+        self.heard_ms.store(now_ms.saturating_add(1), Ordering::Release);
+    }
+
+    /// How long identity has not been heard, at `now` of the same clock; without end if never.
+    pub fn staleness(&self, now: Duration) -> Duration {
+        match self.heard_ms.load(Ordering::Acquire).checked_sub(1) {
+            Some(heard_ms) => now.saturating_sub(Duration::from_millis(heard_ms)),
+            None => Duration::MAX,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(position: u64) -> Table {
+        let table = Table::new();
+        table.advance(position);
+        table
+    }
+
+    #[test]
+    fn a_change_that_the_snapshot_holds_is_not_applied_again() {
+        let model = ReadModel::new();
+        model.replace(at(5));
+        let deletion = Change { deleted_users: vec![[0; 16]], ..Change::default() };
+        model.apply(5, deletion.clone());
+        assert_eq!(model.position(), Some(5));
+        model.apply(7, deletion);
+        assert_eq!(model.position(), Some(7));
+    }
+
+    #[test]
+    fn a_new_table_may_stand_earlier() {
+        let model = ReadModel::new();
+        model.replace(at(5));
+        model.replace(at(3));
+        assert_eq!(model.position(), Some(3));
+        assert_eq!(*model.positions().borrow(), Some(3));
+    }
+
+    #[test]
+    fn a_heartbeat_never_moves_a_position_back() {
+        let model = ReadModel::new();
+        model.replace(at(5));
+        model.advance(4);
+        assert_eq!(*model.positions().borrow(), Some(5));
+    }
+
+    #[tokio::test(flavor = "current_thread", start_paused = true)]
+    async fn waiting_ends_when_the_position_is_applied_or_the_deadline_is_reached() {
+        let model = Arc::new(ReadModel::new());
+        let soon = || Instant::now() + Duration::from_secs(1);
+        assert_eq!(model.wait_for(0, soon()).await, Err(Behind { position: None }));
+        model.replace(at(5));
+        assert_eq!(model.wait_for(5, soon()).await, Ok(()));
+        assert_eq!(model.wait_for(6, soon()).await, Err(Behind { position: Some(5) }));
+        let waiting = tokio::spawn({
+            let model = Arc::clone(&model);
+            async move { model.wait_for(8, soon()).await }
+        });
+        tokio::task::yield_now().await;
+        model.advance(7);
+        model.advance(8);
+        assert_eq!(waiting.await.expect("does not panic"), Ok(()));
+    }
+
+    #[test]
+    fn staleness_counts_from_when_identity_was_last_heard() {
+        let model = ReadModel::new();
+        assert_eq!(model.staleness(Duration::from_secs(9)), Duration::MAX);
+        model.heard(Duration::ZERO);
+        assert_eq!(model.staleness(Duration::from_secs(9)), Duration::from_secs(9));
+        model.heard(Duration::from_secs(10));
+        assert_eq!(model.staleness(Duration::from_secs(9)), Duration::ZERO);
+        assert_eq!(model.staleness(Duration::from_millis(10_250)), Duration::from_millis(250));
+    }
+}

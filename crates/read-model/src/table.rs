@@ -1,0 +1,212 @@
+//! One state of all credentials.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use papaya::Guard;
+use sigv4::DateKey;
+
+use crate::change::{AccessKeyRecord, Change, DateKeyRecord, UserId};
+use crate::id::KeyId;
+use crate::key::AccessKey;
+use crate::older_days::{OlderDay, OlderDays};
+use crate::user::User;
+
+/// All access keys and their users, as of one position of the log.
+///
+/// Read by many without a lock, written by one. Its maps hash with a random key, since access key
+/// IDs come from anyone.
+#[derive(Default)]
+pub struct Table {
+    keys: papaya::HashMap<KeyId, AccessKey>,
+    older_days: OlderDays,
+    /// What only the writer needs.
+    writer: Mutex<Writer>,
+    position: AtomicU64,
+}
+
+#[derive(Default)]
+struct Writer {
+    users: HashMap<UserId, Arc<User>>,
+}
+
+/// The next [`AccessKey::version`], unlike any other for as long as anything is kept under it: of
+/// all tables, since what was found out for one may arrive when the next has taken its place.
+fn next_version() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed) // wraps
+}
+
+impl Table {
+    /// A table that knows nobody, at position 0.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Applies a change, each record at once for all readers, in the order of [`Change`]'s fields.
+    ///
+    /// Answers how many access keys were left out, or taken out if they were known, because nobody
+    /// knows their user.
+    pub fn apply(&self, change: Change) -> usize {
+        let mut writer = self.writer();
+        for record in change.users {
+            match writer.users.get(&record.user_id) {
+                Some(user) => user.replace(record),
+                None => {
+                    writer.users.insert(record.user_id, Arc::new(User::new(record)));
+                }
+            }
+        }
+        let mut left_out = 0;
+        for record in change.access_keys {
+            left_out += usize::from(!self.replace_key(&writer, record));
+        }
+        for id in change.deleted_access_keys {
+            self.delete_key(id.as_bytes());
+        }
+        for user_id in change.deleted_users {
+            if let Some(user) = writer.users.remove(&user_id) {
+                user.leave();
+                if user.has_keys() {
+                    // Seldom: a user's access keys are deleted before it. They have ended already.
+                    self.keys.pin().retain(|_, key| !key.user().is_gone());
+                }
+            }
+        }
+        left_out
+    }
+
+    /// Adds date keys to access keys that are known, and answers how many could not be added: their
+    /// access key or generation is unknown, or the day has passed.
+    pub fn add_date_keys(&self, records: impl IntoIterator<Item = DateKeyRecord>) -> usize {
+        let _writer = self.writer();
+        let mut left_out = 0;
+        for DateKeyRecord { access_key_id, generation, day, date_key } in records {
+            let keys = self.keys.pin();
+            let known = keys.get(access_key_id.as_bytes());
+            match known.and_then(|key| key.with_date_key(generation, day, date_key)) {
+                Some(key) => {
+                    keys.insert(KeyId::new(&access_key_id), key);
+                }
+                None => left_out += 1,
+            }
+        }
+        left_out
+    }
+
+    /// Says that everything up to `position` has been applied. Never goes back.
+    pub fn advance(&self, position: u64) {
+        // After the effects: whoever sees the position sees them too.
+        self.position.fetch_max(position, Ordering::Release);
+    }
+
+    /// Everything up to here has been applied. To be read before what it is to hold for.
+    pub fn position(&self) -> u64 {
+        self.position.load(Ordering::Acquire)
+    }
+
+    /// How many access keys there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is no access key.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The access keys, for reading. Not to be held for long: what is replaced meanwhile is freed
+    /// only afterwards.
+    pub fn pin(&self) -> Pinned<'_> {
+        Pinned { keys: &self.keys, guard: self.keys.guard() }
+    }
+
+    /// The date keys of an older day, if they were kept for this version of the access key and not
+    /// too long ago. `now` is of a monotonic clock, here and in [`Table::keep_older_day`].
+    pub fn older_day(
+        &self,
+        access_key_id: &str,
+        version: u32,
+        day: u32,
+        now: Duration,
+    ) -> Option<Arc<OlderDay>> {
+        self.older_days.find(access_key_id, version, day, now)
+    }
+
+    /// Keeps the date keys of an older day, by generation, for a while. `version` is that of the
+    /// access key before they were asked for.
+    pub fn keep_older_day(
+        &self,
+        access_key_id: &str,
+        version: u32,
+        day: u32,
+        keys: Vec<(u32, DateKey)>,
+        now: Duration,
+    ) {
+        self.older_days.keep(access_key_id, version, day, keys, now);
+    }
+
+    fn replace_key(&self, writer: &Writer, record: AccessKeyRecord) -> bool {
+        let Some(user) = writer.users.get(&record.user_id) else {
+            // What it was before is no longer true, and what it is now is not known: it ends.
+            self.delete_key(record.access_key_id.as_bytes());
+            return false;
+        };
+        let id = KeyId::new(&record.access_key_id);
+        let key = AccessKey::new(record, Arc::clone(user), next_version());
+        let guard = self.keys.guard();
+        user.count_key(1);
+        if let Some(old) = self.keys.insert(id.clone(), key, &guard) {
+            old.user().count_key(-1);
+            self.older_days.forget(std::borrow::Borrow::borrow(&id));
+            guard.flush(); // so that the keys that have ended are soon zeroed
+        }
+        true
+    }
+
+    fn delete_key(&self, id: &[u8]) {
+        let guard = self.keys.guard();
+        if let Some(old) = self.keys.remove(id, &guard) {
+            old.user().count_key(-1);
+            self.older_days.forget(id);
+            guard.flush();
+        }
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Shows no access key: there may be millions.
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table")
+            .field("position", &self.position())
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The access keys of a table, for reading.
+pub struct Pinned<'t> {
+    keys: &'t papaya::HashMap<KeyId, AccessKey>,
+    guard: papaya::LocalGuard<'t>,
+}
+
+impl Pinned<'_> {
+    /// The access key with this id, as of now.
+    pub fn access_key(&self, access_key_id: &str) -> Option<&AccessKey> {
+        let key = self.keys.get(access_key_id.as_bytes(), &self.guard)?;
+        (!key.user().is_gone()).then_some(key)
+    }
+}
+
+impl fmt::Debug for Pinned<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pinned").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,71 @@
+//! Verdicts become messages.
+
+use api::auth::v1::verify_signature_response::Verdict;
+use api::auth::v1::{Denied, Detail, PayloadMode, Principal, Scope, Verified};
+use prost_types::Timestamp;
+use read_model::Profile;
+use sigv4::{Denial, SignedRequest};
+use uuid::Uuid;
+
+/// Says who signed a request, and what the signature covers.
+pub(crate) fn verified(
+    request: &SignedRequest<'_>,
+    profile: &Profile,
+    secret_generation: u32,
+) -> Verdict {
+    let (payload_mode, payload_sha256) = match request.payload_mode() {
+        sigv4::PayloadMode::Sha256(hash) => (PayloadMode::Sha256, hash.to_vec()),
+        sigv4::PayloadMode::Unsigned => (PayloadMode::Unsigned, vec![]),
+        sigv4::PayloadMode::SignedChunks => (PayloadMode::StreamingSigned, vec![]),
+        sigv4::PayloadMode::SignedChunksTrailer => (PayloadMode::StreamingSignedTrailer, vec![]),
+        sigv4::PayloadMode::UnsignedChunksTrailer => {
+            (PayloadMode::StreamingUnsignedTrailer, vec![])
+        }
+    };
+    let scope = request.scope();
+    let signature = request.signature().to_hex();
+    Verdict::Verified(Verified {
+        principal: Some(principal(profile)),
+        access_key_id: request.access_key_id().to_owned(),
+        secret_generation,
+        scope: Some(Scope {
+            date: scope.date().as_str().to_owned(),
+            region: scope.region().to_owned(),
+            service: scope.service().to_owned(),
+        }),
+        signed_headers: request.signed_headers().map(str::to_owned).collect(),
+        payload_mode: payload_mode.into(),
+        payload_sha256,
+        presigned: request.is_presigned(),
+        signature: signature.iter().copied().map(char::from).collect(),
+        sign_time: Some(Timestamp { seconds: request.timestamp().unix_seconds(), nanos: 0 }),
+    })
+}
+
+/// Says why a request is to be refused.
+pub(crate) fn denied(denial: Denial) -> Verdict {
+    let detail = |(name, value): (&str, String)| Detail { name: name.to_owned(), value };
+    Verdict::Denied(Denied {
+        code: denial.code.as_str().to_owned(),
+        http_status: denial.code.http_status().into(),
+        message: denial.message.into_owned(),
+        details: denial.details.into_iter().map(detail).collect(),
+    })
+}
+
+fn principal(profile: &Profile) -> Principal {
+    let Profile { account_number, user_name, root, .. } = profile;
+    let uuid = |bytes| Uuid::from_bytes(bytes).hyphenated().to_string();
+    Principal {
+        account_id: uuid(profile.account_id),
+        account_number: account_number.clone(),
+        user_id: uuid(profile.user_id),
+        user_name: user_name.clone(),
+        root: *root,
+        arn: if *root {
+            format!("arn:aws:iam::{account_number}:root")
+        } else {
+            format!("arn:aws:iam::{account_number}:user/{user_name}")
+        },
+    }
+}

@@ -1,0 +1,167 @@
+//! Follows identity's credential feed into the read model.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::identity::v1::WatchCredentialsRequest;
+use api::identity::v1::credential_feed_service_client::CredentialFeedServiceClient;
+use api::identity::v1::watch_credentials_response::Message;
+use read_model::{ReadModel, Table};
+use rpc::Channel;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tracing::{debug, info, warn};
+
+use crate::clock::Clock;
+use crate::record;
+
+/// A feed that is silent for so long is dead: there is a heartbeat each second.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// The first wait before connecting again, doubled each time.
+const BACK_OFF_MIN: Duration = Duration::from_millis(50);
+/// The longest wait before connecting again.
+const BACK_OFF_MAX: Duration = Duration::from_secs(5);
+
+/// Why a feed ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("identity ended the feed: {:?}: {}", .0.code(), .0.message())]
+    Status(#[from] Status),
+    #[error("identity closed the feed")]
+    Closed,
+    #[error("identity has been silent for too long")]
+    Silent,
+    #[error("identity sent a change before the snapshot was complete")]
+    OutOfOrder,
+}
+
+/// Follows the feed, and connects again whenever it ends, until `shutdown`. Never returns.
+///
+/// Meanwhile the read model stays as it is and grows stale. Each time a new snapshot is loaded
+/// beside it and put in its place once complete.
+pub(crate) async fn follow(
+    client: CredentialFeedServiceClient<Channel>,
+    model: Arc<ReadModel>,
+    clock: Arc<dyn Clock>,
+    shutdown: CancellationToken,
+) {
+    let mut back_off = BACK_OFF_MIN;
+    // Identity may well end first. Calls under way are then answered from what there is.
+    while !shutdown.is_cancelled() {
+        let mut feed = Feed { model: &model, clock: &*clock, loading: Some(Table::new()) };
+        let ended = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            Err(ended) = feed.follow(client.clone()) => ended,
+        };
+        if feed.loading.is_none() {
+            back_off = BACK_OFF_MIN;
+        }
+        let wait = jittered(back_off);
+        warn!(%ended, wait_ms = wait.as_millis(), "credential feed ended, connecting again");
+        tokio::time::sleep(wait).await;
+        back_off = (back_off * 2).min(BACK_OFF_MAX);
+    }
+    std::future::pending().await
+}
+
+/// One connection.
+struct Feed<'m> {
+    model: &'m ReadModel,
+    clock: &'m dyn Clock,
+    /// What the snapshot is loaded into, until it is complete.
+    loading: Option<Table>,
+}
+
+impl Feed<'_> {
+    async fn follow(
+        &mut self,
+        mut client: CredentialFeedServiceClient<Channel>,
+    ) -> Result<std::convert::Infallible, Ended> {
+        let silent = |_| Ended::Silent;
+        let call = client.watch_credentials(WatchCredentialsRequest {});
+        let call = tokio::time::timeout(SILENCE_MAX, call).await.map_err(silent)?;
+        let mut messages = call?.into_inner();
+        loop {
+            let message = tokio::time::timeout(SILENCE_MAX, messages.message()).await;
+            let message = message.map_err(silent)??.ok_or(Ended::Closed)?;
+            match message.message {
+                Some(message) => self.apply(message)?,
+                None => debug!("credential feed sent a message that this version does not know"),
+            }
+        }
+    }
+
+    fn apply(&mut self, message: Message) -> Result<(), Ended> {
+        let left_out = match (message, self.loading.as_ref()) {
+            (Message::Snapshot(records), Some(loading)) => loading.apply(record::change(records)),
+            // Once complete there is no part of a snapshot any more.
+            (Message::Snapshot(_), None) => return Err(Ended::OutOfOrder),
+            (Message::SnapshotComplete(complete), Some(_)) => {
+                self.complete(complete.position);
+                0
+            }
+            (Message::SnapshotComplete(_), None) => return Err(Ended::OutOfOrder),
+            (Message::Change(_), Some(_)) => return Err(Ended::OutOfOrder),
+            (Message::Change(change), None) => {
+                let left_out = self.model.apply(change.position, record::event(change));
+                self.model.heard(self.clock.monotonic());
+                left_out
+            }
+            (Message::DateKeys(keys), loading) => {
+                let keys = record::date_keys(keys.date_keys);
+                let missed = match loading {
+                    Some(loading) => loading.add_date_keys(keys),
+                    None => self.model.add_date_keys(keys),
+                };
+                // A key may have been deleted or rotated since.
+                debug!(missed, "added date keys");
+                0
+            }
+            // Until the snapshot is complete nothing is known that could be up to date.
+            (Message::Heartbeat(_), Some(_)) => 0,
+            (Message::Heartbeat(heartbeat), None) => {
+                self.model.advance(heartbeat.position);
+                self.model.heard(self.clock.monotonic());
+                0
+            }
+        };
+        if left_out > 0 {
+            warn!(left_out, "left out access keys of the credential feed: their user is unknown");
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, position: u64) {
+        let Some(table) = self.loading.take() else { return };
+        table.advance(position);
+        let before = self.model.position();
+        if before > Some(position) {
+            warn!(before, position, "log of identity stands earlier than it did");
+        }
+        info!(position, access_keys = table.len(), "snapshot of all credentials is complete");
+        let old = self.model.replace(table);
+        self.model.heard(self.clock.monotonic());
+        // A table of millions takes a while to free and zero: not where calls are answered.
+        tokio::task::spawn_blocking(move || drop(old));
+    }
+}
+
+/// Half to all of `wait`, so that replicas that lost identity at once do not return at once.
+fn jittered(wait: Duration) -> Duration {
+    let random = getrandom::u32().unwrap_or(u32::MAX); // without randomness it is only less gentle
+    wait.mul_f64(0.5 + f64::from(random) / f64::from(u32::MAX) / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_half_of_itself_to_all() {
+        for _ in 0..100 {
+            let wait = jittered(BACK_OFF_MAX);
+            assert!((BACK_OFF_MAX / 2..=BACK_OFF_MAX).contains(&wait), "{wait:?}");
+        }
+    }
+}

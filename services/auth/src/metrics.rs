@@ -1,0 +1,113 @@
+//! What is counted and measured. Never names an access key or a user.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use api::auth::v1::VerifySignatureResponse;
+use api::auth::v1::verify_signature_response::Verdict;
+use read_model::ReadModel;
+use telemetry::KeyValue;
+
+use crate::clock::Clock;
+use crate::status::Error;
+
+/// Every outcome there is, `other` for those that are not known here.
+const OUTCOMES: [&str; 20] = [
+    "verified",
+    "AccessDenied",
+    "AuthorizationHeaderMalformed",
+    "AuthorizationQueryParametersError",
+    "BadRequest",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidArgument",
+    "InvalidRequest",
+    "InvalidToken",
+    "InvalidURI",
+    "RequestHeaderSectionTooLarge",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "INVALID_FIELD",
+    "READ_MODEL_EMPTY",
+    "READ_MODEL_BEHIND",
+    "READ_MODEL_STALE",
+    "NO_DATE_KEYS",
+    "other",
+];
+
+/// Counters that cost one addition; they are read when metrics are collected.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    outcomes: Arc<[AtomicU64; OUTCOMES.len()]>,
+}
+
+impl Metrics {
+    /// Registers all instruments. They show the read model as long as it lives.
+    pub(crate) fn new(model: &Arc<ReadModel>, clock: &Arc<dyn Clock>) -> Self {
+        let outcomes: Arc<[AtomicU64; OUTCOMES.len()]> = Arc::default();
+        let meter = telemetry::meter();
+        let counts = Arc::clone(&outcomes);
+        let attributes = OUTCOMES.map(|outcome| [KeyValue::new("outcome", outcome)]);
+        meter
+            .u64_observable_counter("claviger.auth.verifications")
+            .with_description("Signatures looked at, by verdict or the reason why there was none.")
+            .with_callback(move |observer| {
+                for (count, attributes) in counts.iter().zip(&attributes) {
+                    let count = count.load(Ordering::Relaxed);
+                    if count > 0 {
+                        observer.observe(count, attributes);
+                    }
+                }
+            })
+            .build();
+        let of = |model: &Arc<ReadModel>| Arc::downgrade(model);
+        let position = of(model);
+        meter
+            .u64_observable_gauge("claviger.auth.read_model.position")
+            .with_description("Place in the log up to which everything has been applied.")
+            .with_callback(move |observer| {
+                if let Some(position) = position.upgrade().and_then(|model| model.position()) {
+                    observer.observe(position, &[]);
+                }
+            })
+            .build();
+        let keys = of(model);
+        meter
+            .u64_observable_gauge("claviger.auth.read_model.access_keys")
+            .with_description("Access keys in the read model.")
+            .with_callback(move |observer| {
+                if let Some(model) = keys.upgrade()
+                    && let Some(table) = model.table().as_ref()
+                {
+                    observer.observe(table.len() as u64, &[]);
+                }
+            })
+            .build();
+        let (staleness, clock) = (of(model), Arc::clone(clock));
+        meter
+            .f64_observable_gauge("claviger.auth.read_model.staleness")
+            .with_description("Time since identity was last heard.")
+            .with_unit("s")
+            .with_callback(move |observer| {
+                if let Some(model) = staleness.upgrade().filter(|model| model.position().is_some())
+                {
+                    observer.observe(model.staleness(clock.monotonic()).as_secs_f64(), &[]);
+                }
+            })
+            .build();
+        Self { outcomes }
+    }
+
+    pub(crate) fn count(&self, answer: &Result<VerifySignatureResponse, Error>) {
+        let outcome = match answer {
+            Ok(response) => match &response.verdict {
+                Some(Verdict::Verified(_)) => "verified",
+                Some(Verdict::Denied(denied)) => &denied.code,
+                None => "other",
+            },
+            Err(error) => error.outcome(),
+        };
+        let index = OUTCOMES.iter().position(|known| *known == outcome);
+        self.outcomes[index.unwrap_or(OUTCOMES.len() - 1)].fetch_add(1, Ordering::Relaxed);
+    }
+}

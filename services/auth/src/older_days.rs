@@ -1,0 +1,119 @@
+//! Date keys of older days, fetched from identity when a presigned URL needs them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use api::identity::v1::DeriveDateKeysRequest;
+use api::identity::v1::credential_feed_service_client::CredentialFeedServiceClient;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
+use read_model::ReadModel;
+use rpc::Channel;
+use tokio::sync::Semaphore;
+use tonic::{Code, Status};
+use tracing::{debug, warn};
+
+use crate::clock::Clock;
+use crate::record;
+use crate::verify::NeededDay;
+
+/// This many calls are under way at once.
+const FETCHES_MAX: usize = 32;
+/// After this no verdict is reached.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
+
+type Client = CredentialFeedServiceClient<Channel>;
+
+/// Fetches date keys of older days into the read model, each once for all who wait for it.
+pub(crate) struct OlderDays {
+    fetcher: Arc<Fetcher>,
+}
+
+/// How a fetch ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Fetched {
+    /// The read model has what identity has.
+    Kept,
+    /// The access key is gone.
+    NoSuchAccessKey,
+    /// Identity did not answer in time.
+    Unavailable,
+}
+
+struct Fetcher {
+    client: Client,
+    clock: Arc<dyn Clock>,
+    permits: Semaphore,
+    under_way: Mutex<HashMap<NeededDay, Shared<BoxFuture<'static, Fetched>>>>,
+}
+
+impl OlderDays {
+    pub(crate) fn new(client: Client, clock: Arc<dyn Clock>) -> Self {
+        let (permits, under_way) = (Semaphore::new(FETCHES_MAX), Mutex::default());
+        Self { fetcher: Arc::new(Fetcher { client, clock, permits, under_way }) }
+    }
+
+    /// Fetches the date keys of one day, or waits for whoever does so already.
+    pub(crate) async fn fetch(&self, model: &Arc<ReadModel>, day: &NeededDay) -> Fetched {
+        let fetch = Arc::clone(&self.fetcher).join(model, day);
+        fetch.await
+    }
+}
+
+impl Fetcher {
+    fn join(
+        self: Arc<Self>,
+        model: &Arc<ReadModel>,
+        day: &NeededDay,
+    ) -> Shared<BoxFuture<'static, Fetched>> {
+        let mut under_way = self.under_way();
+        if let Some(fetch) = under_way.get(day) {
+            return fetch.clone();
+        }
+        // In a task of its own: the caller that was first may leave before the others.
+        let fetch = tokio::spawn(Arc::clone(&self).run(Arc::clone(model), day.clone()));
+        let fetch = fetch.map(|ended| ended.unwrap_or(Fetched::Unavailable)).boxed().shared();
+        under_way.insert(day.clone(), fetch.clone());
+        fetch
+    }
+
+    async fn run(self: Arc<Self>, model: Arc<ReadModel>, day: NeededDay) -> Fetched {
+        // Waiting for a permit counts: who waits for the verdict does not care why.
+        let fetched = tokio::time::timeout(FETCH_TIMEOUT, self.ask(&model, &day)).await;
+        self.under_way().remove(&day);
+        match fetched {
+            Ok(Ok(())) => Fetched::Kept,
+            Ok(Err(status)) if status.code() == Code::NotFound => Fetched::NoSuchAccessKey,
+            Ok(Err(status)) => {
+                warn!(code = ?status.code(), "could not fetch the date keys of an older day");
+                Fetched::Unavailable
+            }
+            Err(_) => {
+                warn!("fetching the date keys of an older day took too long");
+                Fetched::Unavailable
+            }
+        }
+    }
+
+    async fn ask(&self, model: &ReadModel, needed: &NeededDay) -> Result<(), Status> {
+        let NeededDay { access_key_id, version, day } = needed;
+        // Never closed.
+        let _permit = self.permits.acquire().await.map_err(|_| Status::cancelled("closed"))?;
+        debug!(day, "fetching the date keys of an older day");
+        let request = DeriveDateKeysRequest { access_key_id: access_key_id.clone(), day: *day };
+        let response = self.client.clone().derive_date_keys(request).await?.into_inner();
+        let keys = record::date_keys(response.date_keys)
+            .filter(|record| record.access_key_id == *access_key_id && record.day == *day)
+            .map(|record| (record.generation, record.date_key))
+            .collect();
+        if let Some(table) = model.table().as_ref() {
+            table.keep_older_day(access_key_id, *version, *day, keys, self.clock.monotonic());
+        }
+        Ok(())
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<NeededDay, Shared<BoxFuture<'static, Fetched>>>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,188 @@
+//! `VerifySignature`: from the call to the verdict and back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::auth::v1::auth_service_server::AuthService;
+use api::auth::v1::verify_signature_request::Request as RequestForm;
+use api::auth::v1::verify_signature_response;
+use api::auth::v1::{VerifySignatureRequest, VerifySignatureResponse};
+use read_model::{ReadModel, Table};
+use sigv4::{Date, Expected, Head, HeadError, Scope};
+use tokio::time::Instant;
+use tonic::{Request, Response, Status};
+
+use crate::answer;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::older_days::{Fetched, OlderDays};
+use crate::status::Error;
+use crate::verify::{NeededDay, Now, Verdict, verify};
+
+/// How long `min_position` is waited for. A caller's shorter deadline ends the call before.
+const MIN_POSITION_WAIT_MAX: Duration = Duration::from_secs(1);
+/// How often a verdict is tried again because the key changed while its date keys were fetched.
+const ATTEMPTS_MAX: usize = 3;
+
+/// The service.
+pub(crate) struct Service {
+    model: Arc<ReadModel>,
+    older_days: OlderDays,
+    clock: Arc<dyn Clock>,
+    hard_staleness: Duration,
+    metrics: Arc<Metrics>,
+}
+
+/// Why one look at the request and the read model gave no verdict.
+enum NoVerdict {
+    /// There is none to be had.
+    Error(Error),
+    /// There is one once these are fetched.
+    NeedsDateKeys(NeededDay),
+}
+
+impl From<Error> for NoVerdict {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Service {
+    pub(crate) fn new(
+        config: &Config,
+        model: Arc<ReadModel>,
+        older_days: OlderDays,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let clock = Arc::clone(&config.clock);
+        Self { model, older_days, clock, hard_staleness: config.hard_staleness, metrics }
+    }
+
+    async fn answer(
+        &self,
+        request: &VerifySignatureRequest,
+    ) -> Result<VerifySignatureResponse, Error> {
+        check(request)?;
+        if self.model.position().is_none() {
+            return Err(Error::Empty);
+        }
+        let deadline = Instant::now() + MIN_POSITION_WAIT_MAX;
+        let applied = self.model.wait_for(request.min_position, deadline).await;
+        applied.map_err(|_| Error::Behind)?;
+        for _ in 0..ATTEMPTS_MAX {
+            // Nothing of this look is held while waiting: afterwards all is checked again.
+            let day = match self.look(request) {
+                Ok(answer) => return Ok(answer),
+                Err(NoVerdict::Error(error)) => return Err(error),
+                Err(NoVerdict::NeedsDateKeys(day)) => day,
+            };
+            match self.older_days.fetch(&self.model, &day).await {
+                Fetched::Kept => {}
+                Fetched::NoSuchAccessKey => {
+                    let denial = sigv4::Denial::invalid_access_key_id(&day.access_key_id);
+                    return Ok(VerifySignatureResponse {
+                        verdict: Some(answer::denied(denial)),
+                        position: self.model.position().unwrap_or_default(),
+                        staleness_ms: self.staleness_ms(self.now()),
+                    });
+                }
+                Fetched::Unavailable => return Err(Error::NoDateKeys),
+            }
+        }
+        Err(Error::NoDateKeys)
+    }
+
+    /// Looks once, without waiting.
+    fn look(&self, request: &VerifySignatureRequest) -> Result<VerifySignatureResponse, NoVerdict> {
+        let table = self.model.table();
+        let table = table.as_ref().ok_or(Error::Empty)?;
+        let now = self.now();
+        if self.model.staleness(now.monotonic) > self.hard_staleness {
+            return Err(Error::Stale.into());
+        }
+        let position = table.position(); // before the look, so that it holds for it
+        if position < request.min_position {
+            // Another table has taken the place of the one that was waited for.
+            return Err(Error::Behind.into());
+        }
+        let verdict = Some(decide(table, request, now)?);
+        Ok(VerifySignatureResponse { verdict, position, staleness_ms: self.staleness_ms(now) })
+    }
+
+    fn now(&self) -> Now {
+        Now { unix_ms: self.clock.unix_ms(), monotonic: self.clock.monotonic() }
+    }
+
+    fn staleness_ms(&self, now: Now) -> u64 {
+        let staleness = self.model.staleness(now.monotonic);
+        u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[tonic::async_trait]
+impl AuthService for Service {
+    async fn verify_signature(
+        &self,
+        request: Request<VerifySignatureRequest>,
+    ) -> Result<Response<VerifySignatureResponse>, Status> {
+        let answer = self.answer(request.get_ref()).await;
+        self.metrics.count(&answer);
+        Ok(Response::new(answer?))
+    }
+}
+
+/// Checks what the caller itself says, not the client it asks for.
+fn check(request: &VerifySignatureRequest) -> Result<(), Error> {
+    let invalid = |field, description| Err(Error::Invalid { field, description });
+    if !matches!(request.service.as_str(), "" | "s3") {
+        return invalid("service", "must be s3");
+    }
+    let epoch = Date::from_unix_seconds(0);
+    if Scope::new(epoch, &request.region, "s3").is_none() {
+        return invalid("region", "must be 1 to 64 graphic ASCII characters other than '/'");
+    }
+    if request.request.is_none() {
+        return invalid("request", "must be given");
+    }
+    Ok(())
+}
+
+fn decide(
+    table: &Table,
+    request: &VerifySignatureRequest,
+    now: Now,
+) -> Result<verify_signature_response::Verdict, NoVerdict> {
+    let mut buffer = vec![]; // stays empty, and so off the heap, for a raw head
+    let (field, head) = match &request.request {
+        Some(RequestForm::RawHead(raw)) => ("raw_head", Head::parse(raw)),
+        Some(RequestForm::Head(parts)) => {
+            let headers = parts.headers.iter();
+            let headers = headers.map(|field| (field.name.as_bytes(), field.value.as_bytes()));
+            let target = parts.target.as_bytes();
+            ("head", Head::from_parts(&mut buffer, &parts.method, target, headers))
+        }
+        None => ("request", Err(HeadError::Malformed)),
+    };
+    let head = match head {
+        Ok(head) => head,
+        // No HTTP server would have let it through: the caller made it.
+        Err(HeadError::Malformed) => {
+            let description = "is not the head of an HTTP request";
+            return Err(Error::Invalid { field, description }.into());
+        }
+        Err(error) => return Ok(answer::denied(error.into())),
+    };
+    let expected = Expected::s3(&request.region, now.unix_ms.div_euclid(1000));
+    let signed = match sigv4::authenticate(&head, &expected) {
+        Ok(signed) => signed,
+        Err(denial) => return Ok(answer::denied(denial)),
+    };
+    match verify(table, &signed, now) {
+        Verdict::Verified { profile, generation } => {
+            Ok(answer::verified(&signed, &profile, generation))
+        }
+        Verdict::Denied(denial) => Ok(answer::denied(denial)),
+        Verdict::NeedsDateKeys(day) => Err(NoVerdict::NeedsDateKeys(day)),
+    }
+}

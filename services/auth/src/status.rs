@@ -1,0 +1,51 @@
+//! Why no verdict was reached. The only place here that names a `Code`.
+
+use api::error::v1::Reason;
+use tonic::{Code, Status};
+
+/// Why no verdict was reached.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Error {
+    /// The caller sent something other than an S3 request. Sending it again gets the same answer.
+    #[error("{field}: {description}")]
+    Invalid { field: &'static str, description: &'static str },
+    /// There is no read model yet. Retrying is safe.
+    #[error("read model is empty")]
+    Empty,
+    /// The position asked for was not applied in time. Retrying is safe.
+    #[error("read model is behind the position asked for")]
+    Behind,
+    /// Identity has not been heard for too long.
+    #[error("read model is stale")]
+    Stale,
+    /// Identity could not be asked for the date keys of an older day. Retrying is safe.
+    #[error("date keys of that day are not at hand")]
+    NoDateKeys,
+}
+
+impl Error {
+    /// How metrics name it.
+    pub(crate) fn outcome(self) -> &'static str {
+        match self {
+            Self::Invalid { .. } => "INVALID_FIELD",
+            Self::Empty => "READ_MODEL_EMPTY",
+            Self::Behind => "READ_MODEL_BEHIND",
+            Self::Stale => "READ_MODEL_STALE",
+            Self::NoDateKeys => "NO_DATE_KEYS",
+        }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let reason = match error {
+            Error::Invalid { field, description } => return api::invalid_field(field, description),
+            Error::Empty => Reason::ReadModelEmpty,
+            Error::Behind => Reason::ReadModelBehind,
+            Error::Stale => Reason::ReadModelStale,
+            // Of what the read model should know, this is missing for now.
+            Error::NoDateKeys => Reason::ReadModelBehind,
+        };
+        api::status(Code::Unavailable, reason, error.to_string())
+    }
+}

@@ -1,0 +1,168 @@
+//! Whether a request was signed by who it says, and may be.
+//!
+//! Synchronous and without a wait: reads the table, computes, compares. First the signature, then
+//! the state of key and user, so that nobody learns of the state of a key that he does not hold.
+//! A refusal takes the same derivations and comparisons for whatever reason it is given.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use read_model::{AccessKey, OlderDay, Profile, SECRETS_MAX, Table};
+use sigv4::{DateKey, Denial, SignedRequest, SigningKey, StringToSign};
+
+const DAY_SECONDS: i64 = 86_400;
+
+/// Both clocks at the instant of verification.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    /// Milliseconds since 1970.
+    pub(crate) unix_ms: i64,
+    /// Since any start, never going back.
+    pub(crate) monotonic: Duration,
+}
+
+/// What there is to say of a signature.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It is right and the access key may be used.
+    Verified {
+        /// Who signed.
+        profile: Arc<Profile>,
+        /// With which secret of the access key.
+        generation: u32,
+    },
+    /// The request is to be refused.
+    Denied(Denial),
+    /// It cannot be told before the date keys of this day are in the table.
+    NeedsDateKeys(NeededDay),
+}
+
+/// The date keys that are missing.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct NeededDay {
+    /// Of a known access key.
+    pub(crate) access_key_id: String,
+    /// The state of the access key that they are for.
+    pub(crate) version: u32,
+    /// Days since 1970-01-01.
+    pub(crate) day: u32,
+}
+
+/// Verifies a request that has passed all checks that need no key.
+pub(crate) fn verify(table: &Table, request: &SignedRequest<'_>, now: Now) -> Verdict {
+    if request.session_token().is_some() {
+        // No temporary credentials are issued, so that no token can be right.
+        return Verdict::Denied(Denial::invalid_token());
+    }
+    let keys = table.pin();
+    let Some(key) = keys.access_key(request.access_key_id()) else {
+        spend(request, &request.string_to_sign(), SECRETS_MAX);
+        return Verdict::Denied(Denial::invalid_access_key_id(request.access_key_id()));
+    };
+    match find_secret(table, key, request, now) {
+        Found::Secret { generation, new_signing_key } => {
+            if let Some(denial) = refuse(key, request, now) {
+                return Verdict::Denied(denial);
+            }
+            if let Some(signing_key) = new_signing_key {
+                let scope = request.scope();
+                let day = day(request);
+                key.keep_signing_key(generation, day, scope.region(), scope.service(), signing_key);
+            }
+            Verdict::Verified { profile: key.user().profile(), generation }
+        }
+        Found::None => Verdict::Denied(request.signature_does_not_match()),
+        Found::Unknown => Verdict::NeedsDateKeys(NeededDay {
+            access_key_id: request.access_key_id().to_owned(),
+            version: key.version(),
+            day: day(request),
+        }),
+    }
+}
+
+/// Which secret signed.
+enum Found {
+    Secret {
+        generation: u32,
+        /// The signing key, if it was derived just now and is worth keeping.
+        new_signing_key: Option<SigningKey>,
+    },
+    /// None of them.
+    None,
+    /// None of those whose date key is known.
+    Unknown,
+}
+
+/// Tries every live secret, also after one was right: which one it is does not show in the time.
+fn find_secret(table: &Table, key: &AccessKey, request: &SignedRequest<'_>, now: Now) -> Found {
+    let (scope, day) = (request.scope(), day(request));
+    let (region, service) = (scope.region(), scope.service());
+    let string_to_sign = request.string_to_sign();
+    let mut older: Option<Arc<OlderDay>> = None;
+    let mut found = Found::None;
+    let mut derived = 0;
+    for secret in key.live_secrets(now.unix_ms) {
+        let generation = secret.generation();
+        if let Some(signing_key) = key.signing_key(generation, day, region, service) {
+            if signing_key.verify(&string_to_sign, request.signature()) {
+                found = Found::Secret { generation, new_signing_key: None };
+            }
+            continue;
+        }
+        let recent = secret.date_key(day);
+        if recent.is_none() && older.is_none() {
+            let id = request.access_key_id();
+            older = table.older_day(id, key.version(), day, now.monotonic);
+        }
+        let older = older.as_deref();
+        let Some(date_key) = recent.or_else(|| older?.date_key(generation)) else {
+            // Identity was asked already, if there is an older day, and knows no such secret.
+            if older.is_none() && matches!(found, Found::None) {
+                found = Found::Unknown;
+            }
+            continue;
+        };
+        derived += 1;
+        let signing_key = date_key.signing_key(region, service);
+        if signing_key.verify(&string_to_sign, request.signature()) {
+            // Signing keys of older days would fill the place of today's.
+            let new_signing_key = recent.is_some().then_some(signing_key);
+            found = Found::Secret { generation, new_signing_key };
+        }
+    }
+    if matches!(found, Found::None) {
+        spend(request, &string_to_sign, SECRETS_MAX - derived.min(SECRETS_MAX));
+    }
+    found
+}
+
+/// Whether the access key may be used, now that it is known that its holder asks.
+fn refuse(key: &AccessKey, request: &SignedRequest<'_>, now: Now) -> Option<Denial> {
+    if key.user().is_locked() {
+        return Some(Denial::access_denied("Access Denied"));
+    }
+    if key.is_expired(now.unix_ms) || !key.is_active() {
+        return Some(Denial::invalid_access_key_id(request.access_key_id()));
+    }
+    None
+}
+
+/// Derives and compares to no end, so that a refusal takes as long as any other.
+fn spend(request: &SignedRequest<'_>, string_to_sign: &StringToSign, times: usize) {
+    let scope = request.scope();
+    for _ in 0..times {
+        let nobodys = black_box(DateKey::from_bytes([0x5a; 32]));
+        let signing_key = nobodys.signing_key(scope.region(), scope.service());
+        black_box(signing_key.verify(string_to_sign, request.signature()));
+    }
+}
+
+/// The day of the credential scope, counted from 1970-01-01.
+fn day(request: &SignedRequest<'_>) -> u32 {
+    let days = request.scope().date().start_unix_seconds().div_euclid(DAY_SECONDS);
+    u32::try_from(days).unwrap_or(0) // before 1970: as unknown as any day that long ago
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,307 @@
+use std::time::{Duration, SystemTime};
+
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode,
+};
+use read_model::{AccessKeyRecord, Change, SecretRecord, UserRecord};
+use sigv4::{Date, ErrorCode, Expected, Head, Timestamp, authenticate};
+
+use super::*;
+
+const ID: &str = "AKIAIOSFODNN7EXAMPLE";
+const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+const OLD_SECRET: &str = "old+wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLE";
+/// 2026-03-01T12:00:00Z.
+const NOW_MS: i64 = 1_772_366_400_000;
+const DAY_MS: i64 = 86_400_000;
+
+fn date_key(secret: &str, unix_ms: i64) -> (u32, DateKey) {
+    let key = DateKey::derive(secret.as_bytes(), &Date::from_unix_seconds(unix_ms / 1000));
+    (u32::try_from(unix_ms / DAY_MS).expect("after 1970"), key)
+}
+
+fn secret(generation: u32, text: &str, expires_at_ms: Option<i64>) -> SecretRecord {
+    let days = [NOW_MS - DAY_MS, NOW_MS, NOW_MS + DAY_MS];
+    let date_keys = days.iter().map(|day| date_key(text, *day)).collect();
+    SecretRecord { generation, expires_at_ms, date_keys }
+}
+
+fn user() -> UserRecord {
+    UserRecord {
+        user_id: [1; 16],
+        account_id: [2; 16],
+        account_number: "123456789012".into(),
+        user_name: "alice".into(),
+        root: false,
+        locked: false,
+    }
+}
+
+fn access_key() -> AccessKeyRecord {
+    AccessKeyRecord {
+        access_key_id: ID.into(),
+        user_id: [1; 16],
+        active: true,
+        expires_at_ms: None,
+        secrets: vec![secret(1, SECRET, None)],
+    }
+}
+
+fn table(user: UserRecord, key: AccessKeyRecord) -> Table {
+    let table = Table::new();
+    table.apply(Change { users: vec![user], access_keys: vec![key], ..Change::default() });
+    table
+}
+
+/// A GET signed by a header at this instant, with what else is to stand in its head.
+fn signed(secret: &str, id: &str, at_ms: i64, more: &str, more_signed: &str) -> String {
+    let at = Timestamp::from_unix_seconds(at_ms / 1000);
+    sign(secret, at_ms, |signature| {
+        format!(
+            "GET /bucket/key HTTP/1.1\r\nHost: s3.example.com\r\nx-amz-date: {}\r\n\
+             x-amz-content-sha256: UNSIGNED-PAYLOAD\r\n{more}Authorization: AWS4-HMAC-SHA256 \
+             Credential={id}/{}/us-east-1/s3/aws4_request, \
+             SignedHeaders=host;x-amz-content-sha256;x-amz-date{more_signed}, \
+             Signature={signature}\r\n\r\n",
+            at.as_str(),
+            at.date(),
+        )
+    })
+}
+
+/// A presigned GET of this instant, good for a week.
+fn presigned(secret: &str, id: &str, at_ms: i64) -> String {
+    let at = Timestamp::from_unix_seconds(at_ms / 1000);
+    sign(secret, at_ms, |signature| {
+        format!(
+            "GET /bucket/key?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={id}%2F{}%2F\
+             us-east-1%2Fs3%2Faws4_request&X-Amz-Date={}&X-Amz-Expires=604800&\
+             X-Amz-SignedHeaders=host&X-Amz-Signature={signature} HTTP/1.1\r\n\
+             Host: s3.example.com\r\n\r\n",
+            at.date(),
+            at.as_str(),
+        )
+    })
+}
+
+fn sign(secret: &str, at_ms: i64, head: impl Fn(&str) -> String) -> String {
+    let unsigned = head(&"0".repeat(64));
+    let parsed = Head::parse(unsigned.as_bytes()).expect("is a head");
+    let expected = Expected::s3("us-east-1", at_ms / 1000);
+    let request = authenticate(&parsed, &expected).expect("is complete");
+    let (_, date_key) = date_key(secret, at_ms);
+    let signature = date_key.signing_key("us-east-1", "s3").sign(&request.string_to_sign());
+    head(std::str::from_utf8(&signature.to_hex()).expect("is hexadecimal"))
+}
+
+fn check(table: &Table, head: &str, now_ms: i64) -> Result<u32, ErrorCode> {
+    match ask(table, head, now_ms) {
+        Verdict::Verified { generation, .. } => Ok(generation),
+        Verdict::Denied(denial) => Err(denial.code),
+        Verdict::NeedsDateKeys(day) => panic!("needs {day:?}"),
+    }
+}
+
+fn ask(table: &Table, head: &str, now_ms: i64) -> Verdict {
+    let head = Head::parse(head.as_bytes()).expect("is a head");
+    let expected = Expected::s3("us-east-1", now_ms / 1000);
+    let now = Now { unix_ms: now_ms, monotonic: Duration::from_secs(100) };
+    match authenticate(&head, &expected) {
+        Ok(request) => verify(table, &request, now),
+        Err(denial) => Verdict::Denied(denial),
+    }
+}
+
+fn by_header(secret: &str) -> String {
+    signed(secret, ID, NOW_MS, "", "")
+}
+
+#[test]
+fn who_signs_with_the_secret_is_the_user() {
+    let table = table(user(), access_key());
+    let Verdict::Verified { profile, generation } = ask(&table, &by_header(SECRET), NOW_MS) else {
+        panic!("was not verified");
+    };
+    assert_eq!((profile.user_name.as_str(), generation), ("alice", 1));
+    assert_eq!(check(&table, &presigned(SECRET, ID, NOW_MS), NOW_MS), Ok(1));
+}
+
+#[test]
+fn aws_own_signer_is_understood() {
+    let table = table(user(), access_key());
+    let credentials = aws_credential_types::Credentials::new(ID, SECRET, None, None, "test");
+    let mut settings = SigningSettings::default();
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    let identity = credentials.into();
+    let parameters = aws_sigv4::sign::v4::SigningParams::builder()
+        .identity(&identity)
+        .region("us-east-1")
+        .name("s3")
+        .time(SystemTime::UNIX_EPOCH + Duration::from_millis(NOW_MS as u64))
+        .settings(settings)
+        .build()
+        .expect("is complete")
+        .into();
+    let uri = "https://s3.example.com/bucket/a%20key?list-type=2&prefix=x%2Fy";
+    let headers = [("host", "s3.example.com")];
+    let body = SignableBody::Bytes(b"hello");
+    let request = SignableRequest::new("PUT", uri, headers.into_iter(), body).expect("is valid");
+    let (instructions, _) =
+        aws_sigv4::http_request::sign(request, &parameters).expect("signs").into_parts();
+    let mut http =
+        http::Request::put(uri).header("host", "s3.example.com").body(()).expect("valid");
+    instructions.apply_to_request_http1x(&mut http);
+    let mut head = format!("PUT {} HTTP/1.1\r\n", http.uri().path_and_query().expect("has one"));
+    for (name, value) in http.headers() {
+        head += &format!("{name}: {}\r\n", value.to_str().expect("is text"));
+    }
+    assert_eq!(check(&table, &(head + "\r\n"), NOW_MS), Ok(1));
+}
+
+#[test]
+fn a_wrong_signature_is_told_alike_whatever_the_state_of_key_and_user() {
+    let inactive = AccessKeyRecord { active: false, ..access_key() };
+    let expired = AccessKeyRecord { expires_at_ms: Some(NOW_MS - 1), ..access_key() };
+    let locked = UserRecord { locked: true, ..user() };
+    for (user, key) in [
+        (user(), access_key()),
+        (user(), inactive),
+        (user(), expired),
+        (locked, access_key()),
+        (user(), AccessKeyRecord { secrets: vec![], ..access_key() }),
+    ] {
+        let table = table(user, key);
+        let wrong = Err(ErrorCode::SignatureDoesNotMatch);
+        assert_eq!(check(&table, &by_header("another secret"), NOW_MS), wrong);
+        assert_eq!(check(&table, &presigned("another secret", ID, NOW_MS), NOW_MS), wrong);
+    }
+}
+
+#[test]
+fn a_right_signature_with_a_key_that_may_not_be_used_is_refused() {
+    let denied = |user, key| check(&table(user, key), &by_header(SECRET), NOW_MS);
+    let locked = UserRecord { locked: true, ..user() };
+    assert_eq!(denied(locked, access_key()), Err(ErrorCode::AccessDenied));
+    let inactive = AccessKeyRecord { active: false, ..access_key() };
+    assert_eq!(denied(user(), inactive), Err(ErrorCode::InvalidAccessKeyId));
+}
+
+#[test]
+fn an_unknown_or_deleted_key_is_named_and_no_date_key_is_asked_for() {
+    let table = table(user(), access_key());
+    let unknown = "AKIAUNKNOWN";
+    for head in
+        [signed(SECRET, unknown, NOW_MS, "", ""), presigned(SECRET, unknown, NOW_MS - 5 * DAY_MS)]
+    {
+        let Verdict::Denied(denial) = ask(&table, &head, NOW_MS) else { panic!("not denied") };
+        assert_eq!(denial.code, ErrorCode::InvalidAccessKeyId);
+        assert_eq!(denial.details, [("AWSAccessKeyId", unknown.to_owned())]);
+    }
+    table.apply(Change { deleted_access_keys: vec![ID.into()], ..Change::default() });
+    let gone = Err(ErrorCode::InvalidAccessKeyId);
+    assert_eq!(check(&table, &by_header(SECRET), NOW_MS), gone);
+}
+
+#[test]
+fn a_key_ends_at_its_instant_also_for_urls_presigned_before() {
+    let end = NOW_MS + 500;
+    // Identity may or may not shorten a secret to the life of its key.
+    for secret_end in [None, Some(end), Some(end + 1)] {
+        let secrets = vec![secret(1, SECRET, secret_end)];
+        let table =
+            table(user(), AccessKeyRecord { expires_at_ms: Some(end), secrets, ..access_key() });
+        for head in [by_header(SECRET), presigned(SECRET, ID, NOW_MS)] {
+            assert_eq!(check(&table, &head, end - 1), Ok(1));
+            assert_eq!(check(&table, &head, end), Err(ErrorCode::InvalidAccessKeyId));
+            assert_eq!(check(&table, &head, end + 1), Err(ErrorCode::InvalidAccessKeyId));
+        }
+    }
+}
+
+#[test]
+fn after_a_rotation_the_old_secret_works_until_exactly_the_end_of_its_grace() {
+    let end = NOW_MS + 500;
+    let secrets = vec![secret(2, SECRET, None), secret(1, OLD_SECRET, Some(end))];
+    let table = table(user(), AccessKeyRecord { secrets, ..access_key() });
+    for head in [by_header(OLD_SECRET), presigned(OLD_SECRET, ID, NOW_MS)] {
+        for _ in 0..2 {
+            assert_eq!(check(&table, &head, end - 1), Ok(1)); // the second time out of the cache
+        }
+        assert_eq!(check(&table, &head, end), Err(ErrorCode::SignatureDoesNotMatch));
+    }
+    assert_eq!(check(&table, &by_header(SECRET), end - 1), Ok(2));
+    assert_eq!(check(&table, &by_header(SECRET), end), Ok(2));
+}
+
+#[test]
+fn only_a_verified_signature_leaves_a_signing_key_and_a_change_ends_it() {
+    let table = table(user(), access_key());
+    let kept = || {
+        let keys = table.pin();
+        let key = keys.access_key(ID).expect("is known");
+        (0..3).any(|generation| {
+            let day = u32::try_from(NOW_MS / DAY_MS).expect("after 1970");
+            key.signing_key(generation, day, "us-east-1", "s3").is_some()
+        })
+    };
+    assert!(check(&table, &by_header("another secret"), NOW_MS).is_err());
+    assert!(!kept());
+    for _ in 0..2 {
+        assert_eq!(check(&table, &by_header(SECRET), NOW_MS), Ok(1));
+        assert!(kept());
+    }
+    let wrong = Err(ErrorCode::SignatureDoesNotMatch);
+    assert_eq!(check(&table, &by_header("another secret"), NOW_MS), wrong);
+    let rotated = AccessKeyRecord { secrets: vec![secret(2, OLD_SECRET, None)], ..access_key() };
+    table.apply(Change { access_keys: vec![rotated], ..Change::default() });
+    assert!(!kept());
+    assert_eq!(check(&table, &by_header(SECRET), NOW_MS), wrong);
+    assert_eq!(check(&table, &by_header(OLD_SECRET), NOW_MS), Ok(2));
+}
+
+#[test]
+fn a_kept_signing_key_does_not_outlive_a_lock_or_a_new_state_of_the_key() {
+    let table = table(user(), access_key());
+    assert_eq!(check(&table, &by_header(SECRET), NOW_MS), Ok(1));
+    let lock = |locked| {
+        table.apply(Change { users: vec![UserRecord { locked, ..user() }], ..Change::default() })
+    };
+    lock(true);
+    assert_eq!(check(&table, &by_header(SECRET), NOW_MS), Err(ErrorCode::AccessDenied));
+    lock(false);
+    assert_eq!(check(&table, &by_header(SECRET), NOW_MS), Ok(1));
+    table.apply(Change { deleted_users: vec![[1; 16]], ..Change::default() });
+    assert_eq!(check(&table, &by_header(SECRET), NOW_MS), Err(ErrorCode::InvalidAccessKeyId));
+}
+
+#[test]
+fn an_older_day_is_asked_for_once_and_then_verified_like_any_other() {
+    let table = table(user(), access_key());
+    let at_ms = NOW_MS - 5 * DAY_MS;
+    let head = presigned(SECRET, ID, at_ms);
+    let Verdict::NeedsDateKeys(needed) = ask(&table, &head, NOW_MS) else { panic!("is known") };
+    let (day, key) = date_key(SECRET, at_ms);
+    assert_eq!((needed.access_key_id.as_str(), needed.day), (ID, day));
+    let monotonic = Duration::from_secs(90);
+    table.keep_older_day(ID, needed.version, day, vec![(1, key.clone())], monotonic);
+    assert_eq!(check(&table, &head, NOW_MS), Ok(1));
+    let wrong = presigned("another secret", ID, at_ms);
+    assert_eq!(check(&table, &wrong, NOW_MS), Err(ErrorCode::SignatureDoesNotMatch));
+    // Identity may know only another generation: it is asked no second time.
+    table.keep_older_day(ID, needed.version, day, vec![(7, key)], monotonic);
+    assert_eq!(check(&table, &head, NOW_MS), Err(ErrorCode::SignatureDoesNotMatch));
+    // The key has changed: what was fetched for its former state is not used.
+    table.apply(Change { access_keys: vec![access_key()], ..Change::default() });
+    assert!(matches!(ask(&table, &head, NOW_MS), Verdict::NeedsDateKeys(_)));
+}
+
+#[test]
+fn a_session_token_is_refused_since_none_was_ever_issued() {
+    let table = table(user(), access_key());
+    let token = "x-amz-security-token: abc\r\n";
+    let head = signed(SECRET, ID, NOW_MS, token, ";x-amz-security-token");
+    assert_eq!(check(&table, &head, NOW_MS), Err(ErrorCode::InvalidToken));
+}

@@ -1,0 +1,145 @@
+//! An identity that tells what the test wants it to.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use api::identity::v1 as pb;
+use api::identity::v1::credential_feed_service_server::{
+    CredentialFeedService, CredentialFeedServiceServer,
+};
+use api::identity::v1::watch_credentials_response::Message;
+use rpc::{Callers, Role};
+use sigv4::{Date, DateKey};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
+use tokio_stream::{Stream, StreamExt};
+use tonic::service::interceptor::InterceptedService;
+use tonic::{Request, Response, Status};
+
+type Feed = Result<pb::WatchCredentialsResponse, Status>;
+
+/// Clones are the same identity.
+#[derive(Clone, Default)]
+pub(crate) struct FakeIdentity {
+    state: Arc<Mutex<State>>,
+    derived: Arc<AtomicUsize>,
+    watches: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What each watch begins with.
+    beginning: Vec<Message>,
+    feeds: Vec<mpsc::UnboundedSender<Feed>>,
+    /// Secrets by access key, for older days.
+    secrets: HashMap<String, (u32, String)>,
+    older_days_fail: bool,
+}
+
+impl FakeIdentity {
+    /// Serves on a port of its own, and tells its URI.
+    pub(crate) async fn serve(&self, callers: &Callers) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let address = listener.local_addr().expect("has one");
+        let service = CredentialFeedServiceServer::new(self.clone());
+        let service = InterceptedService::new(service, callers.guard(&[Role::Service]));
+        let incoming = tonic::transport::server::TcpIncoming::from(listener);
+        let server = tonic::transport::Server::builder().add_service(service);
+        tokio::spawn(server.serve_with_incoming(incoming));
+        format!("http://{address}")
+    }
+
+    /// Sets what the next watch begins with.
+    pub(crate) fn begin_with(&self, messages: Vec<Message>) {
+        self.state().beginning = messages;
+    }
+
+    /// Sends a message to everyone who watches.
+    pub(crate) fn send(&self, message: Message) {
+        let message = pb::WatchCredentialsResponse { message: Some(message) };
+        self.state().feeds.retain(|feed| feed.send(Ok(message.clone())).is_ok());
+    }
+
+    /// Ends all watches, as a server does that stops.
+    pub(crate) fn end_watches(&self) {
+        for feed in self.state().feeds.drain(..) {
+            feed.send(Err(Status::unavailable("stopping"))).ok();
+        }
+    }
+
+    /// Waits until there have been so many watches.
+    pub(crate) async fn watched(&self, times: usize) {
+        let mut watches = self.watches.subscribe();
+        watches.wait_for(|watched| *watched >= times).await.expect("lives");
+    }
+
+    /// Makes a secret known for older days.
+    pub(crate) fn know_secret(&self, access_key_id: &str, generation: u32, secret: &str) {
+        self.state().secrets.insert(access_key_id.into(), (generation, secret.into()));
+    }
+
+    /// Whether date keys of older days are refused with UNAVAILABLE.
+    pub(crate) fn fail_older_days(&self, fail: bool) {
+        self.state().older_days_fail = fail;
+    }
+
+    /// How often date keys of an older day were asked for.
+    pub(crate) fn derived(&self) -> usize {
+        self.derived.load(Ordering::Acquire)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("unpoisoned")
+    }
+}
+
+/// The date key of a day, counted from 1970-01-01.
+pub(crate) fn date_key(secret: &str, day: u32) -> pb::DateKey {
+    let date = Date::from_unix_seconds(i64::from(day) * 86_400);
+    pb::DateKey { day, key: DateKey::derive(secret.as_bytes(), &date).expose().to_vec() }
+}
+
+#[tonic::async_trait]
+impl CredentialFeedService for FakeIdentity {
+    type WatchCredentialsStream = Pin<Box<dyn Stream<Item = Feed> + Send>>;
+
+    async fn watch_credentials(
+        &self,
+        _: Request<pb::WatchCredentialsRequest>,
+    ) -> Result<Response<Self::WatchCredentialsStream>, Status> {
+        let (feed, changes) = mpsc::unbounded_channel();
+        let mut state = self.state();
+        state.feeds.push(feed);
+        let beginning = state.beginning.clone();
+        drop(state);
+        let (begin, beginnings) = mpsc::channel(beginning.len().max(1));
+        for message in beginning {
+            let message = pb::WatchCredentialsResponse { message: Some(message) };
+            begin.try_send(Ok(message)).expect("has room");
+        }
+        self.watches.send_modify(|watched| *watched += 1);
+        let stream = ReceiverStream::new(beginnings).chain(UnboundedReceiverStream::new(changes));
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn derive_date_keys(
+        &self,
+        request: Request<pb::DeriveDateKeysRequest>,
+    ) -> Result<Response<pb::DeriveDateKeysResponse>, Status> {
+        self.derived.fetch_add(1, Ordering::AcqRel);
+        let pb::DeriveDateKeysRequest { access_key_id, day } = request.into_inner();
+        let state = self.state();
+        if state.older_days_fail {
+            return Err(Status::unavailable("not now"));
+        }
+        let Some((generation, secret)) = state.secrets.get(&access_key_id) else {
+            return Err(Status::not_found("no such access key"));
+        };
+        let (generation, date_key) = (*generation, Some(date_key(secret, day)));
+        let record = pb::DateKeyRecord { access_key_id, generation, date_key };
+        Ok(Response::new(pb::DeriveDateKeysResponse { date_keys: vec![record] }))
+    }
+}

@@ -1,0 +1,358 @@
+//! Auth on real sockets, fed by an identity that tells what each test wants.
+
+mod harness;
+mod identity;
+
+use std::time::Duration;
+
+use api::auth::v1::auth_service_client::AuthServiceClient;
+use api::auth::v1::verify_signature_request::Request as RequestForm;
+use api::auth::v1::verify_signature_response::Verdict;
+use api::auth::v1::{Header, PayloadMode, RequestHead, VerifySignatureRequest};
+use api::error::v1::Reason;
+use api::identity::v1 as pb;
+use api::identity::v1::watch_credentials_response::Message;
+use harness::*;
+use proptest::prelude::*;
+use tonic::Code;
+use tonic_health::ServingStatus;
+
+fn denied(code: &str) -> Result<u32, String> {
+    Err(code.to_owned())
+}
+
+#[tokio::test]
+async fn a_verdict_tells_all_that_the_signature_covers() {
+    let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
+    assert!(auth.ready.is_ready());
+    let head = signed(ID, SECRET);
+    let answer = auth.call(raw(&head, 10)).await.expect("a verdict");
+    assert_eq!((answer.position, answer.staleness_ms), (10, 0));
+    let Some(Verdict::Verified(verified)) = answer.verdict else { panic!("{answer:?}") };
+    let principal = verified.principal.clone().expect("is there");
+    assert_eq!(principal.account_id, "22222222-2222-2222-2222-222222222222");
+    assert_eq!(principal.user_id, "11111111-1111-1111-1111-111111111111");
+    assert_eq!(principal.account_number, "123456789012");
+    assert_eq!((principal.user_name.as_str(), principal.root), ("alice", false));
+    assert_eq!(principal.arn, "arn:aws:iam::123456789012:user/alice");
+    assert_eq!((verified.access_key_id.as_str(), verified.secret_generation), (ID, 1));
+    let scope = verified.scope.clone().expect("is there");
+    assert_eq!((&*scope.date, &*scope.region, &*scope.service), ("20260301", REGION, "s3"));
+    assert_eq!(verified.signed_headers, ["host", "x-amz-content-sha256", "x-amz-date"]);
+    assert_eq!(verified.payload_mode(), PayloadMode::Sha256);
+    assert_eq!(verified.payload_sha256, [0x0a; 32]);
+    assert!(!verified.presigned && head.contains(&verified.signature));
+    assert_eq!(verified.sign_time.expect("is there").seconds, NOW_MS / 1000);
+
+    let mut lines = head.lines();
+    let headers = lines.by_ref().skip(1).take_while(|line| !line.is_empty()).map(|line| {
+        let (name, value) = line.split_once(": ").expect("is a header");
+        Header { name: name.into(), value: value.into() }
+    });
+    let target = "/bucket/key".into();
+    let parts = RequestHead { method: "GET".into(), target, headers: headers.collect() };
+    let request = VerifySignatureRequest {
+        request: Some(RequestForm::Head(parts)),
+        service: "s3".into(),
+        ..raw("", 0)
+    };
+    let answer = auth.call(request).await.expect("a verdict");
+    assert_eq!(answer.verdict, Some(Verdict::Verified(verified)));
+}
+
+#[tokio::test]
+async fn a_denial_is_an_answer_in_the_words_of_s3() {
+    let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
+    let answer = auth.call(raw(&signed(ID, "another secret"), 0)).await.expect("a verdict");
+    let Some(Verdict::Denied(denial)) = answer.verdict else { panic!("{answer:?}") };
+    assert_eq!((denial.code.as_str(), denial.http_status), ("SignatureDoesNotMatch", 403));
+    let names: Vec<_> = denial.details.iter().map(|detail| detail.name.as_str()).collect();
+    assert_eq!(names[..3], ["AWSAccessKeyId", "StringToSign", "SignatureProvided"]);
+    assert_eq!(auth.ask(&signed("AKIANOBODY", SECRET), 0).await, denied("InvalidAccessKeyId"));
+    let too_many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(129));
+    assert_eq!(auth.ask(&too_many, 0).await, denied("RequestHeaderSectionTooLarge"));
+    let too_long = format!("GET / HTTP/1.1\r\na: {}\r\n\r\n", "b".repeat(70_000));
+    assert_eq!(auth.ask(&too_long, 0).await, denied("RequestHeaderSectionTooLarge"));
+    assert_eq!(auth.ask("GET /%zz HTTP/1.1\r\n\r\n", 0).await, denied("InvalidURI"));
+    let anonymous = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert_eq!(auth.ask(anonymous, 0).await, denied("AccessDenied"));
+}
+
+#[tokio::test]
+async fn what_the_caller_itself_gets_wrong_is_no_verdict() {
+    let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
+    let good = || raw(&signed(ID, SECRET), 0);
+    let invalid = (Code::InvalidArgument, Some(Reason::InvalidField));
+    for request in [
+        VerifySignatureRequest { region: String::new(), ..good() },
+        VerifySignatureRequest { region: "a/b".into(), ..good() },
+        VerifySignatureRequest { service: "iam".into(), ..good() },
+        VerifySignatureRequest { request: None, ..good() },
+        raw("", 0),
+        raw("not HTTP at all\r\n\r\n", 0),
+        VerifySignatureRequest {
+            request: Some(RequestForm::Head(RequestHead::default())),
+            ..good()
+        },
+    ] {
+        assert_eq!(auth.ask_in_vain(request).await, invalid);
+    }
+}
+
+#[tokio::test]
+async fn operators_and_services_may_ask_and_nobody_else() {
+    let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
+    let ask_as = async |token: &str| {
+        let token = rpc::Token::parse(token).expect("is one");
+        let channel = rpc::channel(&auth.uri, &token).expect("is a URI");
+        let mut client = AuthServiceClient::new(channel);
+        let asked = client.verify_signature(raw(&signed(ID, SECRET), 0)).await;
+        asked.map(|_| ()).map_err(|status| status.code())
+    };
+    assert_eq!(ask_as(SERVICE_TOKEN).await, Ok(()));
+    assert_eq!(ask_as(ADMIN_TOKEN).await, Ok(()));
+    assert_eq!(ask_as("another-token-0123456789").await, Err(Code::Unauthenticated));
+}
+
+#[tokio::test]
+async fn before_the_first_snapshot_there_is_no_verdict() {
+    let auth = Harness::start(vec![]).await;
+    auth.identity.watched(1).await;
+    auth.identity.send(Message::Snapshot(records(vec![user()], vec![access_key(ID)])));
+    auth.identity.send(heartbeat(99));
+    auth.wait_for_health(ServingStatus::NotServing).await;
+    let empty = (Code::Unavailable, Some(Reason::ReadModelEmpty));
+    assert_eq!(auth.ask_in_vain(raw(&signed(ID, SECRET), 0)).await, empty);
+    assert!(!auth.ready.is_ready());
+    auth.identity.send(complete(10));
+    auth.wait_for_health(ServingStatus::Serving).await;
+    assert_eq!(auth.ask(&signed(ID, SECRET), 10).await, Ok(1));
+}
+
+#[tokio::test]
+async fn a_position_is_waited_for_and_not_for_ever() {
+    let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
+    let head = signed("AKIANEW", SECRET);
+    let asked = auth.ask(&head, 12);
+    let told = async {
+        auth.identity.send(change(11, records(vec![], vec![access_key("AKIANEW")])));
+        auth.identity.send(heartbeat(12));
+    };
+    assert_eq!(tokio::join!(asked, told).0, Ok(1));
+    let behind = (Code::Unavailable, Some(Reason::ReadModelBehind));
+    assert_eq!(auth.ask_in_vain(raw(&head, 13)).await, behind);
+}
+
+#[tokio::test]
+async fn lock_unlock_and_delete_act_from_their_position_on() {
+    let auth =
+        Harness::with(records(vec![user()], vec![access_key(ID), access_key("AKIA2")])).await;
+    let (one, two) = (signed(ID, SECRET), signed("AKIA2", SECRET));
+    assert_eq!(auth.ask(&one, 10).await, Ok(1));
+    let locked = |locked| records(vec![pb::UserRecord { locked, ..user() }], vec![]);
+    auth.identity.send(change(11, locked(true)));
+    for head in [&one, &two] {
+        assert_eq!(auth.ask(head, 11).await, denied("AccessDenied"));
+    }
+    let wrong = signed(ID, "another secret");
+    assert_eq!(auth.ask(&wrong, 11).await, denied("SignatureDoesNotMatch"));
+    auth.identity.send(change(12, locked(false)));
+    assert_eq!(auth.ask(&one, 12).await, Ok(1));
+    let inactive = pb::AccessKeyRecord { active: false, ..access_key(ID) };
+    auth.identity.send(change(13, records(vec![], vec![inactive])));
+    assert_eq!(auth.ask(&one, 13).await, denied("InvalidAccessKeyId"));
+    auth.identity.send(Message::Change(pb::CredentialChange {
+        position: 14,
+        deleted_access_key_ids: vec!["AKIA2".into()],
+        ..Default::default()
+    }));
+    assert_eq!(auth.ask(&two, 14).await, denied("InvalidAccessKeyId"));
+    auth.identity.send(change(15, records(vec![], vec![access_key(ID)])));
+    assert_eq!(auth.ask(&one, 15).await, Ok(1));
+    auth.identity.send(Message::Change(pb::CredentialChange {
+        position: 16,
+        deleted_user_ids: vec![user().user_id],
+        ..Default::default()
+    }));
+    assert_eq!(auth.ask(&one, 16).await, denied("InvalidAccessKeyId"));
+}
+
+#[tokio::test]
+async fn a_grace_period_and_an_expiry_end_at_their_instant() {
+    let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
+    let (old, new) = (signed(ID, SECRET), signed(ID, "a new secret"));
+    let (grace_end, end) = (NOW_MS + 1500, NOW_MS + 2500);
+    let secrets = vec![secret(2, "a new secret", None), secret(1, SECRET, Some(grace_end))];
+    let rotated = pb::AccessKeyRecord { secrets, expire_time_ms: Some(end), ..access_key(ID) };
+    auth.identity.send(change(11, records(vec![], vec![rotated])));
+    assert_eq!(auth.ask(&old, 11).await, Ok(1));
+    assert_eq!(auth.ask(&new, 11).await, Ok(2));
+    auth.clock.set_unix_ms(grace_end - 1);
+    assert_eq!(auth.ask(&old, 11).await, Ok(1));
+    auth.clock.set_unix_ms(grace_end);
+    assert_eq!(auth.ask(&old, 11).await, denied("SignatureDoesNotMatch"));
+    auth.clock.set_unix_ms(end - 1);
+    let presigned = presigned(ID, "a new secret", NOW_MS);
+    assert_eq!(auth.ask(&new, 11).await, Ok(2));
+    assert_eq!(auth.ask(&presigned, 11).await, Ok(2));
+    auth.clock.set_unix_ms(end);
+    assert_eq!(auth.ask(&new, 11).await, denied("InvalidAccessKeyId"));
+    assert_eq!(auth.ask(&presigned, 11).await, denied("InvalidAccessKeyId"));
+}
+
+#[tokio::test]
+async fn a_new_connection_shows_the_old_state_until_its_snapshot_is_complete() {
+    let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
+    let (old, new) = (signed(ID, SECRET), signed("AKIANEW", SECRET));
+    auth.identity.begin_with(vec![Message::Snapshot(records(vec![user()], vec![]))]);
+    auth.identity.end_watches();
+    auth.identity.watched(2).await;
+    assert_eq!(auth.ask(&old, 10).await, Ok(1));
+    assert!(auth.ready.is_ready());
+    auth.identity.send(Message::Snapshot(records(vec![], vec![access_key("AKIANEW")])));
+    auth.identity.send(complete(20));
+    assert_eq!(auth.ask(&new, 20).await, Ok(1));
+    assert_eq!(auth.ask(&old, 20).await, denied("InvalidAccessKeyId"));
+    auth.identity.send(change(21, records(vec![], vec![access_key(ID)])));
+    assert_eq!(auth.ask(&old, 21).await, Ok(1));
+}
+
+#[tokio::test]
+async fn an_older_day_is_fetched_once_and_only_for_a_known_key() {
+    let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
+    auth.identity.know_secret(ID, 1, SECRET);
+    let head = presigned(ID, SECRET, NOW_MS - 6 * DAY_MS);
+    let together = futures::future::join_all((0..20).map(|_| auth.ask(&head, 0))).await;
+    assert!(together.iter().all(|verdict| *verdict == Ok(1)), "{together:?}");
+    assert_eq!(auth.ask(&head, 0).await, Ok(1));
+    let wrong = presigned(ID, "another secret", NOW_MS - 6 * DAY_MS);
+    assert_eq!(auth.ask(&wrong, 0).await, denied("SignatureDoesNotMatch"));
+    assert_eq!(auth.identity.derived(), 1);
+
+    let unknown = presigned("AKIANOBODY", SECRET, NOW_MS - 6 * DAY_MS);
+    assert_eq!(auth.ask(&unknown, 0).await, denied("InvalidAccessKeyId"));
+    assert_eq!(auth.identity.derived(), 1);
+
+    auth.clock.pass(Duration::from_secs(10 * 60));
+    auth.identity.send(change(11, records(vec![], vec![])));
+    assert_eq!(auth.ask(&head, 11).await, Ok(1));
+    assert_eq!(auth.identity.derived(), 2);
+}
+
+#[tokio::test]
+async fn without_identity_an_older_day_has_no_verdict() {
+    let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
+    let head = presigned(ID, SECRET, NOW_MS - 3 * DAY_MS);
+    auth.identity.fail_older_days(true);
+    assert_eq!(auth.ask_in_vain(raw(&head, 0)).await.0, Code::Unavailable);
+    auth.identity.fail_older_days(false);
+    assert_eq!(auth.ask(&head, 0).await, denied("InvalidAccessKeyId"));
+    auth.identity.know_secret(ID, 1, SECRET);
+    assert_eq!(auth.ask(&head, 0).await, Ok(1));
+}
+
+#[tokio::test]
+async fn date_keys_of_a_new_day_are_added_while_serving() {
+    let mut key = access_key(ID);
+    key.secrets[0].date_keys.clear();
+    let auth = Harness::with(records(vec![user()], vec![key])).await;
+    let day = (NOW_MS / DAY_MS) as u32;
+    let record = |id: &str, date_key| pb::DateKeyRecord {
+        access_key_id: id.into(),
+        generation: 1,
+        date_key,
+    };
+    auth.identity.send(Message::DateKeys(pb::DateKeyRecords {
+        date_keys: vec![
+            record("AKIANOBODY", Some(identity::date_key(SECRET, day))),
+            record(ID, None),
+            record(ID, Some(identity::date_key(SECRET, day))),
+        ],
+    }));
+    auth.identity.send(heartbeat(11));
+    assert_eq!(auth.ask(&signed(ID, SECRET), 11).await, Ok(1));
+    assert_eq!(auth.identity.derived(), 0);
+}
+
+#[tokio::test]
+async fn too_long_without_identity_there_is_no_verdict_until_it_is_heard() {
+    let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
+    let head = signed(ID, SECRET);
+    auth.clock.pass(Duration::from_secs(15 * 60));
+    let answer = auth.call(raw(&head, 0)).await.expect("a verdict");
+    assert_eq!(answer.staleness_ms, 15 * 60 * 1000);
+    auth.clock.pass(Duration::from_millis(1));
+    let stale = (Code::Unavailable, Some(Reason::ReadModelStale));
+    assert_eq!(auth.ask_in_vain(raw(&head, 0)).await, stale);
+    auth.wait_for_health(ServingStatus::NotServing).await;
+    assert!(!auth.ready.is_ready());
+    auth.identity.send(heartbeat(11));
+    assert_eq!(auth.ask(&head, 11).await, Ok(1));
+    auth.wait_for_health(ServingStatus::Serving).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_of_the_feed_is_left_out() {
+    let users = vec![pb::UserRecord { user_id: vec![1; 3], ..user() }, user()];
+    let mut bad_day = access_key("AKIABADDAY");
+    bad_day.secrets[0].date_keys.insert(0, pb::DateKey { day: 0, key: vec![] });
+    let keys = vec![
+        pb::AccessKeyRecord::default(),
+        pb::AccessKeyRecord { user_id: vec![9; 16], ..access_key("AKIANOUSER") },
+        bad_day,
+        access_key(ID),
+    ];
+    let auth = Harness::with(records(users, keys)).await;
+    assert_eq!(auth.ask(&signed(ID, SECRET), 10).await, Ok(1));
+    assert_eq!(auth.ask(&signed("AKIABADDAY", SECRET), 10).await, Ok(1));
+    assert_eq!(auth.ask(&signed("AKIANOUSER", SECRET), 10).await, denied("InvalidAccessKeyId"));
+    auth.identity.send(Message::Change(pb::CredentialChange {
+        position: 11,
+        deleted_access_key_ids: vec![String::new(), "A".repeat(10_000)],
+        deleted_user_ids: vec![vec![], vec![1; 17]],
+        records: None,
+    }));
+    assert_eq!(auth.ask(&signed(ID, SECRET), 11).await, Ok(1));
+}
+
+#[tokio::test]
+async fn it_drains_and_ends_when_told_to() {
+    let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
+    let (served, ready) = (auth.served, auth.ready.clone());
+    auth.shutdown.cancel();
+    served.await.expect("does not panic").expect("ends well");
+    assert!(!ready.is_ready());
+}
+
+#[test]
+fn no_request_makes_it_panic() {
+    let runtime = tokio::runtime::Runtime::new().expect("starts");
+    let auth = runtime.block_on(Harness::with(records(vec![user()], vec![access_key(ID)])));
+    let good = signed(ID, SECRET);
+    let mangled = (0..good.len(), any::<u8>(), 0..5_usize).prop_map(move |(at, byte, len)| {
+        let mut head = good.clone().into_bytes();
+        let end = (at + len).min(head.len());
+        head.splice(at..end, [byte]);
+        head
+    });
+    let heads = prop_oneof![prop::collection::vec(any::<u8>(), 0..300), mangled];
+    let parts = (".{0,9}", ".{0,40}", prop::collection::vec((".{0,20}", ".{0,60}"), 0..9));
+    let forms = prop_oneof![
+        heads.prop_map(|head| RequestForm::RawHead(head.into_iter().collect())),
+        parts.prop_map(|(method, target, headers)| {
+            let header = |(name, value)| Header { name, value };
+            let headers = headers.into_iter().map(header).collect();
+            RequestForm::Head(RequestHead { method, target, headers })
+        }),
+    ];
+    let regions = prop_oneof![Just(REGION.to_owned()), ".{0,70}"];
+    proptest!(ProptestConfig::with_cases(400), |(form in forms, region in regions)| {
+        let request = VerifySignatureRequest { request: Some(form), region, ..Default::default() };
+        match runtime.block_on(auth.call(request)) {
+            Ok(answer) => prop_assert!(answer.verdict.is_some()),
+            Err(status) => prop_assert_eq!(status.code(), Code::InvalidArgument),
+        }
+    });
+    let verdict = runtime.block_on(auth.ask(&signed(ID, SECRET), 10));
+    assert_eq!(verdict, Ok(1));
+}
