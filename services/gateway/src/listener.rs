@@ -1,0 +1,96 @@
+//! HTTP/1.1 on a listener: so many connections, heads of bounded size and time, and an end.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time;
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use crate::body::BoxError;
+use crate::config::Limits;
+use crate::socket::Socket;
+
+/// The most bytes of a request's head: hyper answers 431, with no body, beyond it. Above the limit
+/// that S3's own error tells, so that moderate excess gets an answer that clients understand.
+const BUFFER_BYTES_MAX: usize = 128 << 10;
+
+/// How long to wait before accepting again when it failed, for want of file descriptors say.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Serves `service_of` each client until `shutdown`, then lets requests under way end for as long
+/// as the limits say.
+pub(crate) async fn serve<S, B>(
+    listener: TcpListener,
+    limits: &Limits,
+    shutdown: &CancellationToken,
+    service_of: impl Fn(SocketAddr) -> S,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout)
+        .max_buf_size(BUFFER_BYTES_MAX);
+    let free = Arc::new(Semaphore::new(limits.connections_max));
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = accept(&listener, &free) => accepted,
+        };
+        let (stream, client, permit) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                time::sleep(ACCEPT_RETRY).await;
+                continue;
+            }
+        };
+        let service = TowerToHyperService::new(service_of(client));
+        let socket = TokioIo::new(Socket::new(stream, limits.idle_timeout));
+        let connection = graceful.watch(http.serve_connection(socket, service));
+        connections.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection broke off");
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    if time::timeout(limits.drain_timeout, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests under way were cut off after the drain timeout");
+    }
+    connections.shutdown().await;
+}
+
+/// When there is room for one more, accepts a connection.
+async fn accept(
+    listener: &TcpListener,
+    free: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(free).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, client) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, client, permit))
+}

@@ -1,0 +1,43 @@
+//! The management listener: REST and the vendors' dialects will live here; none does yet.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, SERVER};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use serde_json::json;
+
+use crate::request_id;
+
+/// Answers any request: with name and version at `/`, else that there is nothing there, as a
+/// problem document (RFC 9457).
+pub(crate) async fn handle(
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let id = request_id();
+    let index = request.uri().path() == "/" && *request.method() == Method::GET;
+    let (status, content_type, body) = if index {
+        let body = json!({ "name": "claviger", "version": env!("CARGO_PKG_VERSION") });
+        (StatusCode::OK, "application/json", body)
+    } else {
+        let body = json!({
+            "type": "about:blank",
+            "title": "Not Found",
+            "status": 404,
+            "detail": "there is no such resource here",
+            "instance": id,
+        });
+        (StatusCode::NOT_FOUND, "application/problem+json", body)
+    };
+    let mut response = Response::new(Full::from(body.to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(SERVER, HeaderValue::from_static("claviger"));
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    Ok(response)
+}

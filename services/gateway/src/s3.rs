@@ -1,0 +1,179 @@
+//! The S3 listener: verify, then pass on.
+
+mod error_xml;
+mod forward;
+mod headers;
+mod payload;
+mod signing;
+mod target;
+mod upstream_refusal;
+mod verify;
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use self::error_xml::{About, S3Error};
+use self::forward::{Forwarder, Onward};
+use self::target::Target;
+use self::verify::{Payload, Verified, Verifier};
+use crate::access_log::{Entry, Logged};
+use crate::body::BoxBody;
+use crate::config::Config;
+use crate::request_id;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
+
+/// Answers S3 requests.
+#[derive(Debug)]
+pub(crate) struct S3 {
+    verifier: Verifier,
+    forwarder: Forwarder,
+    account_id: Uuid,
+    places: Arc<Semaphore>,
+    /// Which gateway answered.
+    host_id: String,
+}
+
+impl S3 {
+    /// # Errors
+    /// If the upstream's endpoint is not plain `http://host:port`.
+    pub(crate) fn new(config: &Config, auth: rpc::Channel) -> anyhow::Result<Self> {
+        let limits = &config.limits;
+        Ok(Self {
+            verifier: Verifier::new(auth, config.region.clone(), limits.auth_timeout),
+            forwarder: Forwarder::new(&config.upstream, limits)?,
+            account_id: config.account_id,
+            places: Arc::new(Semaphore::new(limits.requests_max)),
+            host_id: Uuid::new_v4().simple().to_string(),
+        })
+    }
+
+    /// Answers one request of this client.
+    pub(crate) async fn handle(
+        self: Arc<Self>,
+        client: IpAddr,
+        request: Request<Incoming>,
+    ) -> Result<Response<Logged>, Infallible> {
+        let about = About {
+            resource: request.uri().path().to_owned(),
+            request_id: request_id(),
+            host_id: self.host_id.clone(),
+            head: request.method() == Method::HEAD,
+        };
+        let mut entry = Entry::new(about.request_id.clone(), client, request.method().clone());
+        let answer = AssertUnwindSafe(self.answer(request, &mut entry)).catch_unwind().await;
+        let answer = answer.unwrap_or_else(|_panic| Err(S3Error::internal()));
+        let mut response = answer.unwrap_or_else(|error| {
+            entry.code = error.code().to_owned();
+            error.response(&about)
+        });
+        for (name, value) in [(REQUEST_ID, about.request_id), (HOST_ID, about.host_id)] {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().entry(name).or_insert(value);
+            }
+        }
+        Ok(entry.attach(response))
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        entry: &mut Entry,
+    ) -> Result<Response<BoxBody>, S3Error> {
+        let (head, body) = request.into_parts();
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        entry.place = Some(place.map_err(|_| S3Error::slow_down())?);
+        let target = Target::parse(&head.uri, &head.headers)?;
+        check_method(&head, &target)?;
+
+        let verified = self.verifier.verify(&head, &target.sent).await?;
+        entry.account_id = verified.account_id.to_string();
+        entry.user_id.clone_from(&verified.user_id);
+        entry.access_key_id.clone_from(&verified.access_key_id);
+        if verified.account_id != self.account_id {
+            return Err(S3Error::access_denied());
+        }
+
+        let hash = match verified.payload {
+            Payload::Signed(hash) => Some(hash),
+            Payload::Unsigned => None,
+            Payload::Chunked => {
+                return Err(S3Error::not_implemented(
+                    "Chunked uploads (x-amz-content-sha256: STREAMING-...) are not implemented.",
+                ));
+            }
+        };
+        check_body(&head, &verified)?;
+        let onward = Onward {
+            content_length: content_length(&head.headers, &body),
+            headers: headers::onward(&head.headers, &verified.signed_headers)?,
+            method: head.method,
+            target: &target,
+            body,
+            hash,
+            bytes_in: entry.bytes_in.clone(),
+        };
+        self.forwarder.forward(onward).await
+    }
+}
+
+/// Refuses what no signature can allow.
+fn check_method(head: &Parts, target: &Target) -> Result<(), S3Error> {
+    let resource_type = match target.sent.path().trim_start_matches('/').split_once('/') {
+        Some((_, key)) if !key.is_empty() => "OBJECT",
+        _ => "BUCKET",
+    };
+    let (error, method) = match head.method {
+        Method::GET | Method::HEAD | Method::PUT | Method::POST | Method::DELETE => return Ok(()),
+        // A browser asks before a request from another site. It cannot sign that, so what it is
+        // told must not depend on anything: there is no CORS configuration.
+        Method::OPTIONS => {
+            let message = "CORSResponse: CORS is not enabled for this bucket.";
+            let method = head.headers.get(ACCESS_CONTROL_REQUEST_METHOD);
+            let method = method.and_then(|method| method.to_str().ok()).unwrap_or_default();
+            (S3Error::new(StatusCode::FORBIDDEN, "AccessForbidden", message), method)
+        }
+        _ => {
+            let message = "The specified method is not allowed against this resource.";
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            (S3Error::new(status, "MethodNotAllowed", message), head.method.as_str())
+        }
+    };
+    Err(error.with("Method", method).with("ResourceType", resource_type))
+}
+
+/// Refuses bodies in forms that are not offered, rather than passing on what nobody checked.
+fn check_body(head: &Parts, verified: &Verified) -> Result<(), S3Error> {
+    if head.headers.contains_key(TRANSFER_ENCODING) {
+        let message = "A header you provided implies functionality that is not implemented.";
+        return Err(S3Error::not_implemented(message).with("Header", "Transfer-Encoding"));
+    }
+    let content_type = head.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let form = b"multipart/form-data";
+    let is_form = content_type.get(..form.len()).is_some_and(|t| t.eq_ignore_ascii_case(form));
+    if head.method == Method::POST && is_form {
+        // An upstream would look for a policy inside, and not at the signature outside.
+        tracing::debug!(access_key_id = verified.access_key_id, "a signed form was refused");
+        return Err(S3Error::not_implemented("Form uploads are not implemented."));
+    }
+    Ok(())
+}
+
+/// How many bytes the body has; none if the request did not speak of one.
+fn content_length(headers: &HeaderMap, body: &Incoming) -> Option<u64> {
+    let told = headers.contains_key(http::header::CONTENT_LENGTH);
+    // hyper has read the header and, where there are several, compared them.
+    body.size_hint().exact().filter(|_| told)
+}

@@ -1,0 +1,231 @@
+//! S3's error document. It is made here and nowhere else.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER, SERVER};
+use http::{HeaderValue, Response, StatusCode};
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
+
+use crate::body::{self, BoxBody};
+
+/// A refusal, as S3 would put it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct S3Error {
+    status: StatusCode,
+    code: Cow<'static, str>,
+    message: Cow<'static, str>,
+    /// Further elements, name and text, in order.
+    details: Vec<(Cow<'static, str>, String)>,
+}
+
+/// What the document says of the request that it answers.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    /// The path, as sent.
+    pub(crate) resource: String,
+    pub(crate) request_id: String,
+    pub(crate) host_id: String,
+    /// Whether it is a HEAD request, whose answer has no body.
+    pub(crate) head: bool,
+}
+
+impl S3Error {
+    pub(crate) fn new(
+        status: StatusCode,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { status, code: code.into(), message: message.into(), details: vec![] }
+    }
+
+    /// With one more element.
+    pub(crate) fn with(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        text: impl Into<String>,
+    ) -> Self {
+        self.details.push((name.into(), text.into()));
+        self
+    }
+
+    pub(crate) fn code(&self) -> &str {
+        &self.code
+    }
+
+    pub(crate) fn access_denied() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied")
+    }
+
+    pub(crate) fn invalid_request(message: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidRequest", message)
+    }
+
+    pub(crate) fn invalid_uri() -> Self {
+        let message = "Couldn't parse the specified URI.";
+        Self::new(StatusCode::BAD_REQUEST, "InvalidURI", message)
+    }
+
+    pub(crate) fn not_implemented(message: &'static str) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
+    }
+
+    pub(crate) fn internal() -> Self {
+        let message = "We encountered an internal error. Please try again.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
+    }
+
+    /// Something behind the gateway is away. Never a refusal: asking again may well help.
+    pub(crate) fn unavailable() -> Self {
+        let message = "Service is unable to handle request. Please try again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
+    }
+
+    pub(crate) fn slow_down() -> Self {
+        let message = "Please reduce your request rate.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", message)
+    }
+
+    /// The answer to the request.
+    pub(crate) fn response(&self, about: &About) -> Response<BoxBody> {
+        let document = if about.head { body::empty() } else { body::full(self.document(about)) };
+        let mut response = Response::new(document);
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        headers.insert(SERVER, HeaderValue::from_static("claviger"));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+
+    fn document(&self, about: &About) -> Bytes {
+        let mut writer = Writer::new(Vec::with_capacity(512));
+        let mut write = |event: Event<'_>| {
+            // Into memory, where nothing fails.
+            let _ = writer.write_event(event);
+        };
+        write(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)));
+        write(Event::Text(BytesText::from_escaped("\n")));
+        write(Event::Start(BytesStart::new("Error")));
+        let details = self.details.iter().map(|(name, text)| (&**name, text.as_str()));
+        let elements = [("Code", &*self.code), ("Message", &*self.message)]
+            .into_iter()
+            .chain(details.filter(|(name, _)| is_name(name)))
+            .chain([
+                ("Resource", about.resource.as_str()),
+                ("RequestId", &about.request_id),
+                ("HostId", &about.host_id),
+            ]);
+        for (name, text) in elements {
+            write(Event::Start(BytesStart::new(name)));
+            write(Event::Text(BytesText::from_escaped(escape(text))));
+            write(Event::End(BytesEnd::new(name)));
+        }
+        write(Event::End(BytesEnd::new("Error")));
+        writer.into_inner().into()
+    }
+}
+
+/// Whether this may name an element: a letter, then letters, digits, `-` and `_`.
+fn is_name(text: &str) -> bool {
+    let other = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(other)
+}
+
+/// Makes text safe to stand in a document.
+///
+/// quick-xml leaves characters as they are that XML 1.0 does not have at all, and a carriage
+/// return, which a parser would turn into a line feed; both can stand in what a client sends.
+fn escape(text: &str) -> Cow<'_, str> {
+    let special = |c: char| {
+        matches!(c, '&' | '<' | '>' | '"' | '\'' | '\u{FFFE}' | '\u{FFFF}')
+            || (c.is_ascii_control() && !matches!(c, '\t' | '\n'))
+    };
+    if !text.contains(special) {
+        return text.into();
+    }
+    let mut escaped = String::with_capacity(text.len() + 32);
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&apos;"),
+            '\r' => escaped.push_str("&#13;"),
+            _ if special(c) => escaped.push(char::REPLACEMENT_CHARACTER),
+            _ => escaped.push(c),
+        }
+    }
+    escaped.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about(resource: &str) -> About {
+        let (request_id, host_id) = ("R1".to_owned(), "H1".to_owned());
+        About { resource: resource.to_owned(), request_id, host_id, head: false }
+    }
+
+    #[test]
+    fn text_is_escaped() {
+        let check = |text: &str, expected: &str| assert_eq!(escape(text), expected, "{text:?}");
+        check("", "");
+        check("plain é 🔑\t\n", "plain é 🔑\t\n");
+        check("<a b=\"c\">&'", "&lt;a b=&quot;c&quot;&gt;&amp;&apos;");
+        check("a\r\nb", "a&#13;\nb");
+        check(
+            "\0\u{1}\u{b}\u{1f}\u{7f}\u{ffff}",
+            "\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}",
+        );
+        check("]]>", "]]&gt;");
+    }
+
+    #[test]
+    fn a_document_has_its_elements_in_order() {
+        let error = S3Error::new(StatusCode::FORBIDDEN, "SignatureDoesNotMatch", "No <match>.")
+            .with("StringToSign", "AWS4-HMAC-SHA256\n1")
+            .with("not a name>", "x")
+            .with("", "x")
+            .with("X-Amz-Expires", "5");
+        let document = error.document(&about("/b/k?&\0"));
+        assert_eq!(
+            std::str::from_utf8(&document).expect("UTF-8"),
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>SignatureDoesNotMatch</Code>\
+             <Message>No &lt;match&gt;.</Message><StringToSign>AWS4-HMAC-SHA256\n1</StringToSign>\
+             <X-Amz-Expires>5</X-Amz-Expires><Resource>/b/k?&amp;\u{fffd}</Resource>\
+             <RequestId>R1</RequestId><HostId>H1</HostId></Error>"
+        );
+    }
+
+    #[test]
+    fn whatever_a_client_sends_stays_text() {
+        use quick_xml::Reader;
+        for text in ["</Code><Code>", "<!--", "]]>", "&#0;", "\0", "\u{ffff}", "a\rb", "<?x?>"] {
+            let document = S3Error::invalid_uri().with("Value", text).document(&about(text));
+            let mut reader = Reader::from_reader(&*document);
+            let mut starts = vec![];
+            loop {
+                match reader.read_event().expect("well-formed") {
+                    Event::Start(start) => starts.push(start.name().as_ref().to_vec()),
+                    Event::Eof => break,
+                    Event::End(_)
+                    | Event::Empty(_)
+                    | Event::Text(_)
+                    | Event::CData(_)
+                    | Event::Comment(_)
+                    | Event::Decl(_)
+                    | Event::PI(_)
+                    | Event::DocType(_)
+                    | Event::GeneralRef(_) => {}
+                }
+            }
+            assert_eq!(starts.len(), 7, "{text:?}");
+        }
+    }
+}

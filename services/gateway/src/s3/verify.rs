@@ -1,0 +1,233 @@
+//! Asking auth who signed a request.
+
+use std::time::Duration;
+
+use api::auth::v1::auth_service_client::AuthServiceClient;
+use api::auth::v1::verify_signature_request::Request as Form;
+use api::auth::v1::verify_signature_response::Verdict;
+use api::auth::v1::{self as auth, Denied, VerifySignatureRequest};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, StatusCode};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use super::error_xml::S3Error;
+use super::payload::Hash;
+
+/// Auth takes no larger head.
+const HEAD_BYTES_MAX: usize = 65_535;
+
+/// Asks auth.
+#[derive(Clone, Debug)]
+pub(crate) struct Verifier {
+    auth: AuthServiceClient<rpc::Channel>,
+    region: String,
+    timeout: Duration,
+}
+
+/// A request whose signature is right.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Verified {
+    pub(crate) account_id: Uuid,
+    pub(crate) user_id: String,
+    pub(crate) access_key_id: String,
+    /// Lower-case names.
+    pub(crate) signed_headers: Vec<String>,
+    pub(crate) payload: Payload,
+}
+
+/// What the signature says of the body.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Payload {
+    /// It must have this SHA-256.
+    Signed(Hash),
+    /// Nothing.
+    Unsigned,
+    /// It is aws-chunked, in one of the three ways.
+    Chunked,
+}
+
+impl Verifier {
+    pub(crate) fn new(channel: rpc::Channel, region: String, timeout: Duration) -> Self {
+        Self { auth: AuthServiceClient::new(channel), region, timeout }
+    }
+
+    /// Who signed the request of this head, whose target was sent as `target`.
+    ///
+    /// # Errors
+    /// Auth's denial; `ServiceUnavailable` if no verdict was reached, `InternalError` if none ever
+    /// will be; `RequestHeaderSectionTooLarge`.
+    pub(crate) async fn verify(
+        &self,
+        head: &Parts,
+        target: &PathAndQuery,
+    ) -> Result<Verified, S3Error> {
+        let raw_head = raw_head(&head.method, target, &head.headers);
+        if raw_head.len() > HEAD_BYTES_MAX {
+            let message = "Your request header section exceeds the maximum allowed length.";
+            let code = "RequestHeaderSectionTooLarge";
+            return Err(S3Error::new(StatusCode::BAD_REQUEST, code, message)
+                .with("MaxSizeAllowed", HEAD_BYTES_MAX.to_string()));
+        }
+        let mut request = tonic::Request::new(VerifySignatureRequest {
+            request: Some(Form::RawHead(raw_head)),
+            region: self.region.clone(),
+            service: "s3".to_owned(),
+            min_position: 0,
+        });
+        request.set_timeout(self.timeout);
+        let mut auth = self.auth.clone();
+        let answer = tokio::time::timeout(self.timeout, auth.verify_signature(request)).await;
+        let answer =
+            answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no verdict in time")));
+        match answer.map_err(|status| no_verdict(&status))?.into_inner().verdict {
+            Some(Verdict::Verified(verified)) => read(verified).ok_or_else(|| {
+                tracing::error!("auth's verdict cannot be read");
+                S3Error::internal()
+            }),
+            Some(Verdict::Denied(denied)) => Err(denial(denied)),
+            None => {
+                tracing::error!("auth answered without a verdict");
+                Err(S3Error::internal())
+            }
+        }
+    }
+}
+
+/// The head as it stood on the wire, but for the case of names and the order of different names,
+/// which no signature depends on.
+fn raw_head(method: &Method, target: &PathAndQuery, headers: &HeaderMap) -> Vec<u8> {
+    let lines = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    let request_line = method.as_str().len() + target.as_str().len() + 12;
+    let mut head = Vec::with_capacity(request_line + lines.sum::<usize>() + 2);
+    let mut line = |parts: [&[u8]; 4]| head.extend(parts.into_iter().flatten());
+    line([method.as_str().as_bytes(), b" ", target.as_str().as_bytes(), b" HTTP/1.1\r\n"]);
+    for (name, value) in headers {
+        line([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+    }
+    head.extend(b"\r\n");
+    head
+}
+
+/// Everything that is needed of it, or nothing: what cannot be read allows nothing.
+fn read(verified: auth::Verified) -> Option<Verified> {
+    use auth::PayloadMode;
+    let payload = match verified.payload_mode() {
+        PayloadMode::Unspecified => return None,
+        PayloadMode::Sha256 => {
+            Payload::Signed(Hash(verified.payload_sha256.as_slice().try_into().ok()?))
+        }
+        PayloadMode::Unsigned => Payload::Unsigned,
+        PayloadMode::StreamingSigned
+        | PayloadMode::StreamingSignedTrailer
+        | PayloadMode::StreamingUnsignedTrailer => Payload::Chunked,
+    };
+    let principal = verified.principal?;
+    Some(Verified {
+        account_id: principal.account_id.parse().ok()?,
+        user_id: principal.user_id,
+        access_key_id: verified.access_key_id,
+        signed_headers: verified.signed_headers,
+        payload,
+    })
+}
+
+fn denial(denied: Denied) -> S3Error {
+    let status = u16::try_from(denied.http_status).ok();
+    let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+    // A denial is never a success, whatever its number says.
+    let status = status.filter(|status| status.is_client_error() || status.is_server_error());
+    let status = status.unwrap_or(StatusCode::FORBIDDEN);
+    let details = denied.details.into_iter();
+    details.fold(S3Error::new(status, denied.code, denied.message), |error, detail| {
+        error.with(detail.name, detail.value)
+    })
+}
+
+/// No verdict was reached: that is nobody's fault, or ours, but never the client's.
+fn no_verdict(status: &Status) -> S3Error {
+    match status.code() {
+        Code::Ok
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::DataLoss
+        | Code::Unauthenticated => {
+            tracing::error!(code = ?status.code(), message = status.message(), "auth refuses us");
+            S3Error::internal()
+        }
+        // Unknown is how tonic names a connection that broke.
+        Code::Unknown
+        | Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::ResourceExhausted
+        | Code::Aborted
+        | Code::Unavailable => {
+            tracing::warn!(code = ?status.code(), message = status.message(), "no verdict");
+            S3Error::unavailable()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_head_is_rebuilt() {
+        let mut headers = HeaderMap::new();
+        headers.append("host", HeaderValue::from_static("s3"));
+        headers.append("x-amz-meta-a", HeaderValue::from_static("1  2"));
+        headers.append("x-amz-meta-a", HeaderValue::from_bytes(b"\xff").expect("opaque"));
+        let target = PathAndQuery::from_static("//b/k%2f?a=+");
+        let mut expected = b"PUT //b/k%2f?a=+ HTTP/1.1\r\nhost: s3\r\n".to_vec();
+        expected.extend(b"x-amz-meta-a: 1  2\r\nx-amz-meta-a: \xff\r\n\r\n");
+        assert_eq!(raw_head(&Method::PUT, &target, &headers), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_read_allows_nothing() {
+        let principal = auth::Principal {
+            account_id: Uuid::nil().to_string(),
+            user_id: "u".to_owned(),
+            ..auth::Principal::default()
+        };
+        let right = auth::Verified {
+            principal: Some(principal.clone()),
+            payload_mode: auth::PayloadMode::Sha256.into(),
+            payload_sha256: vec![7; 32],
+            ..auth::Verified::default()
+        };
+        let payload = |verified| read(verified).map(|verified| verified.payload);
+        assert_eq!(payload(right.clone()), Some(Payload::Signed(Hash([7; 32]))));
+        for wrong in [
+            auth::Verified { payload_mode: 0, ..right.clone() },
+            auth::Verified { payload_mode: 99, ..right.clone() },
+            auth::Verified { payload_sha256: vec![7; 31], ..right.clone() },
+            auth::Verified { principal: None, ..right.clone() },
+            auth::Verified {
+                principal: Some(auth::Principal { account_id: "x".to_owned(), ..principal }),
+                ..right
+            },
+        ] {
+            assert_eq!(payload(wrong), None);
+        }
+    }
+
+    #[test]
+    fn a_denial_is_never_a_success() {
+        for (given, expected) in [(403, 403), (400, 400), (200, 403), (0, 403), (70_000, 403)] {
+            let denied = Denied { code: "X".to_owned(), http_status: given, ..Denied::default() };
+            let expected = StatusCode::from_u16(expected).expect("a status");
+            assert_eq!(denial(denied), S3Error::new(expected, "X", ""));
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! A client's socket that is not written to for ever, and not closed into the client's face.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+
+/// How much is still read, and thrown away, after the last byte was written.
+const LINGER_BYTES_MAX: usize = 8 << 20;
+/// For how long.
+const LINGER_MAX: Duration = Duration::from_secs(1);
+
+/// A client's socket.
+///
+/// Closing a socket with something unread makes the kernel send a reset, upon which the client's
+/// kernel throws away the answer that it has not read yet. A client that is refused in the middle
+/// of an upload should see why, so what it still sends is read for a moment after the answer.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    stream: TcpStream,
+    write_timeout: Duration,
+    /// Runs while the client does not read what we write.
+    stalled: Option<Pin<Box<Sleep>>>,
+    lingering: Option<Linger>,
+}
+
+#[derive(Debug)]
+struct Linger {
+    end: Pin<Box<Sleep>>,
+    bytes_left: usize,
+}
+
+impl Socket {
+    pub(crate) fn new(stream: TcpStream, write_timeout: Duration) -> Self {
+        Self { stream, write_timeout, stalled: None, lingering: None }
+    }
+
+    /// Watches over a write.
+    fn watch<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let limit = self.write_timeout;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
+        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.watch(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.watch(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let linger = match &mut this.lingering {
+            Some(linger) => linger,
+            None => {
+                ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+                this.lingering.insert(Linger {
+                    end: Box::pin(sleep(LINGER_MAX)),
+                    bytes_left: LINGER_BYTES_MAX,
+                })
+            }
+        };
+        let mut scratch = [0; 16 << 10];
+        while linger.bytes_left > 0 && linger.end.as_mut().poll(cx).is_pending() {
+            let mut buf = ReadBuf::new(&mut scratch);
+            match ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buf)) {
+                Ok(()) if buf.filled().is_empty() => break,
+                Ok(()) => linger.bytes_left = linger.bytes_left.saturating_sub(buf.filled().len()),
+                Err(_) => break,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,97 @@
+//! What the log says of a request, and what it never says.
+
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use sha2::{Digest, Sha256};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::rig::{Answer, Rig, until};
+
+/// All that this process logs, at any level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("not poisoned").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl Log {
+    fn start() -> &'static Self {
+        static LOG: OnceLock<Log> = OnceLock::new();
+        LOG.get_or_init(|| {
+            let log = Log::default();
+            tracing_subscriber::fmt()
+                .json()
+                .with_env_filter(EnvFilter::new("access=info,gateway=trace,telemetry=debug"))
+                .with_writer(log.clone())
+                .init();
+            log
+        })
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().expect("not poisoned")).into_owned()
+    }
+
+    /// The fields of the one line about the request that this answers.
+    async fn line(&self, answer: &Answer) -> serde_json::Value {
+        let id = answer.header("x-amz-request-id").expect("an ID").to_owned();
+        let lines = || -> Vec<serde_json::Value> {
+            let lines = self.text();
+            let lines = lines.lines().filter_map(|line| serde_json::from_str(line).ok());
+            lines.filter(|line: &serde_json::Value| line["fields"]["request_id"] == *id).collect()
+        };
+        until(|| !lines().is_empty()).await;
+        let [line] = <[_; 1]>::try_from(lines()).expect("one line");
+        assert_eq!(line["target"], "access");
+        line["fields"].clone()
+    }
+}
+
+#[tokio::test]
+async fn a_line_says_who_and_how_much_and_nothing_secret() {
+    let log = Log::start();
+    let rig = Rig::start().await;
+    let authorization = "Authorization: AWS4-HMAC-SHA256 Signature=canary-signature";
+    let headers =
+        [authorization, "X-Amz-Security-Token: canary-token", "X-Amz-Meta-A: canary-meta"];
+    let answer = rig.send("PUT /b/k?x=canary-query", &headers, b"canary-body").await;
+    let line = log.line(&answer).await;
+    assert_eq!((&line["status"], &line["method"]), (&200.into(), &"PUT".into()));
+    assert_eq!((&line["bytes_in"], &line["bytes_out"]), (&11.into(), &6.into()));
+    assert_eq!((&line["whole"], &line["code"]), (&true.into(), &"".into()));
+    assert_eq!(
+        (&line["access_key_id"], &line["client"]),
+        (&"AKIACLIENT".into(), &"127.0.0.1".into())
+    );
+    assert_eq!(line["account"], crate::fake_auth::ACCOUNT);
+
+    let hash = hex::encode(Sha256::digest(b"other"));
+    let hash = format!("X-Amz-Content-SHA256: {hash}");
+    let answer = rig.send("PUT /b/k?x=canary-query", &[&hash, authorization], b"canary-body").await;
+    let line = log.line(&answer).await;
+    assert_eq!(line["status"], 400);
+    assert_eq!(line["code"], "XAmzContentSHA256Mismatch");
+
+    let answer = rig.send("HEAD /b/k", &[authorization], b"").await;
+    assert_eq!(log.line(&answer).await["whole"], true);
+    for secret in ["canary", "upstream-secret", crate::rig::TOKEN] {
+        assert!(!log.text().contains(secret), "{secret}");
+    }
+}

@@ -1,0 +1,118 @@
+//! Ready, away, stopping.
+
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::rig::{PATIENCE, Rig, config, exchange, limits, request, serve, until};
+
+#[tokio::test]
+async fn it_is_ready_while_auth_serves() {
+    let rig = Rig::start().await;
+    let ready = || rig.gateway.readiness.is_ready();
+    assert!(!ready());
+    rig.auth.serving(true).await;
+    until(ready).await;
+    rig.auth.serving(false).await;
+    until(|| !ready()).await;
+    rig.auth.serving(true).await;
+    until(ready).await;
+    rig.gateway.shutdown.cancel();
+    until(|| !ready()).await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_ends_the_request_upstream() {
+    let rig = Rig::start().await;
+    rig.upstream.hold(true);
+    for (n, line) in ["GET /b/k", "PUT /b/k"].into_iter().enumerate() {
+        let mut stream = TcpStream::connect(rig.gateway.s3).await.expect("a connection");
+        let body = if line.starts_with("PUT") { &b"hello"[..] } else { b"" };
+        stream.write_all(&request(line, &[], body)).await.expect("written");
+        rig.upstream.seen_at_least(n + 1).await;
+        drop(stream);
+        let ended = rig.upstream.dropped_at_least(n + 1);
+        tokio::time::timeout(PATIENCE, ended).await.expect("broken off upstream");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_away_or_silent_is_unavailable() {
+    let rig = Rig::start().await;
+    let gone = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = gone.local_addr().expect("an address");
+    drop(gone);
+    let gateway = serve(config(rig.auth.address, address, limits())).await;
+    for body in [&b""[..], b"hello"] {
+        let answer = exchange(gateway.s3, &request("PUT /b/k", &[], body)).await;
+        answer.is_error(503, "ServiceUnavailable");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+
+    let response_timeout = Duration::from_millis(50);
+    let silent = gateway::Limits { response_timeout, ..limits() };
+    let gateway = serve(config(rig.auth.address, rig.upstream.address, silent)).await;
+    rig.upstream.hold(true);
+    let answer = exchange(gateway.s3, &request("GET /b/k", &[], b"")).await;
+    answer.is_error(503, "ServiceUnavailable");
+    tokio::time::timeout(PATIENCE, rig.upstream.dropped_at_least(1)).await.expect("broken off");
+}
+
+#[tokio::test]
+async fn requests_under_way_end_before_it_does() {
+    let rig = Rig::with(gateway::Limits { drain_timeout: PATIENCE, ..limits() }).await;
+    // One connection is idle, another has sent half a head: neither holds it up.
+    let idle = TcpStream::connect(rig.gateway.s3).await.expect("a connection");
+    rig.upstream.hold(true);
+    let shutdown = async {
+        rig.upstream.begun_at_least(1).await;
+        rig.gateway.shutdown.cancel();
+        until(|| std::net::TcpStream::connect(rig.gateway.s3).is_err()).await;
+        rig.upstream.hold(false);
+    };
+    let (answer, ()) = tokio::join!(rig.send("GET /b/k", &[], b""), shutdown);
+    assert_eq!((answer.status, answer.text()), (200, "stored"));
+    let served = tokio::time::timeout(PATIENCE, rig.gateway.served).await;
+    served.expect("an end").expect("no panic").expect("no error");
+    drop(idle);
+}
+
+#[tokio::test]
+async fn requests_that_do_not_end_are_cut_off() {
+    let rig = Rig::start().await;
+    rig.upstream.hold(true);
+    let mut half = TcpStream::connect(rig.gateway.s3).await.expect("a connection");
+    half.write_all(b"GET / HT").await.expect("written");
+    let mut stream = TcpStream::connect(rig.gateway.s3).await.expect("a connection");
+    stream.write_all(&request("GET /b/k", &[], b"")).await.expect("written");
+    rig.upstream.begun_at_least(1).await;
+    rig.gateway.shutdown.cancel();
+    let served = tokio::time::timeout(PATIENCE, rig.gateway.served).await;
+    served.expect("an end").expect("no panic").expect("no error");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait() {
+    let rig = Rig::with(gateway::Limits { connections_max: 1, ..limits() }).await;
+    let first = TcpStream::connect(rig.gateway.s3).await.expect("a connection");
+    let second = rig.send("GET /b/k", &[], b"");
+    tokio::pin!(second);
+    tokio::select! {
+        biased;
+        _ = &mut second => panic!("there was no room"),
+        () = until(|| std::net::TcpStream::connect(rig.gateway.management).is_ok()) => {}
+    }
+    assert!(rig.auth.heads().is_empty());
+    drop(first);
+    assert_eq!(second.await.status, 200);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_cannot_be_used_is_told_at_once() {
+    let rig = Rig::start().await;
+    let mut config = config(rig.auth.address, rig.upstream.address, limits());
+    config.upstream.endpoint = http::Uri::from_static("https://store");
+    let error = serve(config).await.served.await.expect("no panic").expect_err("an error");
+    assert!(error.to_string().contains("http://"), "{error}");
+}

@@ -1,0 +1,12 @@
+//! The gateway on real sockets, between a client of raw bytes, a fake auth and a fake upstream.
+
+mod access_log;
+mod bodies;
+mod demo;
+mod fake_auth;
+mod fake_upstream;
+mod lifetime;
+mod passing;
+mod refusals;
+mod rig;
+mod wire;

@@ -1,0 +1,158 @@
+//! What is not allowed never reaches the upstream.
+
+use std::time::Duration;
+
+use api::auth::v1::verify_signature_response::Verdict;
+use api::auth::v1::{Denied, Detail};
+use tonic::Status;
+
+use crate::fake_auth::verified;
+use crate::rig::{Rig, config, limits, request, serve};
+
+#[tokio::test]
+async fn a_denial_becomes_s3s_error() {
+    let rig = Rig::start().await;
+    let detail =
+        |name: &str, value: &str| Detail { name: name.to_owned(), value: value.to_owned() };
+    let denied = Denied {
+        code: "SignatureDoesNotMatch".to_owned(),
+        http_status: 403,
+        message: "The request signature we calculated does not match <yours>.".to_owned(),
+        details: vec![detail("AWSAccessKeyId", "AKIA"), detail("StringToSign", "a\nb&\0")],
+    };
+    rig.auth.says(move |_| Ok(Some(Verdict::Denied(denied.clone()))));
+    let answer = rig.send("GET /b/k%20?secret=1", &[], b"").await;
+    answer.is_error(403, "SignatureDoesNotMatch");
+    assert!(answer.text().contains(
+        "<Message>The request signature we calculated does not match &lt;yours&gt;.</Message>\
+         <AWSAccessKeyId>AKIA</AWSAccessKeyId><StringToSign>a\nb&amp;\u{fffd}</StringToSign>\
+         <Resource>/b/k%20</Resource><RequestId>"
+    ));
+    let answer = rig.send("HEAD /b/k", &[], b"").await;
+    assert_eq!((answer.status, answer.body.len()), (403, 0));
+    assert_eq!(answer.header("content-type"), Some("application/xml"));
+    assert_eq!(rig.upstream.begun(), 0);
+}
+
+#[tokio::test]
+async fn another_account_is_denied() {
+    let rig = Rig::start().await;
+    for account in ["0192f0c1-2d3e-7000-8000-000000000002", "", "x"] {
+        rig.auth.says(move |head| {
+            let mut verified = verified(head);
+            verified.principal.as_mut().expect("a principal").account_id = account.to_owned();
+            Ok(Some(Verdict::Verified(verified)))
+        });
+        let answer = rig.send("GET /b/k", &[], b"").await;
+        match account.len() {
+            36 => answer.is_error(403, "AccessDenied"),
+            _ => answer.is_error(500, "InternalError"),
+        }
+    }
+    assert_eq!(rig.upstream.begun(), 0);
+}
+
+#[tokio::test]
+async fn without_a_verdict_nothing_is_denied_and_nothing_allowed() {
+    let rig = Rig::start().await;
+    let check = async |say: fn() -> Status, status: u16, code: &str| {
+        rig.auth.says(move |_| Err(say()));
+        let answer = rig.send("GET /b/k", &[], b"").await;
+        answer.is_error(status, code);
+        assert_eq!(answer.header("retry-after").is_some(), status == 503);
+        assert!(!answer.text().contains("secret reason"));
+    };
+    check(|| Status::unavailable("secret reason"), 503, "ServiceUnavailable").await;
+    check(|| Status::resource_exhausted("secret reason"), 503, "ServiceUnavailable").await;
+    check(|| Status::deadline_exceeded("secret reason"), 503, "ServiceUnavailable").await;
+    check(|| Status::internal("secret reason"), 500, "InternalError").await;
+    check(|| Status::unauthenticated("secret reason"), 500, "InternalError").await;
+    check(|| Status::invalid_argument("secret reason"), 500, "InternalError").await;
+    rig.auth.says(|_| Ok(None));
+    rig.send("GET /b/k", &[], b"").await.is_error(500, "InternalError");
+    assert_eq!(rig.upstream.begun(), 0);
+}
+
+#[tokio::test]
+async fn an_auth_that_is_slow_or_away_is_unavailable() {
+    let rig =
+        Rig::with(gateway::Limits { auth_timeout: Duration::from_millis(50), ..limits() }).await;
+    rig.auth.says(|head| {
+        std::thread::sleep(Duration::from_millis(500));
+        crate::fake_auth::allow(head)
+    });
+    rig.send("GET /b/k", &[], b"").await.is_error(503, "ServiceUnavailable");
+    assert_eq!(rig.upstream.begun(), 0);
+
+    // Nobody listens there any more.
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = gone.local_addr().expect("an address");
+    drop(gone);
+    let gateway = serve(config(address, rig.upstream.address, limits())).await;
+    let answer = crate::rig::exchange(gateway.s3, &request("GET /b/k", &[], b"")).await;
+    answer.is_error(503, "ServiceUnavailable");
+    assert!(!gateway.readiness.is_ready());
+}
+
+#[tokio::test]
+async fn a_preflight_request_grants_nothing() {
+    let rig = Rig::start().await;
+    let headers = ["Origin: http://evil.test", "Access-Control-Request-Method: PUT"];
+    let answer = rig.send("OPTIONS /b/k", &headers, b"").await;
+    answer.is_error(403, "AccessForbidden");
+    assert_eq!(answer.element("ResourceType"), Some("OBJECT"));
+    assert_eq!(answer.element("Method"), Some("PUT"));
+    assert!(answer.header("access-control-allow-origin").is_none());
+    for method in ["PATCH", "TRACE", "PROPFIND"] {
+        rig.send(&format!("{method} /b"), &[], b"").await.is_error(405, "MethodNotAllowed");
+    }
+    assert!(rig.auth.heads().is_empty());
+    assert_eq!(rig.upstream.begun(), 0);
+}
+
+#[tokio::test]
+async fn forms_that_are_not_offered_say_so() {
+    let rig = Rig::start().await;
+    for mode in [
+        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+        "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+    ] {
+        let header = format!("X-Amz-Content-SHA256: {mode}");
+        let answer = rig.send("PUT /b/k", &[&header], b"5;chunk-signature=0\r\n").await;
+        answer.is_error(501, "NotImplemented");
+    }
+    let form = "Content-Type: Multipart/Form-Data; boundary=x";
+    rig.send("POST /b", &[form], b"--x").await.is_error(501, "NotImplemented");
+    let chunked = ["Transfer-Encoding: chunked"];
+    let mut bytes = request("PUT /b/k", &chunked, b"");
+    bytes.extend_from_slice(b"5\r\nhello\r\n0\r\n\r\n");
+    let answer = crate::rig::exchange(rig.gateway.s3, &bytes).await;
+    answer.is_error(501, "NotImplemented");
+    assert_eq!(answer.element("Header"), Some("Transfer-Encoding"));
+    assert_eq!(rig.upstream.begun(), 0);
+}
+
+#[tokio::test]
+async fn a_connection_header_takes_no_signed_header_away() {
+    let rig = Rig::start().await;
+    let headers = ["Connection: X-Amz-Date", "X-Amz-Date: 20130524T000000Z"];
+    rig.send("GET /b/k", &headers, b"").await.is_error(400, "InvalidRequest");
+    assert_eq!(rig.upstream.begun(), 0);
+}
+
+#[tokio::test]
+async fn too_many_requests_are_told_to_slow_down() {
+    let rig = Rig::with(gateway::Limits { requests_max: 1, ..limits() }).await;
+    rig.upstream.hold(true);
+    let first = rig.send("GET /b/1", &[], b"");
+    let second = async {
+        rig.upstream.begun_at_least(1).await;
+        rig.send("GET /b/2", &[], b"").await.is_error(503, "SlowDown");
+        rig.upstream.hold(false);
+    };
+    let (first, ()) = tokio::join!(first, second);
+    assert_eq!(first.status, 200);
+    // The place is free again once the answer was sent.
+    assert_eq!(rig.send("GET /b/3", &[], b"").await.status, 200);
+}
