@@ -1,0 +1,138 @@
+//! The client nouns, thin over gRPC.
+
+pub(crate) mod account;
+pub(crate) mod event;
+pub(crate) mod key;
+pub(crate) mod log;
+pub(crate) mod user;
+
+mod credential;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use api::identity::v1::ListAccountsRequest;
+use api::identity::v1::access_key_service_client::AccessKeyServiceClient;
+use api::identity::v1::account_service_client::AccountServiceClient;
+use api::identity::v1::event_service_client::EventServiceClient;
+use api::identity::v1::user_service_client::UserServiceClient;
+use prost_types::Timestamp;
+use rpc::{Channel, Token};
+use tonic::Request;
+
+use crate::cli::Connection;
+use crate::config::secret;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output::Format;
+
+const TOKEN_VARIABLE: &str = "CLAVIGER_TOKEN";
+/// How long an answer may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many resources are asked for at once.
+const PAGE_SIZE: i32 = 1000;
+
+/// A server to ask, and how to print what it answers.
+pub(crate) struct Client {
+    channel: Channel,
+    account: Option<String>,
+    output: Format,
+}
+
+/// Does `work` with a client for `connection`.
+async fn with_client(
+    connection: Connection,
+    work: impl AsyncFnOnce(&Client) -> Outcome,
+) -> Outcome {
+    let endpoint = connection.endpoint.clone();
+    let client = Client::new(connection)?;
+    work(&client).await.map_err(|failure| match failure.exit {
+        Exit::Unavailable => {
+            Failure { message: format!("{endpoint}: {}", failure.message), ..failure }
+        }
+        Exit::Failed | Exit::Usage | Exit::NotFound | Exit::Denied | Exit::Conflict => failure,
+    })
+}
+
+impl Client {
+    fn new(connection: Connection) -> Outcome<Self> {
+        let Connection { endpoint, token_file, account, output } = connection;
+        let found = secret::find(TOKEN_VARIABLE, token_file.as_deref(), None)
+            .map_err(|error| Failure::usage(format!("{error:#}")))?;
+        let text = found.ok_or_else(|| {
+            Failure::usage(format!("no token: set {TOKEN_VARIABLE}, or give --token-file"))
+        })?;
+        let token = Token::parse(&text).map_err(|error| Failure::usage(error.to_string()))?;
+        let channel = rpc::channel(&endpoint, &token)
+            .with_context(|| format!("endpoint {endpoint}"))
+            .map_err(|error| Failure::usage(format!("{error:#}")))?;
+        Ok(Self { channel, account, output })
+    }
+
+    fn accounts(&self) -> AccountServiceClient<Channel> {
+        AccountServiceClient::new(self.channel.clone())
+    }
+
+    fn users(&self) -> UserServiceClient<Channel> {
+        UserServiceClient::new(self.channel.clone())
+    }
+
+    fn keys(&self) -> AccessKeyServiceClient<Channel> {
+        AccessKeyServiceClient::new(self.channel.clone())
+    }
+
+    fn events(&self) -> EventServiceClient<Channel> {
+        EventServiceClient::new(self.channel.clone())
+    }
+
+    /// The resource name of the account that was given, or of the only one there is.
+    async fn account(&self) -> Outcome<String> {
+        if let Some(account) = &self.account {
+            return Ok(account_name(account));
+        }
+        let request = ListAccountsRequest { page_size: 2, ..Default::default() };
+        let answer = self.accounts().list_accounts(call(request)).await?.into_inner();
+        match answer.accounts.as_slice() {
+            [] => Err(Failure::not_found("there is no account yet: make one by `account create`")),
+            [account] => Ok(account.name.clone()),
+            _ => Err(Failure::usage("there are several accounts: say which by --account")),
+        }
+    }
+
+    /// The resource name of a user of the account.
+    async fn user(&self, user: &str) -> Outcome<String> {
+        if user.contains('/') {
+            return Err(Failure::usage("a user is named by its name or UUID, without a `/`"));
+        }
+        Ok(format!("{}/users/{user}", self.account().await?))
+    }
+}
+
+/// The resource name of an account, which may be given as such.
+fn account_name(account: &str) -> String {
+    format!("accounts/{}", account.strip_prefix("accounts/").unwrap_or(account))
+}
+
+/// The resource name of an access key, whoever holds it.
+fn key_name(id: &str) -> Outcome<String> {
+    if id.contains('/') {
+        return Err(Failure::usage("an access key is named by its id, without a `/`"));
+    }
+    Ok(format!("accounts/-/users/-/accessKeys/{id}"))
+}
+
+/// A request that waits so long and no longer.
+fn call<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(CALL_TIMEOUT);
+    request
+}
+
+/// An instant in a column; nothing if there is none.
+fn instant(time: Option<&Timestamp>) -> String {
+    time.map(ToString::to_string).unwrap_or_default()
+}
+
+/// The last part of a resource name.
+fn last_part(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or_default()
+}

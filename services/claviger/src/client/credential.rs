@@ -1,0 +1,134 @@
+//! A credential that was just made, in the forms that programs read.
+
+use api::identity::v1::AccessKey;
+use prost::Message;
+
+use super::instant;
+use crate::cli::{CredentialArgs, CredentialFormat};
+use crate::exit::Outcome;
+use crate::output::{self, Format, Table};
+
+/// An access key and its secret, on its way to stdout.
+pub(super) struct Credential<'a> {
+    pub(super) access_key_id: &'a str,
+    pub(super) secret_access_key: &'a str,
+}
+
+impl<'a> Credential<'a> {
+    pub(super) fn of(key: &'a AccessKey, secret_access_key: &'a str) -> Self {
+        Self { access_key_id: &key.access_key_id, secret_access_key }
+    }
+
+    pub(super) fn table(&self, key: &AccessKey) -> Table<2> {
+        Table::of_pairs(&[
+            ("access key id", self.access_key_id),
+            ("secret access key", self.secret_access_key),
+            ("expires", &instant(key.expire_time.as_ref())),
+        ])
+    }
+
+    /// The credential for a program; none for the form that is the answer itself.
+    fn formatted(&self, args: &CredentialArgs, format: CredentialFormat) -> Option<String> {
+        let Self { access_key_id: id, secret_access_key: secret } = self;
+        let CredentialArgs { s3_endpoint: endpoint, region, .. } = args;
+        match format {
+            CredentialFormat::Env => Some(format!(
+                "export AWS_ACCESS_KEY_ID={id}\n\
+                 export AWS_SECRET_ACCESS_KEY={secret}\n\
+                 export AWS_DEFAULT_REGION={region}\n\
+                 export AWS_ENDPOINT_URL={endpoint}\n"
+            )),
+            CredentialFormat::AwsProfile => Some(format!(
+                "[profile claviger]\n\
+                 aws_access_key_id = {id}\n\
+                 aws_secret_access_key = {secret}\n\
+                 region = {region}\n\
+                 endpoint_url = {endpoint}\n\
+                 s3 =\n  addressing_style = path\n"
+            )),
+            CredentialFormat::Rclone => Some(format!(
+                "[claviger]\n\
+                 type = s3\n\
+                 provider = Other\n\
+                 access_key_id = {id}\n\
+                 secret_access_key = {secret}\n\
+                 region = {region}\n\
+                 endpoint = {endpoint}\n\
+                 force_path_style = true\n"
+            )),
+            CredentialFormat::S3cmd => {
+                let host = endpoint.split_once("://").map_or(endpoint.as_str(), |(_, host)| host);
+                let host = host.trim_end_matches('/');
+                let https = if endpoint.starts_with("https:") { "True" } else { "False" };
+                Some(format!(
+                    "[default]\n\
+                     access_key = {id}\n\
+                     secret_key = {secret}\n\
+                     bucket_location = {region}\n\
+                     host_base = {host}\n\
+                     host_bucket = {host}\n\
+                     use_https = {https}\n"
+                ))
+            }
+            CredentialFormat::Json => None,
+        }
+    }
+}
+
+/// Prints an answer that holds a new credential.
+pub(super) fn show<const N: usize>(
+    output: Format,
+    args: &CredentialArgs,
+    credential: &Credential<'_>,
+    full_name: &str,
+    answer: &impl Message,
+    table: impl FnOnce() -> Table<N>,
+) -> Outcome {
+    let Some(format) = args.format else { return output.show(full_name, answer, table) };
+    match credential.formatted(args, format) {
+        Some(text) => output::print(&text),
+        None => Format::Json.show(full_name, answer, table),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(format: CredentialFormat, expected: &str) {
+        let args = CredentialArgs {
+            format: Some(format),
+            s3_endpoint: "https://s3.example.com/".to_owned(),
+            region: "eu-west-1".to_owned(),
+        };
+        let credential = Credential { access_key_id: "AKIA", secret_access_key: "s/+" };
+        assert_eq!(credential.formatted(&args, format).as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn a_credential_is_written_as_programs_read_it() {
+        check(
+            CredentialFormat::Env,
+            "export AWS_ACCESS_KEY_ID=AKIA\nexport AWS_SECRET_ACCESS_KEY=s/+\n\
+             export AWS_DEFAULT_REGION=eu-west-1\n\
+             export AWS_ENDPOINT_URL=https://s3.example.com/\n",
+        );
+        check(
+            CredentialFormat::S3cmd,
+            "[default]\naccess_key = AKIA\nsecret_key = s/+\nbucket_location = eu-west-1\n\
+             host_base = s3.example.com\nhost_bucket = s3.example.com\nuse_https = True\n",
+        );
+        check(
+            CredentialFormat::Rclone,
+            "[claviger]\ntype = s3\nprovider = Other\naccess_key_id = AKIA\n\
+             secret_access_key = s/+\nregion = eu-west-1\nendpoint = https://s3.example.com/\n\
+             force_path_style = true\n",
+        );
+        check(
+            CredentialFormat::AwsProfile,
+            "[profile claviger]\naws_access_key_id = AKIA\naws_secret_access_key = s/+\n\
+             region = eu-west-1\nendpoint_url = https://s3.example.com/\n\
+             s3 =\n  addressing_style = path\n",
+        );
+    }
+}

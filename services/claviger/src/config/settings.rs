@@ -1,0 +1,174 @@
+//! What can be set, server by server. Every field is a flag, a variable and a key of the file.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Settings;
+
+/// Settings of identity.
+#[derive(Clone, Debug, Default, Args, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Identity {
+    /// Where gRPC is served [default: 127.0.0.1:7110]
+    #[arg(long, env = "CLAVIGER_IDENTITY__LISTEN", value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where /livez, /readyz and /metrics are served [default: 127.0.0.1:7190]
+    #[arg(long, env = "CLAVIGER_IDENTITY__ADMIN_LISTEN", value_name = "ADDRESS")]
+    pub(crate) admin_listen: Option<SocketAddr>,
+    /// Holds the log and the keystore; one process at a time [default: /var/lib/claviger]
+    #[arg(long, env = "CLAVIGER_IDENTITY__DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Holds the key-encryption key, 32 bytes in hexadecimal (openssl rand -hex 32); or else the
+    /// variable CLAVIGER_IDENTITY__KEK does
+    #[arg(long, env = "CLAVIGER_IDENTITY__KEK_FILE", value_name = "FILE")]
+    pub(crate) kek_file: Option<PathBuf>,
+    /// Holds a key-encryption key of before, by which older keys are still opened; may be repeated
+    #[arg(long, env = "CLAVIGER_IDENTITY__OLD_KEK_FILES", value_name = "FILE")]
+    #[arg(value_delimiter = ',')]
+    pub(crate) old_kek_files: Option<Vec<PathBuf>>,
+    /// Holds the operators' token; or else the variable CLAVIGER_IDENTITY__ADMIN_TOKEN does
+    #[arg(long, env = "CLAVIGER_IDENTITY__ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) admin_token_file: Option<PathBuf>,
+    /// Holds the services' token; or else the variable CLAVIGER_IDENTITY__SERVICE_TOKEN does
+    #[arg(long, env = "CLAVIGER_IDENTITY__SERVICE_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) service_token_file: Option<PathBuf>,
+}
+
+impl Settings for Identity {
+    const NAME: &'static str = "identity";
+    const SECRETS: &'static [&'static str] = &[
+        "CLAVIGER_IDENTITY__KEK",
+        "CLAVIGER_IDENTITY__ADMIN_TOKEN",
+        "CLAVIGER_IDENTITY__SERVICE_TOKEN",
+    ];
+}
+
+/// Settings of auth.
+#[derive(Clone, Debug, Default, Args, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Auth {
+    /// Where gRPC is served [default: 127.0.0.1:7120]
+    #[arg(long, env = "CLAVIGER_AUTH__LISTEN", value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where /livez, /readyz and /metrics are served [default: 127.0.0.1:7190]
+    #[arg(long, env = "CLAVIGER_AUTH__ADMIN_LISTEN", value_name = "ADDRESS")]
+    pub(crate) admin_listen: Option<SocketAddr>,
+    /// URI of identity [default: http://127.0.0.1:7110]
+    #[arg(long, env = "CLAVIGER_AUTH__IDENTITY", value_name = "URI")]
+    pub(crate) identity: Option<String>,
+    /// Holds the operators' token; or else the variable CLAVIGER_AUTH__ADMIN_TOKEN does
+    #[arg(long, env = "CLAVIGER_AUTH__ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) admin_token_file: Option<PathBuf>,
+    /// Holds the services' token; or else the variable CLAVIGER_AUTH__SERVICE_TOKEN does
+    #[arg(long, env = "CLAVIGER_AUTH__SERVICE_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) service_token_file: Option<PathBuf>,
+    /// Warn when identity has not been heard for so long [default: 5]
+    #[arg(long, env = "CLAVIGER_AUTH__SOFT_STALENESS_SECONDS", value_name = "SECONDS")]
+    pub(crate) soft_staleness_seconds: Option<u64>,
+    /// Give no verdict when identity has not been heard for so long [default: 900]
+    #[arg(long, env = "CLAVIGER_AUTH__HARD_STALENESS_SECONDS", value_name = "SECONDS")]
+    pub(crate) hard_staleness_seconds: Option<u64>,
+}
+
+impl Settings for Auth {
+    const NAME: &'static str = "auth";
+    const SECRETS: &'static [&'static str] =
+        &["CLAVIGER_AUTH__ADMIN_TOKEN", "CLAVIGER_AUTH__SERVICE_TOKEN"];
+}
+
+/// Settings of the gateway.
+#[derive(Clone, Debug, Default, Args, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Gateway {
+    /// Where S3 is served [default: 127.0.0.1:7100]
+    #[arg(long, env = "CLAVIGER_GATEWAY__S3_LISTEN", value_name = "ADDRESS")]
+    pub(crate) s3_listen: Option<SocketAddr>,
+    /// Where the management API is served [default: 127.0.0.1:7101]
+    #[arg(long, env = "CLAVIGER_GATEWAY__REST_LISTEN", value_name = "ADDRESS")]
+    pub(crate) rest_listen: Option<SocketAddr>,
+    /// Where /livez, /readyz and /metrics are served [default: 127.0.0.1:7190]
+    #[arg(long, env = "CLAVIGER_GATEWAY__ADMIN_LISTEN", value_name = "ADDRESS")]
+    pub(crate) admin_listen: Option<SocketAddr>,
+    /// URI of auth [default: http://127.0.0.1:7120]
+    #[arg(long, env = "CLAVIGER_GATEWAY__AUTH", value_name = "URI")]
+    pub(crate) auth: Option<String>,
+    /// Holds the services' token; or else the variable CLAVIGER_GATEWAY__SERVICE_TOKEN does
+    #[arg(long, env = "CLAVIGER_GATEWAY__SERVICE_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) service_token_file: Option<PathBuf>,
+    /// UUID of the one account whose users may use the upstream. Required
+    #[arg(long, env = "CLAVIGER_GATEWAY__ACCOUNT_ID", value_name = "UUID")]
+    pub(crate) account_id: Option<Uuid>,
+    /// The region that is served; signatures for another are refused [default: us-east-1]
+    #[arg(long, env = "CLAVIGER_GATEWAY__REGION", value_name = "REGION")]
+    pub(crate) region: Option<String>,
+    /// The S3 server behind it.
+    #[command(flatten)]
+    pub(crate) upstream: Upstream,
+    /// Sizes and times.
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+}
+
+impl Settings for Gateway {
+    const NAME: &'static str = "gateway";
+    const SECRETS: &'static [&'static str] =
+        &["CLAVIGER_GATEWAY__SERVICE_TOKEN", "CLAVIGER_GATEWAY__UPSTREAM__SECRET_ACCESS_KEY"];
+}
+
+/// The S3 server behind the gateway.
+#[derive(Clone, Debug, Default, Args, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[command(next_help_heading = "Upstream")]
+pub(crate) struct Upstream {
+    /// Where requests go that were verified, such as http://127.0.0.1:9000. Required
+    #[arg(id = "upstream_endpoint", long = "upstream-endpoint", value_name = "URI")]
+    #[arg(env = "CLAVIGER_GATEWAY__UPSTREAM__ENDPOINT")]
+    pub(crate) endpoint: Option<String>,
+    /// The region that they are signed for [default: us-east-1]
+    #[arg(id = "upstream_region", long = "upstream-region", value_name = "REGION")]
+    #[arg(env = "CLAVIGER_GATEWAY__UPSTREAM__REGION")]
+    pub(crate) region: Option<String>,
+    /// The gateway's own access key there. Required
+    #[arg(id = "upstream_access_key_id", long = "upstream-access-key-id", value_name = "ID")]
+    #[arg(env = "CLAVIGER_GATEWAY__UPSTREAM__ACCESS_KEY_ID")]
+    pub(crate) access_key_id: Option<String>,
+    /// Holds the secret to it; or else the variable
+    /// CLAVIGER_GATEWAY__UPSTREAM__SECRET_ACCESS_KEY does
+    #[arg(id = "upstream_secret_access_key_file", long = "upstream-secret-access-key-file")]
+    #[arg(env = "CLAVIGER_GATEWAY__UPSTREAM__SECRET_ACCESS_KEY_FILE", value_name = "FILE")]
+    pub(crate) secret_access_key_file: Option<PathBuf>,
+}
+
+/// How much the gateway takes, and how long it waits.
+#[derive(Clone, Debug, Default, Args, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct Limits {
+    /// Connections to each listener; further ones wait [default: 4096]
+    #[arg(long, env = "CLAVIGER_GATEWAY__LIMITS__CONNECTIONS_MAX", value_name = "COUNT")]
+    pub(crate) connections_max: Option<usize>,
+    /// S3 requests under way; further ones are told to slow down [default: 2048]
+    #[arg(long, env = "CLAVIGER_GATEWAY__LIMITS__REQUESTS_MAX", value_name = "COUNT")]
+    pub(crate) requests_max: Option<usize>,
+    /// For a client to send a request's head [default: 30]
+    #[arg(long, env = "CLAVIGER_GATEWAY__LIMITS__HEAD_TIMEOUT_SECONDS", value_name = "SECONDS")]
+    pub(crate) head_timeout_seconds: Option<u64>,
+    /// For a body that stands still [default: 60]
+    #[arg(long, env = "CLAVIGER_GATEWAY__LIMITS__IDLE_TIMEOUT_SECONDS", value_name = "SECONDS")]
+    pub(crate) idle_timeout_seconds: Option<u64>,
+    /// For auth to reach a verdict [default: 2]
+    #[arg(long, env = "CLAVIGER_GATEWAY__LIMITS__AUTH_TIMEOUT_SECONDS", value_name = "SECONDS")]
+    pub(crate) auth_timeout_seconds: Option<u64>,
+    /// For connecting to the upstream [default: 3]
+    #[arg(long, value_name = "SECONDS")]
+    #[arg(env = "CLAVIGER_GATEWAY__LIMITS__CONNECT_TIMEOUT_SECONDS")]
+    pub(crate) connect_timeout_seconds: Option<u64>,
+    /// For the upstream to begin its answer [default: 300]
+    #[arg(long, value_name = "SECONDS")]
+    #[arg(env = "CLAVIGER_GATEWAY__LIMITS__RESPONSE_TIMEOUT_SECONDS")]
+    pub(crate) response_timeout_seconds: Option<u64>,
+}

@@ -1,0 +1,136 @@
+use std::path::PathBuf;
+
+use super::*;
+
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/claviger.example.toml");
+
+/// Settings as flags give them.
+fn given<S: Settings>(flags: &[&str]) -> S {
+    let command = S::augment_args(clap::Command::new("test"));
+    let matches = command.get_matches_from([&["test"], flags].concat());
+    S::from_arg_matches(&matches).expect("they are right")
+}
+
+/// Loads settings of identity as a file and flags give them, and looks at one of them.
+#[track_caller]
+fn check(file: &str, flags: &[&str], data_dir: Option<&str>) {
+    let home = tempfile::tempdir().expect("a place");
+    let path = home.path().join("claviger.toml");
+    std::fs::write(&path, file).expect("written");
+    let set: Identity = layered(Some(&path), &given(flags)).expect("right");
+    assert_eq!(set.data_dir, data_dir.map(PathBuf::from));
+}
+
+#[track_caller]
+fn check_refused(file: &str, said: &str) {
+    let home = tempfile::tempdir().expect("a place");
+    let path = home.path().join("claviger.toml");
+    std::fs::write(&path, file).expect("written");
+    let error = layered(Some(&path), &given::<Identity>(&[])).expect_err("wrong").to_string();
+    assert!(error.contains(said), "{error}");
+}
+
+#[test]
+fn flags_go_before_the_file_and_that_before_nothing() {
+    check("", &[], None);
+    check("[identity]\ndata_dir = '/file'", &[], Some("/file"));
+    check("[identity]\ndata_dir = '/file'", &["--data-dir", "/flag"], Some("/flag"));
+    check("[identity]\nlisten = '[::]:1'", &["--data-dir", "/flag"], Some("/flag"));
+}
+
+#[test]
+fn a_nested_setting_hides_only_itself() {
+    let home = tempfile::tempdir().expect("a place");
+    let path = home.path().join("claviger.toml");
+    let file = "[gateway.upstream]\nendpoint = 'http://file'\nregion = 'file'";
+    std::fs::write(&path, file).expect("written");
+    let given = given(&["--upstream-region", "flag"]);
+    let set: Gateway = layered(Some(&path), &given).expect("right");
+    assert_eq!(set.upstream.endpoint.as_deref(), Some("http://file"));
+    assert_eq!(set.upstream.region.as_deref(), Some("flag"));
+}
+
+#[test]
+fn keys_that_are_not_known_are_refused_also_in_other_tables() {
+    check_refused("[identity]\ndata_dri = '/x'", "data_dri");
+    check_refused("[auth]\nlisten_on = '/x'", "listen_on");
+    check_refused("[gateway.upstream]\nbucket = 'x'", "bucket");
+    check_refused("[identify]\n", "identify");
+    check_refused("[identity]\nlisten = 7110", "listen");
+}
+
+#[test]
+fn a_secret_in_the_file_is_refused() {
+    check_refused("[identity]\nadmin_token = '0123456789abcdef'", "admin_token");
+    check_refused("[gateway.upstream]\nsecret_access_key = 's3cr3t'", "secret_access_key");
+}
+
+#[test]
+fn a_file_that_was_named_must_be_there() {
+    let missing = Path::new("/nonexistent/claviger.toml");
+    assert!(layered(Some(missing), &given::<Identity>(&[])).is_err());
+}
+
+#[test]
+fn a_misspelt_variable_is_refused() {
+    let refused = |name: &str| refuse_unknown::<Identity>(std::iter::once(name.to_owned()));
+    for fine in [
+        "CLAVIGER_IDENTITY__DATA_DIR",
+        "CLAVIGER_IDENTITY__ADMIN_TOKEN",
+        "CLAVIGER_IDENTITY__ADMIN_TOKEN_FILE",
+        "CLAVIGER_AUTH__NONSENSE",
+        // As Kubernetes sets them in every pod beside a service of that name.
+        "CLAVIGER_IDENTITY_PORT",
+        "CLAVIGER_IDENTITY_SERVICE_HOST",
+    ] {
+        assert!(refused(fine).is_ok(), "{fine}");
+    }
+    let failure = refused("CLAVIGER_IDENTITY__DATA_DRI").expect_err("misspelt");
+    assert!(failure.message.contains("CLAVIGER_IDENTITY__DATA_DRI"));
+}
+
+/// The keys that a table of the example shows, set or commented out.
+fn shown(example: &str, table: &str) -> Vec<String> {
+    let mut within = false;
+    let mut keys = vec![];
+    for line in example.lines() {
+        if let Some(header) = line.strip_prefix('[') {
+            within = header.trim_end_matches(']') == table;
+        } else if let Some((key, _)) = line.trim_start_matches('#').split_once(" = ")
+            && within
+            && !key.contains(' ')
+        {
+            keys.push(key.to_owned());
+        }
+    }
+    keys.sort();
+    keys
+}
+
+/// The keys of a table that there are, in the order of the alphabet.
+fn keys(table: &impl Serialize) -> Vec<String> {
+    let value = serde_json::to_value(table).expect("it is a table");
+    let fields = value.as_object().expect("it is a table").iter();
+    fields.filter(|(_, value)| !value.is_object()).map(|(key, _)| key.clone()).collect()
+}
+
+#[test]
+fn the_example_is_right_and_shows_every_key() {
+    let example = std::fs::read_to_string(EXAMPLE).expect("it is there");
+    let uncommented: String = example
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            // A setting is commented out without a space, a comment is written with one.
+            Some(setting) if !setting.starts_with(' ') => format!("{setting}\n"),
+            Some(_) | None => format!("{line}\n"),
+        })
+        .collect();
+    for text in [&example, &uncommented] {
+        Figment::from(Toml::string(text)).extract::<File>().expect("it is right");
+    }
+    assert_eq!(shown(&example, "identity"), keys(&Identity::default()));
+    assert_eq!(shown(&example, "auth"), keys(&Auth::default()));
+    assert_eq!(shown(&example, "gateway"), keys(&Gateway::default()));
+    assert_eq!(shown(&example, "gateway.upstream"), keys(&Upstream::default()));
+    assert_eq!(shown(&example, "gateway.limits"), keys(&Limits::default()));
+}

@@ -1,0 +1,186 @@
+//! `claviger dev`: everything in one process, for trying out.
+//!
+//! Identity, auth, gateway and a small object store each listen on loopback and meet only there,
+//! as they would on machines of their own.
+
+mod account;
+mod files;
+mod report;
+mod state;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use anyhow::Context;
+use event_store::SystemClock;
+use rpc::{Callers, Token};
+use tokio::net::TcpListener;
+use zeroize::Zeroizing;
+
+use self::files::DataDir;
+use self::report::Report;
+use self::state::{Account, State};
+use crate::cli::{DevArgs, DevOutput};
+use crate::serve::{self, Process};
+
+const REGION: &str = "us-east-1";
+/// The folder of the object store in the data directory.
+const OBJECTS: &str = "objects";
+/// The gateway's access key at the object store; the secret to it is a new one at each start.
+const STORE_ACCESS_KEY_ID: &str = "CLAVIGERDEVGATEWAY00";
+
+/// Runs until a signal.
+///
+/// # Errors
+/// If a port or the data directory cannot be used, or a part fails.
+pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
+    // All ports come first: nothing is written if one of them is taken.
+    let listeners = Listeners::bind(&args).await?;
+    let dir = DataDir::open(&args.data_dir)?;
+    // The directory stays locked until the last part has ended.
+    serve::run("claviger-dev", async |process: &mut Process| {
+        start(process, listeners, &dir, args.output).await
+    })
+    .await
+}
+
+struct Listeners {
+    s3: TcpListener,
+    rest: TcpListener,
+    identity: TcpListener,
+    auth: TcpListener,
+    admin: TcpListener,
+    store: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(args: &DevArgs) -> anyhow::Result<Self> {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Ok(Self {
+            s3: serve::listen(args.s3_listen, "--s3-listen").await?,
+            rest: serve::listen(args.rest_listen, "--rest-listen").await?,
+            identity: serve::listen(args.identity_listen, "--identity-listen").await?,
+            auth: serve::listen(args.auth_listen, "--auth-listen").await?,
+            admin: serve::listen(args.admin_listen, "--admin-listen").await?,
+            store: serve::listen(any, "the object store").await?,
+        })
+    }
+}
+
+/// Starts the parts one after the other, each when those are ready that it needs, and reports.
+async fn start(
+    process: &mut Process,
+    listeners: Listeners,
+    dir: &DataDir,
+    output: DevOutput,
+) -> anyhow::Result<()> {
+    let mut state = State::load(dir)?;
+    let admin_token = state.admin_token.token()?;
+    let service_token = state.service_token.token()?;
+    let callers =
+        Callers { admin_token: admin_token.clone(), service_token: service_token.clone() };
+    let report = Report {
+        s3: uri(&listeners.s3)?,
+        rest: uri(&listeners.rest)?,
+        identity: uri(&listeners.identity)?,
+        auth: uri(&listeners.auth)?,
+        admin: uri(&listeners.admin)?,
+        region: REGION,
+    };
+    let ready = ["identity", "auth", "gateway"].map(|name| process.register(name));
+    let [identity_ready, auth_ready, gateway_ready] = ready;
+
+    process.start_admin(listeners.admin);
+    serve::log_listening("S3", &listeners.s3);
+    serve::log_listening("management", &listeners.rest);
+    serve::log_listening("identity", &listeners.identity);
+    serve::log_listening("auth", &listeners.auth);
+    let config = identity::Config {
+        data_dir: dir.root().to_owned(),
+        keyring: dir.keyring()?,
+        callers: callers.clone(),
+    };
+    let flag = identity_ready.clone();
+    process.start("identity", |shutdown| {
+        identity::serve(config, Arc::new(SystemClock), listeners.identity, flag, shutdown)
+    });
+    process.until_ready(&identity_ready).await?;
+    let channel = rpc::channel(&report.identity, &admin_token)?;
+    let account = account::ensure(channel.clone(), dir, &mut state).await?;
+
+    let config = auth::Config::new(report.identity.as_str(), callers, service_token.clone());
+    let flag = auth_ready.clone();
+    process.start("auth", |shutdown| auth::serve(config, listeners.auth, flag, shutdown));
+    let upstream = start_store(process, dir, listeners.store)?;
+    let config = gateway_config(&report, &account, service_token, upstream);
+    let flag = gateway_ready.clone();
+    process.start("gateway", |shutdown| {
+        gateway::serve(config, listeners.s3, listeners.rest, flag, shutdown)
+    });
+    process.until_ready(&auth_ready).await?;
+    process.until_ready(&gateway_ready).await?;
+
+    let secret_is_valid = account::secret_is_valid(channel, &account).await?;
+    if !secret_is_valid {
+        eprintln!(
+            "note: the secret of {} was changed through the API, or the access key deleted: \
+             `claviger dev` does not know the new one",
+            account.access_key_id
+        );
+    }
+    report.print(output, &account, secret_is_valid, &admin_token)?;
+    tracing::info!(s3 = report.s3, identity = report.identity, "ready");
+    Ok(())
+}
+
+fn gateway_config(
+    report: &Report,
+    account: &Account,
+    token: Token,
+    upstream: gateway::Upstream,
+) -> gateway::Config {
+    gateway::Config {
+        auth: report.auth.clone(),
+        token,
+        region: REGION.to_owned(),
+        account_id: account.id,
+        upstream,
+        limits: gateway::Limits::default(),
+    }
+}
+
+fn start_store(
+    process: &mut Process,
+    dir: &DataDir,
+    listener: TcpListener,
+) -> anyhow::Result<gateway::Upstream> {
+    let path = dir.path(OBJECTS);
+    let secret = Token::generate()?;
+    let upstream = gateway::Upstream {
+        endpoint: uri(&listener)?.parse()?,
+        region: REGION.to_owned(),
+        access_key_id: STORE_ACCESS_KEY_ID.to_owned(),
+        secret_access_key: Zeroizing::new(secret.expose().to_owned()),
+    };
+    process.start("object store", move |shutdown| async move {
+        let opened = tokio::task::spawn_blocking(move || {
+            demo_store::DemoStore::open(&path)
+                .with_context(|| format!("cannot open {}", path.display()))
+        });
+        let service =
+            demo_store::service(opened.await??, REGION, STORE_ACCESS_KEY_ID, secret.expose());
+        Ok(demo_store::serve(listener, service, shutdown.cancelled_owned()).await?)
+    });
+    Ok(upstream)
+}
+
+/// Where a listener is reached from this machine.
+fn uri(listener: &TcpListener) -> anyhow::Result<String> {
+    let mut address = listener.local_addr()?;
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    }
+    Ok(format!("http://{address}"))
+}

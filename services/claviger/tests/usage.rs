@@ -1,0 +1,131 @@
+//! Help, usage errors and exit codes, without a server.
+
+mod support;
+
+use std::fs::{self, Permissions};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+
+use support::{claviger, run};
+
+#[track_caller]
+fn check(args: &[&str], env: &[(&str, &str)], code: i32, said: &str) {
+    let output = claviger().args(args).envs(env.iter().copied()).output().expect("starts");
+    let ran = support::Ran::of(&output);
+    assert_eq!(ran.code, code, "{args:?}: {}", ran.stderr);
+    assert_eq!(ran.stdout, "", "{args:?}");
+    assert!(ran.stderr.contains(said), "{args:?}: {}", ran.stderr);
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    check(&[], &[], 2, "Usage: claviger");
+    check(&["usr"], &[], 2, "a similar subcommand exists: 'user'");
+    check(&["user"], &[], 2, "Usage: claviger user");
+    check(&["key", "create"], &[], 2, "<USER>");
+    check(&["key", "expire", "AKIA"], &[], 2, "--at <TIME>|--never");
+    check(&["key", "expire", "AKIA", "--at", "soon"], &[], 2, "must be a time such as");
+    check(&["dev", "--s3-listen", "7100"], &[], 2, "--s3-listen");
+    check(&["user", "list"], &[], 2, "error: no token: set CLAVIGER_TOKEN");
+    check(&["user", "list"], &[("CLAVIGER_TOKEN", "short")], 2, "a token must be 16 to 512");
+    check(&["user", "list", "--token", "0123456789abcdef"], &[], 2, "unexpected argument");
+}
+
+#[test]
+fn a_server_that_is_away_ends_with_69() {
+    let token = ("CLAVIGER_TOKEN", "0123456789abcdef");
+    let args = ["user", "list", "--endpoint", "http://127.0.0.1:1"];
+    check(&args, &[token], 69, "error: http://127.0.0.1:1: tcp connect error");
+}
+
+#[test]
+fn a_token_file_that_others_may_read_is_refused() {
+    let home = tempfile::tempdir().expect("a place");
+    let path = home.path().join("token");
+    fs::write(&path, "0123456789abcdef\n").expect("written");
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("set");
+    let file = path.to_str().expect("UTF-8");
+    let args = ["user", "list", "--endpoint", "http://127.0.0.1:1", "--token-file", file];
+    check(&args, &[], 2, "chmod 600");
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("set");
+    check(&args, &[], 69, "tcp connect error");
+}
+
+#[test]
+fn no_server_starts_without_tokens() {
+    let home = tempfile::tempdir().expect("a place");
+    let kek = ("CLAVIGER_IDENTITY__KEK", "00".repeat(32));
+    let token = "0123456789abcdef";
+    let admin = ("CLAVIGER_IDENTITY__ADMIN_TOKEN", token);
+    let dir = home.path().join("data");
+    let identity = ["identity", "--data-dir", dir.to_str().expect("UTF-8")];
+    check(&identity, &[], 2, "identity.kek_file is not set, nor is CLAVIGER_IDENTITY__KEK");
+    check(
+        &identity,
+        &[(kek.0, &kek.1)],
+        2,
+        "identity.admin_token_file is not set, nor is CLAVIGER_IDENTITY__ADMIN_TOKEN",
+    );
+    check(&identity, &[(kek.0, &kek.1), admin], 2, "identity.service_token_file is not set");
+    check(&["auth"], &[], 2, "auth.admin_token_file is not set");
+    check(&["gateway"], &[], 2, "gateway.upstream.endpoint is not set");
+    assert!(!dir.exists());
+}
+
+#[test]
+fn a_misspelt_setting_is_an_error() {
+    check(&["auth"], &[("CLAVIGER_AUTH__LISTNE", "x")], 2, "CLAVIGER_AUTH__LISTNE is no setting");
+    let home = tempfile::tempdir().expect("a place");
+    let path = home.path().join("claviger.toml");
+    fs::write(&path, "[auth]\nlistne = 'x'\n").expect("written");
+    check(&["auth", "--config", path.to_str().expect("UTF-8")], &[], 2, "listne");
+}
+
+#[test]
+fn help_names_the_variable_of_each_flag() {
+    let help = run(&["identity", "--help"]);
+    assert_eq!((help.code, help.stderr.as_str()), (0, ""));
+    for variable in ["CLAVIGER_CONFIG", "CLAVIGER_IDENTITY__DATA_DIR", "CLAVIGER_IDENTITY__KEK"] {
+        assert!(help.stdout.contains(variable), "{variable}");
+    }
+    assert!(run(&["--help"]).stdout.contains("Exit codes: 0 done"));
+}
+
+#[test]
+fn version_completion_and_manual_are_printed() {
+    let version = run(&["version", "-o", "json"]).json();
+    assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(run(&["--version"]).stdout, run(&["version"]).stdout);
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&["completion", shell]);
+        assert_eq!(script.code, 0);
+        assert!(script.stdout.contains("claviger"), "{shell}");
+    }
+    assert!(run(&["man"]).stdout.contains(".TH claviger"));
+    let home = tempfile::tempdir().expect("a place");
+    let dir = home.path().join("man");
+    assert_eq!(run(&["man", "--dir", dir.to_str().expect("UTF-8")]).code, 0);
+    assert!(dir.join("claviger-key-create.1").exists());
+}
+
+#[test]
+fn flags_go_before_variables_and_those_before_the_file() {
+    let home = tempfile::tempdir().expect("a place");
+    let path = home.path().join("claviger.toml");
+    let config = path.to_str().expect("UTF-8");
+    // Ports that are taken: the error tells which address was tried.
+    let taken = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("free"));
+    let [file, variable, flag] =
+        taken.each_ref().map(|listener| listener.local_addr().expect("bound").to_string());
+    fs::write(&path, format!("[auth]\nlisten = '{file}'\n")).expect("written");
+    let token = "0123456789abcdef";
+    let tokens = [("CLAVIGER_AUTH__ADMIN_TOKEN", token), ("CLAVIGER_AUTH__SERVICE_TOKEN", token)];
+    let listen = ("CLAVIGER_AUTH__LISTEN", variable.as_str());
+    let by_variable = [tokens[0], tokens[1], listen];
+    let tried = |address: &str| format!("error: cannot listen on {address} (auth.listen)");
+
+    check(&["auth", "--config", config], &tokens, 1, &tried(&file));
+    check(&["auth", "--config", config], &by_variable, 1, &tried(&variable));
+    let flags = ["auth", "--config", config, "--listen", &flag];
+    check(&flags, &by_variable, 1, &tried(&flag));
+}
