@@ -19,6 +19,13 @@ const CONNECTION_AGE_MAX: Duration = Duration::from_secs(30 * 60);
 /// How long calls under way may take to end once the server was told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
 
+/// What every port serves beside its own.
+const ALWAYS_SERVED: [&str; 3] = [
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+];
+
 /// Everything that a gRPC server needs but its services.
 #[derive(Debug)]
 pub struct Server {
@@ -32,15 +39,26 @@ pub struct Server {
     pub shutdown: CancellationToken,
 }
 
-/// A builder of routes that holds reflection, v1 and v1alpha, already.
+/// A builder of routes that holds reflection, v1 and v1alpha, already. It tells of `services`,
+/// health and itself, which is what the port serves, and knows the types of all contracts.
 ///
 /// # Errors
 /// If the descriptor set does not decode, which the build would have told.
-pub fn routes() -> anyhow::Result<RoutesBuilder> {
+pub fn routes(services: &[&str]) -> anyhow::Result<RoutesBuilder> {
     let reflection = || {
-        tonic_reflection::server::Builder::configure()
+        let builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(api::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(
+                tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+            )
+            .include_reflection_service(false);
+        services
+            .iter()
+            .chain(&ALWAYS_SERVED)
+            .copied()
+            .fold(builder, |builder, name| builder.with_service_name(name))
     };
     let mut routes = Routes::builder();
     routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);

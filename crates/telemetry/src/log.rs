@@ -7,7 +7,7 @@ use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::{Layer, Registry};
 
 /// Crates that say too much at `info`; `RUST_LOG` may name them to hear more.
-const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,opentelemetry=warn,rustls=warn,sled=warn,tonic=warn,tower=warn";
+const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,opentelemetry=warn,rustls=warn,s3s=off,sled=warn,tonic=warn,tower=warn";
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Format {

@@ -67,7 +67,7 @@ async fn serve() {
     let guard = callers.guard(&[rpc::Role::Operator, rpc::Role::Service]);
 
     let (echo_listener, echo) = listen().await;
-    let mut routes = rpc::routes().expect("decodes");
+    let mut routes = rpc::routes(&[]).expect("decodes");
     routes.add_service(InterceptedService::new(Echo, guard));
     let server = rpc::Server {
         listener: echo_listener,

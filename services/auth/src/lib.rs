@@ -68,7 +68,7 @@ pub async fn serve(
     );
     let service = AuthServiceServer::new(service).max_decoding_message_size(REQUEST_BYTES_MAX);
     let guard = config.callers.guard(&[Role::Operator, Role::Service]);
-    let mut routes = rpc::routes()?;
+    let mut routes = rpc::routes(&[SERVICE])?;
     routes.add_service(InterceptedService::new(service, guard));
     let server = rpc::Server {
         listener,

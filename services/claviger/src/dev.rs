@@ -9,6 +9,7 @@ mod report;
 mod state;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -67,6 +68,12 @@ impl Listeners {
     }
 }
 
+/// The folder of the program that runs.
+fn program_dir() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe().context("cannot tell where this program is")?;
+    Ok(program.parent().map(PathBuf::from).unwrap_or_default())
+}
+
 /// Starts the parts one after the other, each when those are ready that it needs, and reports.
 async fn start(
     process: &mut Process,
@@ -86,6 +93,8 @@ async fn start(
         auth: uri(&listeners.auth)?,
         admin: uri(&listeners.admin)?,
         region: REGION,
+        aws_config: dir.aws_config()?,
+        program_dir: program_dir()?,
     };
     let ready = ["identity", "auth", "gateway"].map(|name| process.register(name));
     let [identity_ready, auth_ready, gateway_ready] = ready;

@@ -144,7 +144,7 @@ fn routes(
         shutdown: shutdown.clone(),
     })
     .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let mut routes = rpc::routes()?;
+    let mut routes = rpc::routes(&SERVICES)?;
     routes
         .add_service(InterceptedService::new(accounts, operators()))
         .add_service(InterceptedService::new(users, operators()))

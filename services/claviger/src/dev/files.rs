@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use sealing::{KeyEncryptionKey, Keyring};
 
+/// A configuration for the aws CLI and boto3.
+const AWS_CONFIG: &str = "aws-config";
 const LOCK: &str = "lock";
 const KEK: &str = "kek";
 /// What is sealed under the key-encryption key, and so of no use without it.
@@ -44,6 +46,17 @@ impl DataDir {
         let dir = Self { path: path.to_owned(), _lock: lock };
         dir.ensure_kek()?;
         Ok(dir)
+    }
+
+    /// Writes a configuration for the aws CLI and boto3, and tells where: without it they presign
+    /// URLs by the long deprecated Signature Version 2, in us-east-1 of all regions.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn aws_config(&self) -> anyhow::Result<PathBuf> {
+        let path = std::path::absolute(self.path(AWS_CONFIG))?;
+        write_private(&path, b"[default]\ns3 =\n    signature_version = s3v4\n")?;
+        Ok(path)
     }
 
     /// Where a file of the directory is.

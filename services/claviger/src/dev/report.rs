@@ -1,6 +1,7 @@
 //! What `claviger dev` prints once it is ready.
 
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use rpc::Token;
 use serde::Serialize;
@@ -19,6 +20,10 @@ pub(super) struct Report {
     pub(super) auth: String,
     pub(super) admin: String,
     pub(super) region: &'static str,
+    /// A configuration for the aws CLI.
+    pub(super) aws_config: PathBuf,
+    /// The folder of the program that runs.
+    pub(super) program_dir: PathBuf,
 }
 
 impl Report {
@@ -76,7 +81,8 @@ impl Report {
         secret: Option<&str>,
         admin_token: &Token,
     ) -> io::Result<()> {
-        let Self { s3, rest, identity, auth, admin, region } = self;
+        let Self { s3, rest, identity, auth, admin, region, .. } = self;
+        let (aws_config, program_dir) = (quoted(&self.aws_config), quoted(&self.program_dir));
         let (id, number, name) = (account.id, &account.number, &account.name);
         let access_key_id = &account.access_key_id;
         let secret = secret.unwrap_or(ROTATED);
@@ -98,11 +104,13 @@ Store objects as the account's root user:
 
   export AWS_ACCESS_KEY_ID={access_key_id} AWS_SECRET_ACCESS_KEY={secret}
   export AWS_DEFAULT_REGION={region} AWS_ENDPOINT_URL={s3}
+  export AWS_CONFIG_FILE={aws_config}
   aws s3 mb s3://demo
 
 Manage users and access keys as an operator:
 
   export CLAVIGER_ENDPOINT={identity} CLAVIGER_TOKEN={token}
+  export PATH=\"$PATH\":{program_dir}
   claviger user create alice
   claviger key create alice
   grpcurl -plaintext -H \"authorization: Bearer $CLAVIGER_TOKEN\" \\
@@ -113,6 +121,11 @@ Ctrl-C ends it; what was written is there at the next start.
 "
         )
     }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
 }
 
 /// The line for programs. Keys are only ever added.
@@ -161,6 +174,8 @@ mod tests {
             auth: uri(7120),
             admin: uri(7190),
             region: "us-east-1",
+            aws_config: "/tmp/it's here/aws-config".into(),
+            program_dir: "/opt/claviger".into(),
         };
         let account = Account {
             id: Uuid::from_u128(1),
@@ -205,6 +220,8 @@ mod tests {
         for line in [
             "  export AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE AWS_SECRET_ACCESS_KEY=s3cr3t\n",
             "  export AWS_DEFAULT_REGION=us-east-1 AWS_ENDPOINT_URL=http://127.0.0.1:7100\n",
+            "  export AWS_CONFIG_FILE='/tmp/it'\\''s here/aws-config'\n",
+            "  export PATH=\"$PATH\":'/opt/claviger'\n",
             "    127.0.0.1:7110 claviger.identity.v1.UserService/ListUsers\n",
         ] {
             assert!(shown.contains(line), "{shown}");

@@ -1,0 +1,15 @@
+//! Whole flows through real sockets: real `claviger` processes, driven by real clients.
+//!
+//! `cargo xtask test` installs the clients and builds the program. Each test starts its own
+//! process on free ports, so that all run side by side.
+
+mod awscli;
+mod bad_input;
+mod boto3;
+mod cli;
+mod crash;
+mod dev;
+mod grpcurl;
+mod lifecycle;
+mod secrecy;
+mod support;
