@@ -11,5 +11,7 @@ mod crash;
 mod dev;
 mod grpcurl;
 mod lifecycle;
+mod readme;
 mod secrecy;
+mod servers;
 mod support;

@@ -1,0 +1,97 @@
+//! The commands that README.md shows, as it shows them, places and ids apart.
+
+use std::process::{Command, Stdio};
+
+use crate::support::{Dev, Home, succeeded, tool};
+
+/// The shell blocks under a heading of README.md.
+fn blocks(heading: &str) -> Vec<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let readme = std::fs::read_to_string(path).expect("read");
+    let section = readme
+        .split("\n#")
+        .find(|section| section.trim_start_matches('#').trim_start().starts_with(heading))
+        .unwrap_or_else(|| panic!("README.md has no section {heading}"));
+    let blocks: Vec<_> = section
+        .split("```sh\n")
+        .skip(1)
+        .map(|block| block.split("```").next().expect("has a first part").to_owned())
+        .collect();
+    assert!(!blocks.is_empty(), "{heading} shows no command");
+    blocks
+}
+
+/// Runs commands in a shell with the environment that `claviger dev` tells to set.
+fn shell(home: &Home, dev: &Dev, script: &str) -> String {
+    let mut path = tool("venv/bin").into_os_string();
+    for dir in [&tool("bin"), crate::support::claviger().parent().expect("is in a directory")] {
+        path.push(":");
+        path.push(dir);
+    }
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    let script = script
+        .replace("127.0.0.1:7110", &dev.address("identity"))
+        .replace("127.0.0.1:7120", &dev.address("auth"))
+        .replace("accounts/123456789012", &dev.account());
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &script])
+        .current_dir(home.path())
+        .envs(dev.environment(&dev.root()))
+        .env("CLAVIGER_ENDPOINT", dev.text("identity"))
+        .env("CLAVIGER_TOKEN", dev.text("admin_token"))
+        .env("CLAVIGER_S3_ENDPOINT", dev.text("s3"))
+        .env("PATH", path)
+        .stdin(Stdio::null());
+    let output = command.output().expect("sh runs");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    succeeded(&script, output) + &stderr
+}
+
+/// The id of the only access key of alice.
+fn alices_key(home: &Home, dev: &Dev) -> String {
+    let listed = shell(home, dev, "claviger key list alice -o json");
+    let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
+    listed["accessKeys"][0]["accessKeyId"].as_str().expect("text").to_owned()
+}
+
+#[test]
+fn the_first_minute_goes_as_described() {
+    let home = Home::new();
+    let dev = home.start();
+    // The first block is the build; a locked user's `aws` fails, as it should.
+    let script = &blocks("See it work")[1];
+    let locked = "# An error occurred (AccessDenied)";
+    assert!(script.contains(locked), "{script}");
+    let script = script.replace(locked, "2>&1 | grep AccessDenied");
+    let shown = shell(&home, &dev, &format!("set -e\n{script}"));
+    assert!(shown.contains("alices") && shown.contains("UserLocked"), "{shown}");
+}
+
+#[test]
+fn every_how_to_works() {
+    let home = Home::new();
+    let dev = home.start();
+    shell(&home, &dev, "claviger user create alice && claviger key create alice");
+    let id = alices_key(&home, &dev);
+    for heading in [
+        "Give a key an end",
+        "Rotate a secret without an outage",
+        "Take a key away",
+        "Use gRPC",
+        "Ask who signed a request",
+    ] {
+        for block in blocks(heading) {
+            let shown = shell(&home, &dev, &format!("set -e\n{}", block.replace("AKIA...", &id)));
+            let expected = match heading {
+                "Use gRPC" => "\"userName\": \"bob\"",
+                "Ask who signed a request" => "AuthorizationHeaderMalformed",
+                _ => continue,
+            };
+            assert!(shown.contains(expected), "{heading}: {shown}");
+        }
+    }
+    let online = blocks("Check the log")[0].lines().next().expect("a line").to_owned();
+    shell(&home, &dev, &online);
+}
