@@ -27,6 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");
     fs::write(descriptors, compiler.encode_file_descriptor_set())?;
     tonic_prost_build::configure()
+        .bytes(".claviger.auth.v1.VerifySignatureRequest.raw_head")
         .bytes(".claviger.event.v1")
         .skip_debug([".claviger.identity.v1.DateKey"])
         .skip_debug([

@@ -206,7 +206,7 @@ impl Dev {
             raw_head.extend_from_slice(b"\r\n");
         }
         let request = VerifySignatureRequest {
-            request: Some(SignedRequest::RawHead(raw_head)),
+            request: Some(SignedRequest::RawHead(raw_head.into())),
             region: "us-east-1".into(),
             min_position,
             ..Default::default()

@@ -31,7 +31,7 @@ const OUTCOMES: [&str; 20] = [
     "READ_MODEL_EMPTY",
     "READ_MODEL_BEHIND",
     "READ_MODEL_STALE",
-    "NO_DATE_KEYS",
+    "DATE_KEYS_UNAVAILABLE",
     "other",
 ];
 

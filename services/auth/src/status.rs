@@ -31,7 +31,7 @@ impl Error {
             Self::Empty => "READ_MODEL_EMPTY",
             Self::Behind => "READ_MODEL_BEHIND",
             Self::Stale => "READ_MODEL_STALE",
-            Self::NoDateKeys => "NO_DATE_KEYS",
+            Self::NoDateKeys => "DATE_KEYS_UNAVAILABLE",
         }
     }
 }
@@ -43,8 +43,7 @@ impl From<Error> for Status {
             Error::Empty => Reason::ReadModelEmpty,
             Error::Behind => Reason::ReadModelBehind,
             Error::Stale => Reason::ReadModelStale,
-            // Of what the read model should know, this is missing for now.
-            Error::NoDateKeys => Reason::ReadModelBehind,
+            Error::NoDateKeys => Reason::DateKeysUnavailable,
         };
         api::status(Code::Unavailable, reason, error.to_string())
     }

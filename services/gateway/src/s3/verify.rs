@@ -71,7 +71,7 @@ impl Verifier {
                 .with("MaxSizeAllowed", HEAD_BYTES_MAX.to_string()));
         }
         let mut request = tonic::Request::new(VerifySignatureRequest {
-            request: Some(Form::RawHead(raw_head)),
+            request: Some(Form::RawHead(raw_head.into())),
             region: self.region.clone(),
             service: "s3".to_owned(),
             min_position: 0,

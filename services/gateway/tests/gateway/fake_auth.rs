@@ -117,7 +117,7 @@ impl AuthService for Service {
         let request = request.into_inner();
         assert_eq!((request.region.as_str(), request.service.as_str()), ("us-east-1", "s3"));
         let Some(Form::RawHead(head)) = request.request else { panic!("no raw head") };
-        self.0.heads.lock().expect("not poisoned").push(head.clone());
+        self.0.heads.lock().expect("not poisoned").push(head.to_vec());
         let say = Arc::clone(&self.0.say.lock().expect("not poisoned"));
         // A thread of its own, so that it may take its time.
         let answer = tokio::task::spawn_blocking(move || say(&String::from_utf8_lossy(&head)));
