@@ -15,3 +15,4 @@ mod readme;
 mod secrecy;
 mod servers;
 mod support;
+mod tracing;

@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Home, Key, claviger, succeeded};
-
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::{Home, Key, PATIENCE, claviger, succeeded};
 
 struct Server {
     child: Child,

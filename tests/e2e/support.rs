@@ -25,7 +25,7 @@ use rpc::{Channel, Token};
 use serde_json::Value;
 
 /// How long anything may take that is waited for. Far more than it does take.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program under test.
 pub(crate) fn claviger() -> PathBuf {

@@ -3,12 +3,11 @@
 //! Source: AWS, "Create a signed AWS API request", step 1, with the rules of S3: the path is encoded once
 //! and not normalised.
 
-use sha2::{Digest, Sha256};
-
 use crate::head::{Head, PARAMETERS_MAX};
 use crate::percent::{self, Part};
 use crate::query::{NAME_BYTES_MAX, Place, places};
 use crate::signed_headers::SignedHeaders;
+use crate::sink::{BufferedSha256, Sink};
 
 /// What a canonical request is made of.
 pub(crate) struct CanonicalRequest<'r, 'a> {
@@ -30,7 +29,7 @@ impl CanonicalRequest<'_, '_> {
 
     /// The SHA-256 of the text, which is not put together for it.
     pub(crate) fn sha256(&self) -> [u8; 32] {
-        let mut hash = Hash { sha256: Sha256::new(), buffer: [0; HASH_BUFFER_BYTES], len: 0 };
+        let mut hash = BufferedSha256::new();
         self.write(&mut hash);
         hash.finish()
     }
@@ -114,61 +113,5 @@ fn write_value(value: &[u8], out: &mut impl Sink) {
             out.push(b' ');
         }
         out.write(word);
-    }
-}
-
-/// Where canonical text goes.
-pub(crate) trait Sink {
-    fn write(&mut self, piece: &[u8]);
-    fn push(&mut self, byte: u8);
-}
-
-impl Sink for Vec<u8> {
-    fn write(&mut self, piece: &[u8]) {
-        self.extend_from_slice(piece);
-    }
-
-    fn push(&mut self, byte: u8) {
-        self.push(byte);
-    }
-}
-
-const HASH_BUFFER_BYTES: usize = 512;
-
-/// SHA-256 behind a buffer, since most pieces are much smaller than its blocks.
-struct Hash {
-    sha256: Sha256,
-    buffer: [u8; HASH_BUFFER_BYTES],
-    len: usize,
-}
-
-impl Sink for Hash {
-    #[inline]
-    fn write(&mut self, piece: &[u8]) {
-        if let Some(free) = self.buffer[self.len..].get_mut(..piece.len()) {
-            free.copy_from_slice(piece);
-            self.len += piece.len();
-            return;
-        }
-        self.sha256.update(&self.buffer[..self.len]);
-        self.len = 0;
-        if piece.len() > self.buffer.len() {
-            self.sha256.update(piece);
-        } else {
-            self.buffer[..piece.len()].copy_from_slice(piece);
-            self.len = piece.len();
-        }
-    }
-
-    #[inline]
-    fn push(&mut self, byte: u8) {
-        self.write(&[byte]);
-    }
-}
-
-impl Hash {
-    fn finish(mut self) -> [u8; 32] {
-        self.sha256.update(&self.buffer[..self.len]);
-        self.sha256.finalize().into()
     }
 }

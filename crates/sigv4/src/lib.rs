@@ -73,6 +73,7 @@ mod percent;
 mod query;
 mod request;
 mod signed_headers;
+mod sink;
 mod string_to_sign;
 
 pub use authorization::AUTHORIZATION_BYTES_MAX;

@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 
 use crate::bytes::{hex_value, is_unreserved, is_unreserved_or_slash};
-use crate::canonical::Sink;
+use crate::sink::Sink;
 
 /// Which part of the request target is encoded: they differ in two characters.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

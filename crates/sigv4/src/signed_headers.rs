@@ -1,10 +1,10 @@
 //! `SignedHeaders`: which headers of the request the signature covers.
 
 use crate::bytes::{find, is_lower_token, text};
-use crate::canonical::Sink;
 use crate::denial::Denial;
 use crate::head::{HEADERS_MAX, Head};
 use crate::mechanism::Mechanism;
+use crate::sink::Sink;
 
 /// A signature may cover 100 header names.
 pub const SIGNED_HEADERS_MAX: usize = 100;
