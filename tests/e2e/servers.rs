@@ -93,10 +93,11 @@ async fn three_processes_stand_before_another_store() {
     let random = || uuid::Uuid::new_v4().simple().to_string();
     secret(dir, "kek", &(random() + &random()));
     secret(dir, "admin-token", &random());
-    secret(dir, "service-token", &random());
+    secret(dir, "auth-token", &random());
+    secret(dir, "gateway-token", &random());
     secret(dir, "upstream", &store.root().secret);
     let any = "127.0.0.1:0";
-    let tokens = ["--admin-token-file", "admin-token", "--service-token-file", "service-token"];
+    let tokens = ["--admin-token-file", "admin-token", "--auth-token-file", "auth-token"];
 
     let args = ["--data-dir", "data", "--kek-file", "kek", "--listen", any];
     let mut identity = Server::start(dir, "identity", &[&args[..], &tokens].concat());
@@ -107,7 +108,7 @@ async fn three_processes_stand_before_another_store() {
         secret: made["secretAccessKey"].as_str().expect("text").to_owned(),
     };
 
-    let args = ["--identity", &endpoint, "--listen", any];
+    let args = ["--identity", &endpoint, "--listen", any, "--gateway-token-file", "gateway-token"];
     let mut auth = Server::start(dir, "auth", &[&args[..], &tokens].concat());
     let auth_uri = format!("http://{}", auth.told("serving gRPC", "address"));
     let upstream_key = store.root().id;
@@ -121,8 +122,8 @@ async fn three_processes_stand_before_another_store() {
             any,
             "--rest-listen",
             any,
-            "--service-token-file",
-            "service-token",
+            "--gateway-token-file",
+            "gateway-token",
             "--account-id",
             made["account"]["accountId"].as_str().expect("text"),
             "--upstream-endpoint",

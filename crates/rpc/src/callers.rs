@@ -11,7 +11,8 @@ use crate::Token;
 pub enum Role {
     /// A person or program that manages everything, by the admin token.
     Operator,
-    /// Another of Claviger's services, by the service token.
+    /// The one kind of service that this server serves, by the token of that kind: auth at
+    /// identity, a gateway at auth.
     Service,
 }
 
@@ -37,7 +38,7 @@ impl Caller {
 pub struct Callers {
     /// The operators'.
     pub admin_token: Token,
-    /// The services'.
+    /// The services'. Each kind of service has its own, so that a gateway cannot pass for auth.
     pub service_token: Token,
 }
 

@@ -12,10 +12,10 @@ use crate::clock::{Clock, SystemClock};
 pub struct Config {
     /// URI of identity, such as `http://127.0.0.1:7110`.
     pub identity: String,
-    /// Who may call: operators and services.
+    /// Who may call: operators and gateways.
     pub callers: Callers,
     /// How auth shows itself to identity.
-    pub service_token: Token,
+    pub identity_token: Token,
     /// When identity has not been heard for this long, a warning is logged. 5 s by default.
     pub soft_staleness: Duration,
     /// When identity has not been heard for this long, no verdict is given any more. 15 minutes by
@@ -27,11 +27,11 @@ pub struct Config {
 
 impl Config {
     /// Follows identity at this URI.
-    pub fn new(identity: impl Into<String>, callers: Callers, service_token: Token) -> Self {
+    pub fn new(identity: impl Into<String>, callers: Callers, identity_token: Token) -> Self {
         Self {
             identity: identity.into(),
             callers,
-            service_token,
+            identity_token,
             soft_staleness: Duration::from_secs(5),
             hard_staleness: Duration::from_secs(15 * 60),
             clock: Arc::new(SystemClock::default()),

@@ -33,12 +33,18 @@ enum Ended {
     Silent,
     #[error("identity sent a change before the snapshot was complete")]
     OutOfOrder,
+    #[error(
+        "identity follows another log than before, or an earlier state of it: keys that were \
+         revoked may work there; start auth anew if that is meant"
+    )]
+    OtherLog,
 }
 
 /// Follows the feed, and connects again whenever it ends, until `shutdown`. Never returns.
 ///
 /// Meanwhile the read model stays as it is and grows stale. Each time a new snapshot is loaded
-/// beside it and put in its place once complete.
+/// beside it and put in its place once complete: if it is of the same log, and not of an earlier
+/// state of it, which would bring revoked keys back.
 pub(crate) async fn follow(
     client: CredentialFeedServiceClient<Channel>,
     model: Arc<ReadModel>,
@@ -46,9 +52,11 @@ pub(crate) async fn follow(
     shutdown: CancellationToken,
 ) {
     let mut back_off = BACK_OFF_MIN;
+    let mut log_id = None;
     // Identity may well end first. Calls under way are then answered from what there is.
     while !shutdown.is_cancelled() {
-        let mut feed = Feed { model: &model, clock: &*clock, loading: Some(Table::new()) };
+        let loading = Some(Table::new());
+        let mut feed = Feed { model: &model, clock: &*clock, loading, log_id: &mut log_id };
         let ended = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
@@ -71,6 +79,8 @@ struct Feed<'m> {
     clock: &'m dyn Clock,
     /// What the snapshot is loaded into, until it is complete.
     loading: Option<Table>,
+    /// Which log the read model is of, once there was a snapshot.
+    log_id: &'m mut Option<Vec<u8>>,
 }
 
 impl Feed<'_> {
@@ -98,7 +108,7 @@ impl Feed<'_> {
             // Once complete there is no part of a snapshot any more.
             (Message::Snapshot(_), None) => return Err(Ended::OutOfOrder),
             (Message::SnapshotComplete(complete), Some(_)) => {
-                self.complete(complete.position);
+                self.complete(complete.position, complete.log_id)?;
                 0
             }
             (Message::SnapshotComplete(_), None) => return Err(Ended::OutOfOrder),
@@ -132,18 +142,20 @@ impl Feed<'_> {
         Ok(())
     }
 
-    fn complete(&mut self, position: u64) {
-        let Some(table) = self.loading.take() else { return };
-        table.advance(position);
-        let before = self.model.position();
-        if before > Some(position) {
-            warn!(before, position, "log of identity stands earlier than it did");
+    fn complete(&mut self, position: u64, log_id: Vec<u8>) -> Result<(), Ended> {
+        let other_log = self.log_id.as_ref().is_some_and(|followed| *followed != log_id);
+        if other_log || self.model.position() > Some(position) {
+            return Err(Ended::OtherLog);
         }
+        let Some(table) = self.loading.take() else { return Err(Ended::OutOfOrder) };
+        table.advance(position);
+        *self.log_id = Some(log_id);
         info!(position, access_keys = table.len(), "snapshot of all credentials is complete");
         let old = self.model.replace(table);
         self.model.heard(self.clock.monotonic());
         // A table of millions takes a while to free and zero: not where calls are answered.
         tokio::task::spawn_blocking(move || drop(old));
+        Ok(())
     }
 }
 

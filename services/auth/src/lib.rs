@@ -56,7 +56,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let model = Arc::new(ReadModel::new());
     let identity =
-        CredentialFeedServiceClient::new(rpc::channel(&config.identity, &config.service_token)?);
+        CredentialFeedServiceClient::new(rpc::channel(&config.identity, &config.identity_token)?);
     let metrics = Arc::new(metrics::Metrics::new(&model, &config.clock));
     let (is_ready, ready_watch) = watch::channel(false);
 

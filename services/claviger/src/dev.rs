@@ -83,9 +83,12 @@ async fn start(
 ) -> anyhow::Result<()> {
     let mut state = State::load(dir)?;
     let admin_token = state.admin_token.token()?;
-    let service_token = state.service_token.token()?;
-    let callers =
-        Callers { admin_token: admin_token.clone(), service_token: service_token.clone() };
+    // Nobody outside needs these: new ones at each start do.
+    let (auth_token, gateway_token) = (Token::generate()?, Token::generate()?);
+    let callers = |service_token: &Token| Callers {
+        admin_token: admin_token.clone(),
+        service_token: service_token.clone(),
+    };
     let report = Report {
         s3: uri(&listeners.s3)?,
         rest: uri(&listeners.rest)?,
@@ -107,7 +110,7 @@ async fn start(
     let config = identity::Config {
         data_dir: dir.root().to_owned(),
         keyring: dir.keyring()?,
-        callers: callers.clone(),
+        callers: callers(&auth_token),
     };
     let flag = identity_ready.clone();
     process.start("identity", |shutdown| {
@@ -117,11 +120,12 @@ async fn start(
     let channel = rpc::channel(&report.identity, &admin_token)?;
     let account = account::ensure(channel.clone(), dir, &mut state).await?;
 
-    let config = auth::Config::new(report.identity.as_str(), callers, service_token.clone());
+    let callers = callers(&gateway_token);
+    let config = auth::Config::new(report.identity.as_str(), callers, auth_token);
     let flag = auth_ready.clone();
     process.start("auth", |shutdown| auth::serve(config, listeners.auth, flag, shutdown));
     let upstream = start_store(process, dir, listeners.store)?;
-    let config = gateway_config(&report, &account, service_token, upstream);
+    let config = gateway_config(&report, &account, gateway_token, upstream);
     let flag = gateway_ready.clone();
     process.start("gateway", |shutdown| {
         gateway::serve(config, listeners.s3, listeners.rest, flag, shutdown)

@@ -43,9 +43,9 @@ pub(crate) async fn identity(args: ServerArgs<config::Identity>) -> Outcome {
                     set.admin_token_file.as_deref(),
                 )?,
                 service_token: token(
-                    "CLAVIGER_IDENTITY__SERVICE_TOKEN",
-                    given.service_token_file.as_deref(),
-                    set.service_token_file.as_deref(),
+                    "CLAVIGER_IDENTITY__AUTH_TOKEN",
+                    given.auth_token_file.as_deref(),
+                    set.auth_token_file.as_deref(),
                 )?,
             },
         })
@@ -79,14 +79,18 @@ pub(crate) async fn auth(args: ServerArgs<config::Auth>) -> Outcome {
                 set.admin_token_file.as_deref(),
             )?,
             service_token: token(
-                "CLAVIGER_AUTH__SERVICE_TOKEN",
-                given.service_token_file.as_deref(),
-                set.service_token_file.as_deref(),
+                "CLAVIGER_AUTH__GATEWAY_TOKEN",
+                given.gateway_token_file.as_deref(),
+                set.gateway_token_file.as_deref(),
             )?,
         };
-        let service_token = callers.service_token.clone();
+        let auth_token = token(
+            "CLAVIGER_AUTH__AUTH_TOKEN",
+            given.auth_token_file.as_deref(),
+            set.auth_token_file.as_deref(),
+        )?;
         let identity = set.identity.clone().unwrap_or_else(|| local(IDENTITY_PORT));
-        let mut config = auth::Config::new(identity, callers, service_token);
+        let mut config = auth::Config::new(identity, callers, auth_token);
         override_with(&mut config.soft_staleness, seconds(set.soft_staleness_seconds));
         override_with(&mut config.hard_staleness, seconds(set.hard_staleness_seconds));
         Ok(config)
@@ -145,9 +149,9 @@ fn gateway_config(
         )?,
     };
     let token = token(
-        "CLAVIGER_GATEWAY__SERVICE_TOKEN",
-        given.service_token_file.as_deref(),
-        set.service_token_file.as_deref(),
+        "CLAVIGER_GATEWAY__GATEWAY_TOKEN",
+        given.gateway_token_file.as_deref(),
+        set.gateway_token_file.as_deref(),
     )?;
     Ok(gateway::Config {
         auth: set.auth.clone().unwrap_or_else(|| local(AUTH_PORT)),

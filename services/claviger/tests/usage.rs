@@ -66,7 +66,7 @@ fn no_server_starts_without_tokens() {
         2,
         "identity.admin_token_file is not set, nor is CLAVIGER_IDENTITY__ADMIN_TOKEN",
     );
-    check(&identity, &[(kek.0, &kek.1), admin], 2, "identity.service_token_file is not set");
+    check(&identity, &[(kek.0, &kek.1), admin], 2, "identity.auth_token_file is not set");
     check(&["auth"], &[], 2, "auth.admin_token_file is not set");
     check(&["gateway"], &[], 2, "gateway.upstream.endpoint is not set");
     assert!(!dir.exists());

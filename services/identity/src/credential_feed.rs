@@ -104,7 +104,11 @@ impl Feed {
         let (position, mut changes) = self.writer.watch_changes();
         let mut last_day = today(&self.writer) + 1;
         self.snapshot().await?;
-        self.send(Message::SnapshotComplete(SnapshotComplete { position: position.0 })).await?;
+        let complete = SnapshotComplete {
+            position: position.0,
+            log_id: self.writer.log.log_id().as_bytes().to_vec(),
+        };
+        self.send(Message::SnapshotComplete(complete)).await?;
         let mut sent = position;
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -197,7 +201,7 @@ impl Feed {
             for entry in &entries {
                 for key in &entry.user.access_keys {
                     date_keys.extend(
-                        unless_shredded(date_key_records(&self.writer, entry, key, day))?
+                        unless_shut(date_key_records(&self.writer, entry, key, day))?
                             .unwrap_or_default(),
                     );
                 }
@@ -237,7 +241,7 @@ impl Feed {
 }
 
 /// The record of an access key with the date keys of yesterday, today and tomorrow. None if it was
-/// deleted while it was read, which another change tells.
+/// deleted while it was read, which another change tells, or cannot be opened.
 fn access_key_record(
     writer: &Writer,
     holder: &UserEntry,
@@ -248,8 +252,7 @@ fn access_key_record(
     let mut secrets = vec![];
     for secret in key.valid_secrets(now) {
         let days = [today.saturating_sub(1), today, today + 1];
-        let Some(date_keys) = unless_shredded(date_keys(writer, holder, key, secret, &days))?
-        else {
+        let Some(date_keys) = unless_shut(date_keys(writer, holder, key, secret, &days))? else {
             return Ok(None);
         };
         secrets.push(SecretRecord {
@@ -304,10 +307,12 @@ fn date_keys(
     Ok(days.iter().map(derive).collect())
 }
 
-fn unless_shredded<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+/// Nothing, where a secret cannot be opened: the key was deleted meanwhile, or its record is damaged,
+/// which was logged where it was found. One bad key must not keep all others from being told.
+fn unless_shut<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(Error::SecretShredded) => Ok(None),
+        Err(Error::SecretShredded | Error::Internal) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -156,7 +156,12 @@ pub(crate) fn raw(head: &str, min_position: u64) -> VerifySignatureRequest {
 }
 
 pub(crate) fn complete(position: u64) -> Message {
-    Message::SnapshotComplete(pb::SnapshotComplete { position })
+    complete_of(1, position)
+}
+
+/// The end of a snapshot of the log with this number.
+pub(crate) fn complete_of(log: u8, position: u64) -> Message {
+    Message::SnapshotComplete(pb::SnapshotComplete { position, log_id: vec![log; 16] })
 }
 
 pub(crate) fn change(position: u64, records: pb::CredentialRecords) -> Message {

@@ -218,6 +218,25 @@ async fn a_new_connection_shows_the_old_state_until_its_snapshot_is_complete() {
 }
 
 #[tokio::test]
+async fn another_log_or_an_earlier_state_does_not_bring_revoked_keys_back() {
+    let revoked = signed("AKIAREVOKED", SECRET);
+    for beginning in [complete_of(2, 20), complete(9)] {
+        let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
+        let everything = records(vec![user()], vec![access_key(ID), access_key("AKIAREVOKED")]);
+        auth.identity.begin_with(vec![Message::Snapshot(everything), beginning]);
+        auth.identity.end_watches();
+        // It was told twice, and asked again: so the first telling was not believed.
+        auth.identity.watched(3).await;
+        assert_eq!(auth.ask(&revoked, 0).await, denied("InvalidAccessKeyId"));
+        assert_eq!(auth.ask(&signed(ID, SECRET), 0).await, Ok(1));
+        // It does not count as heard, so that in the end there is no verdict.
+        auth.clock.pass(Duration::from_secs(15 * 60 + 1));
+        let stale = (Code::Unavailable, Some(Reason::ReadModelStale));
+        assert_eq!(auth.ask_in_vain(raw(&revoked, 0)).await, stale);
+    }
+}
+
+#[tokio::test]
 async fn an_older_day_is_fetched_once_and_only_for_a_known_key() {
     let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
     auth.identity.know_secret(ID, 1, SECRET);

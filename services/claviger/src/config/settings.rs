@@ -33,9 +33,9 @@ pub(crate) struct Identity {
     /// Holds the operators' token; or else the variable CLAVIGER_IDENTITY__ADMIN_TOKEN does
     #[arg(long, env = "CLAVIGER_IDENTITY__ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub(crate) admin_token_file: Option<PathBuf>,
-    /// Holds the services' token; or else the variable CLAVIGER_IDENTITY__SERVICE_TOKEN does
-    #[arg(long, env = "CLAVIGER_IDENTITY__SERVICE_TOKEN_FILE", value_name = "FILE")]
-    pub(crate) service_token_file: Option<PathBuf>,
+    /// Holds the token that auth shows; or else the variable CLAVIGER_IDENTITY__AUTH_TOKEN does
+    #[arg(long, env = "CLAVIGER_IDENTITY__AUTH_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) auth_token_file: Option<PathBuf>,
 }
 
 impl Settings for Identity {
@@ -43,7 +43,7 @@ impl Settings for Identity {
     const SECRETS: &'static [&'static str] = &[
         "CLAVIGER_IDENTITY__KEK",
         "CLAVIGER_IDENTITY__ADMIN_TOKEN",
-        "CLAVIGER_IDENTITY__SERVICE_TOKEN",
+        "CLAVIGER_IDENTITY__AUTH_TOKEN",
     ];
 }
 
@@ -63,9 +63,13 @@ pub(crate) struct Auth {
     /// Holds the operators' token; or else the variable CLAVIGER_AUTH__ADMIN_TOKEN does
     #[arg(long, env = "CLAVIGER_AUTH__ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub(crate) admin_token_file: Option<PathBuf>,
-    /// Holds the services' token; or else the variable CLAVIGER_AUTH__SERVICE_TOKEN does
-    #[arg(long, env = "CLAVIGER_AUTH__SERVICE_TOKEN_FILE", value_name = "FILE")]
-    pub(crate) service_token_file: Option<PathBuf>,
+    /// Holds the token that it shows to identity; or else the variable CLAVIGER_AUTH__AUTH_TOKEN
+    /// does
+    #[arg(long, env = "CLAVIGER_AUTH__AUTH_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) auth_token_file: Option<PathBuf>,
+    /// Holds the token that gateways show; or else the variable CLAVIGER_AUTH__GATEWAY_TOKEN does
+    #[arg(long, env = "CLAVIGER_AUTH__GATEWAY_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) gateway_token_file: Option<PathBuf>,
     /// Warn when identity has not been heard for so long [default: 5]
     #[arg(long, env = "CLAVIGER_AUTH__SOFT_STALENESS_SECONDS", value_name = "SECONDS")]
     pub(crate) soft_staleness_seconds: Option<u64>,
@@ -76,8 +80,11 @@ pub(crate) struct Auth {
 
 impl Settings for Auth {
     const NAME: &'static str = "auth";
-    const SECRETS: &'static [&'static str] =
-        &["CLAVIGER_AUTH__ADMIN_TOKEN", "CLAVIGER_AUTH__SERVICE_TOKEN"];
+    const SECRETS: &'static [&'static str] = &[
+        "CLAVIGER_AUTH__ADMIN_TOKEN",
+        "CLAVIGER_AUTH__AUTH_TOKEN",
+        "CLAVIGER_AUTH__GATEWAY_TOKEN",
+    ];
 }
 
 /// Settings of the gateway.
@@ -96,9 +103,10 @@ pub(crate) struct Gateway {
     /// URI of auth [default: http://127.0.0.1:7120]
     #[arg(long, env = "CLAVIGER_GATEWAY__AUTH", value_name = "URI")]
     pub(crate) auth: Option<String>,
-    /// Holds the services' token; or else the variable CLAVIGER_GATEWAY__SERVICE_TOKEN does
-    #[arg(long, env = "CLAVIGER_GATEWAY__SERVICE_TOKEN_FILE", value_name = "FILE")]
-    pub(crate) service_token_file: Option<PathBuf>,
+    /// Holds the token that it shows to auth; or else the variable CLAVIGER_GATEWAY__GATEWAY_TOKEN
+    /// does
+    #[arg(long, env = "CLAVIGER_GATEWAY__GATEWAY_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) gateway_token_file: Option<PathBuf>,
     /// UUID of the one account whose users may use the upstream. Required
     #[arg(long, env = "CLAVIGER_GATEWAY__ACCOUNT_ID", value_name = "UUID")]
     pub(crate) account_id: Option<Uuid>,
@@ -116,7 +124,7 @@ pub(crate) struct Gateway {
 impl Settings for Gateway {
     const NAME: &'static str = "gateway";
     const SECRETS: &'static [&'static str] =
-        &["CLAVIGER_GATEWAY__SERVICE_TOKEN", "CLAVIGER_GATEWAY__UPSTREAM__SECRET_ACCESS_KEY"];
+        &["CLAVIGER_GATEWAY__GATEWAY_TOKEN", "CLAVIGER_GATEWAY__UPSTREAM__SECRET_ACCESS_KEY"];
 }
 
 /// The S3 server behind the gateway.

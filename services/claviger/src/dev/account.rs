@@ -179,7 +179,7 @@ mod tests {
     /// Identity as `claviger dev` starts it, and a channel to it.
     async fn identity(dir: &DataDir, state: &State) -> Channel {
         let admin_token = state.admin_token.token().expect("a token");
-        let service_token = state.service_token.token().expect("a token");
+        let service_token = rpc::Token::generate().expect("randomness");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let uri = format!("http://{}", listener.local_addr().expect("bound"));
         let channel = rpc::channel(&uri, &admin_token).expect("a URI");

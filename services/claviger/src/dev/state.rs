@@ -29,8 +29,6 @@ pub(crate) struct State {
     pub(crate) chosen_at: DateTime<Utc>,
     /// The operators' token.
     pub(crate) admin_token: Hidden,
-    /// The services' token.
-    pub(crate) service_token: Hidden,
     /// The account, once it is known to be made.
     pub(crate) account: Option<Account>,
 }
@@ -86,13 +84,12 @@ impl State {
     }
 
     fn begin() -> anyhow::Result<Self> {
-        let token = || Token::generate().map(|token| Hidden::new(token.expose().to_owned()));
+        let admin_token = Hidden::new(Token::generate()?.expose().to_owned());
         Ok(Self {
             version: VERSION,
             request_id: Uuid::new_v4(),
             chosen_at: Utc::now(),
-            admin_token: token()?,
-            service_token: token()?,
+            admin_token,
             account: None,
         })
     }
@@ -173,7 +170,7 @@ mod tests {
         let path = dir.path(FILE);
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         let stored = fs::read(&path).expect("there");
-        for secret in [SECRET, state.admin_token.expose(), state.service_token.expose()] {
+        for secret in [SECRET, state.admin_token.expose()] {
             assert!(!stored.windows(secret.len()).any(|window| window == secret.as_bytes()));
         }
         let shown = format!("{again:?}");
