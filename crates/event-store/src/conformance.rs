@@ -65,6 +65,7 @@ macro_rules! conformance_tests {
             a_subscriber_catches_up_and_goes_on_live
             a_subscriber_may_start_anywhere
             a_slow_subscriber_loses_nothing
+            subscribers_keep_up_with_a_race_of_appenders
             a_subscription_ends_when_the_log_is_closed
             a_reader_ahead_of_the_log_is_told
             a_log_keeps_its_identity

@@ -11,6 +11,7 @@
 //! the log for good: after a failed `fsync` the kernel may have dropped what it could not write, and
 //! a second call would say that all is well.
 
+mod anchor;
 mod committer;
 mod open;
 
@@ -80,6 +81,16 @@ pub enum OpenError {
     /// What is stored is not what was written. Restore a backup.
     #[error(transparent)]
     Fault(#[from] Fault),
+    /// The log ends before what was acknowledged: its files are damaged. Restore a backup.
+    #[error("event log in {} ends at {}, though {recorded} was recorded", .dir.display(), .head)]
+    Shortened {
+        /// The log's folder.
+        dir: PathBuf,
+        /// Where it ends.
+        head: Position,
+        /// Where it ended before, at least.
+        recorded: Position,
+    },
     /// The file system said no.
     #[error("cannot open the event log in {}", .path.display())]
     Io {

@@ -120,7 +120,10 @@ impl Tail {
         let first = recent.front().map_or(u64::MAX, |event| event.position.0);
         match after.next().0.checked_sub(first).map(usize::try_from) {
             Some(Ok(skip)) => {
-                Next::Events(recent.iter().skip(skip).take(CHUNK_EVENTS_MAX).cloned().collect())
+                // `publish` adds events before it raises the head: those beyond are not out yet.
+                let out = usize::try_from(head.position.0 - after.0).unwrap_or(usize::MAX);
+                let chunk = out.min(CHUNK_EVENTS_MAX);
+                Next::Events(recent.iter().skip(skip).take(chunk).cloned().collect())
             }
             Some(Err(_)) | None => Next::ReadLog,
         }

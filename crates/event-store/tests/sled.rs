@@ -333,6 +333,42 @@ async fn a_log_is_verified_without_being_made_or_changed() {
     assert_eq!((verified.events, verified.head), (5, log.head()));
 }
 
+/// sled forgets what it cannot read. Wherever a bit flips, that is not taken for a whole log.
+#[tokio::test]
+async fn a_flipped_bit_never_shortens_the_log_unnoticed() {
+    let dir = tempfile::tempdir().unwrap();
+    a_log_of(dir.path(), 40).await;
+    let written = {
+        let bytes = fs::read(dir.path().join("db")).unwrap();
+        bytes.iter().rposition(|byte| *byte != 0).unwrap()
+    };
+    let mut refused = 0;
+    for place in (0..written).step_by((written / 40).max(1)) {
+        let damaged = tempfile::tempdir().unwrap();
+        copy(dir.path(), damaged.path());
+        let path = damaged.path().join("db");
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[place] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        match SledLog::open(SledOptions::new(damaged.path())).await {
+            Ok(log) => assert_eq!(log.head().position, Position(40), "bit {place}"),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > 0, "some bits matter");
+    let emptied = tempfile::tempdir().unwrap();
+    copy(dir.path(), emptied.path());
+    for entry in fs::read_dir(emptied.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() && path.file_name().unwrap() != "anchor" {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let error = SledLog::open(SledOptions::new(emptied.path())).await.err().unwrap();
+    let OpenError::Shortened { recorded, .. } = error else { panic!("{error:?}") };
+    assert_eq!(recorded, Position(40));
+}
+
 #[tokio::test]
 async fn events_without_an_identity_are_no_log() {
     let dir = tempfile::tempdir().unwrap();

@@ -128,3 +128,34 @@ pub async fn a_log_keeps_its_identity(backend: &dyn Backend) {
     assert_eq!((log.log_id(), log.epoch()), identity);
     closed(log).await;
 }
+
+/// However the appenders and subscribers meet, none of these sees an end that is not there.
+pub async fn subscribers_keep_up_with_a_race_of_appenders(backend: &dyn Backend) {
+    const APPENDERS: u64 = 4;
+    const BATCHES: u64 = 250;
+    let log = opened(backend).await;
+    let followers: Vec<_> = (0..4)
+        .map(|_| {
+            let mut events = log.subscribe(Position::START);
+            tokio::spawn(async move {
+                let mut last = Position::START;
+                while last.0 < APPENDERS * BATCHES {
+                    let event = events.next().await.expect("goes on").expect("no false end");
+                    assert_eq!(event.position, last.next());
+                    last = event.position;
+                }
+            })
+        })
+        .collect();
+    let appenders = (0..APPENDERS).map(|appender| {
+        let log = Arc::clone(&log);
+        tokio::spawn(async move {
+            for n in 0..BATCHES {
+                appended(&log, batch([event(&format!("user/{appender}"), &n.to_string())])).await;
+            }
+        })
+    });
+    for task in appenders.collect::<Vec<_>>().into_iter().chain(followers) {
+        task.await.expect("no panic");
+    }
+}

@@ -10,6 +10,7 @@ use std::{io, iter};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::anchor::Anchor;
 use super::{Command, Inner, SyncFn, key, lock};
 use crate::sequencer::{Sequenced, Sequencer};
 use crate::tail::State;
@@ -27,6 +28,7 @@ pub(super) struct Committer {
     pub(super) database: sled::Db,
     pub(super) sequencer: Sequencer,
     pub(super) sync: SyncFn,
+    pub(super) anchor: Anchor,
     /// Dropped last.
     pub(super) _in_use: File,
 }
@@ -132,7 +134,8 @@ impl Committer {
     fn store(&mut self, batch: sled::Batch) -> Result<(), Arc<str>> {
         self.events.apply_batch(batch).map_err(|error| failed("write", &error))?;
         self.database.flush().map_err(|error| failed("flush", &error))?;
-        (self.sync)().map_err(|error| failed("sync", &error))
+        (self.sync)().map_err(|error| failed("sync", &error))?;
+        self.anchor.write(self.sequencer.head()).map_err(|error| failed("anchor", &error))
     }
 }
 

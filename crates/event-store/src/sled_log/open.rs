@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use super::anchor::Anchor;
 use super::committer::Committer;
 use super::{Inner, OpenError, QUEUE_COMMANDS_MAX, SledLog, SledOptions, SyncFn, stored};
 use crate::tail::Tail;
 use crate::verify::Verifier;
-use crate::{Clock, SystemClock, Verified};
+use crate::{Clock, Fault, FaultKind, Head, Position, SystemClock, Verified};
 
 const CACHE_BYTES: u64 = 64 << 20;
 /// How long sled's threads may take to let go of a log that was closed before.
@@ -33,19 +34,31 @@ pub(super) fn open(options: SledOptions) -> Result<SledLog, OpenError> {
     let database = open_database(&dir)?;
     let events = database.open_tree(EVENTS).map_err(database_error)?;
     let mut file_sync = sync_of(&dir)?;
+    let (anchor, recorded) = Anchor::open(&dir).map_err(|source| io_error(&dir, source))?;
     let (log_id, epoch) = match identity(&database)? {
         Some(identity) => identity,
-        None if events.is_empty() => create(&database, &mut file_sync, &dir)?,
+        None if events.is_empty() => {
+            check_length(&dir, Position::START, recorded)?;
+            create(&database, &mut file_sync, &dir)?
+        }
         None => return Err(OpenError::NoIdentity(dir)),
     };
     sync_folders(&dir)?; // sled has made files, also when the log is not new
-    let sequencer = scan(log_id, &events, clock)?.finish()?;
+    let sequencer = scan(log_id, &events, clock, recorded)?.finish()?;
+    check_length(&dir, sequencer.head().position, recorded)?;
     let tail = Tail::new(sequencer.head());
     let inner = Arc::new(Inner { log_id, epoch, tail, events: Mutex::new(Some(events.clone())) });
     let (sender, receiver) = mpsc::channel(QUEUE_COMMANDS_MAX);
     let sync = sync.unwrap_or(file_sync);
-    let committer =
-        Committer { inner: Arc::clone(&inner), events, database, sequencer, sync, _in_use: in_use };
+    let committer = Committer {
+        inner: Arc::clone(&inner),
+        events,
+        database,
+        sequencer,
+        sync,
+        anchor,
+        _in_use: in_use,
+    };
     let committer = committer.start(receiver).map_err(|source| io_error(&dir, source))?;
     Ok(SledLog {
         inner,
@@ -63,16 +76,41 @@ pub(super) fn verify(dir: &Path) -> Result<Verified, OpenError> {
     let events = database.open_tree(EVENTS).map_err(database_error)?;
     let identity = identity(&database)?;
     let (log_id, _) = identity.ok_or_else(|| OpenError::NoIdentity(dir.to_owned()))?;
-    Ok(scan(log_id, &events, Arc::new(SystemClock))?.verified()?)
+    let (_, recorded) = Anchor::open(dir).map_err(|source| io_error(dir, source))?;
+    let verified = scan(log_id, &events, Arc::new(SystemClock), recorded)?.verified()?;
+    check_length(dir, verified.head.position, recorded)?;
+    Ok(verified)
 }
 
-/// Reads the whole log, checks it, and learns from it what is needed to go on.
-fn scan(log_id: Uuid, events: &sled::Tree, clock: Arc<dyn Clock>) -> Result<Verifier, OpenError> {
+/// Reads the whole log, checks it, also against what was `recorded` of it, and learns from it what is
+/// needed to go on.
+fn scan(
+    log_id: Uuid,
+    events: &sled::Tree,
+    clock: Arc<dyn Clock>,
+    recorded: Option<Head>,
+) -> Result<Verifier, OpenError> {
     let mut verifier = Verifier::new(log_id, clock);
     for entry in events {
         verifier.push(stored(verifier.head().position, entry)?)?;
+        let Head { position, hash } = verifier.head();
+        if let Some(recorded) = recorded.filter(|recorded| recorded.position == position)
+            && recorded.hash != hash
+        {
+            let kind = FaultKind::Chain { expected: recorded.hash, found: hash };
+            return Err(Fault { position, kind }.into());
+        }
     }
     Ok(verifier)
+}
+
+fn check_length(dir: &Path, head: Position, recorded: Option<Head>) -> Result<(), OpenError> {
+    match recorded.map(|recorded| recorded.position) {
+        Some(recorded) if recorded > head => {
+            Err(OpenError::Shortened { dir: dir.to_owned(), head, recorded })
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Locks the folder for this log, until the file is dropped.
