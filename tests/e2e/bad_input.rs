@@ -76,7 +76,9 @@ async fn an_authorization_header_of_1_mb_is_refused_in_the_callers_form() {
     let before = resident(dev.id());
     let request = |size: usize| {
         let value = "A".repeat(size);
-        format!("GET / HTTP/1.1\r\nHost: s3\r\nAuthorization: AWS4-HMAC-SHA256 {value}\r\n\r\n")
+        format!(
+            "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: AWS4-HMAC-SHA256 {value}\r\n\r\n"
+        )
     };
     for _ in 0..20 {
         let answer = exchange(&dev.address("s3"), request(1 << 20).as_bytes());
@@ -107,9 +109,9 @@ async fn what_no_client_would_sign_gets_s3s_own_error() {
     let home = Home::new();
     let dev = home.start();
     let scope = "AKIAIOSFODNN7EXAMPLE/20260101/us-east-1/s3/aws4_request";
-    let host = "Host: s3.example\r\n";
+    let host = "Host: 127.0.0.1\r\n";
     for (head, status, code) in [
-        ("GET / HTTP/1.1\r\nHost: s3\r\n\r\n".to_owned(), 403, "AccessDenied"),
+        ("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".to_owned(), 403, "AccessDenied"),
         (format!("GET / HTTP/1.1\r\n{host}Authorization: x\r\n\r\n"), 400, "InvalidArgument"),
         (format!("GET / HTTP/1.1\r\n{host}Authorization: AWS a:b\r\n\r\n"), 400, "InvalidRequest"),
         (

@@ -68,12 +68,15 @@ async fn the_admin_port_tells_life_readiness_and_measures() {
 
 #[test]
 fn it_is_ready_within_two_seconds() {
-    let home = Home::new();
-    home.start(); // the first start also makes keys and an account
-    let start = Instant::now();
-    home.start();
-    // Generous for a debug build beside other tests; the release build takes a tenth of it.
-    assert!(start.elapsed() < Duration::from_secs(20), "took {:?}", start.elapsed());
+    // The best of a few, since what else this machine does may hold any one of them up.
+    let took = (0..5).map(|_| {
+        let home = Home::new();
+        let start = Instant::now();
+        home.start();
+        start.elapsed()
+    });
+    let best = took.min().expect("five");
+    assert!(best < Duration::from_secs(2), "took {best:?}");
 }
 
 #[test]

@@ -43,6 +43,11 @@ pub struct Callers {
 }
 
 impl Callers {
+    /// Whether both are told apart: one token for both would make a service an operator.
+    pub fn are_distinct(&self) -> bool {
+        !self.admin_token.is(self.service_token.expose().as_bytes())
+    }
+
     /// A guard that lets these roles pass.
     pub fn guard(&self, allowed: &'static [Role]) -> Guard {
         Guard { callers: self.clone(), allowed }

@@ -55,6 +55,10 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let model = Arc::new(ReadModel::new());
+    anyhow::ensure!(
+        config.callers.are_distinct(),
+        "operators and services must not have the same token"
+    );
     let identity =
         CredentialFeedServiceClient::new(rpc::channel(&config.identity, &config.identity_token)?);
     let metrics = Arc::new(metrics::Metrics::new(&model, &config.clock));

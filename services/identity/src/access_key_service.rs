@@ -261,8 +261,11 @@ fn list(writer: &Writer, request: &ListAccessKeysRequest) -> Result<ListAccessKe
     };
     let now = writer.now();
     let mut found = vec![];
-    let holders = model.users_from(account, from);
-    for holder in holders.filter(|holder| user.is_none_or(|user| user == holder.id)) {
+    let holders: Box<dyn Iterator<Item = &UserEntry>> = match user {
+        Some(user) => Box::new(model.user(user).into_iter()),
+        None => Box::new(model.users_from(account, from)),
+    };
+    for holder in holders {
         let name = holder.user.name.folded();
         // Fixed width, so that the cursors of one user compare as their keys do.
         let place = |key: &domain::AccessKey| {

@@ -33,7 +33,7 @@ pub(crate) struct WithSecret {
 /// Reads back the secret that a command recorded. That it opens is so seen before it is told.
 ///
 /// # Errors
-/// [`Error::NoSuchAccessKey`] if the access key has been deleted since.
+/// [`Error::SecretShredded`] if the access key has been deleted since.
 pub(crate) async fn with_secret(
     writer: &Arc<Writer>,
     outcome: Outcome,
@@ -49,7 +49,7 @@ pub(crate) async fn with_secret(
         let Stream::User(user) = stream else { return Err(Error::Internal) };
         let access_key = {
             let model = writer.model();
-            let (holder, key) = model.access_key(&id).ok_or(Error::NoSuchAccessKey)?;
+            let (holder, key) = model.access_key(&id).ok_or(Error::SecretShredded)?;
             render::access_key(holder, key, writer.now())
         };
         let secret =

@@ -117,9 +117,10 @@ impl Feed {
                 change = changes.recv() => sent = self.change(change).await?,
                 _ = heartbeat.tick() => {
                     let tomorrow = today(&self.writer) + 1;
-                    if tomorrow > last_day {
-                        self.date_keys(tomorrow).await?;
-                        last_day = tomorrow;
+                    // More than one after the clock has jumped, or the machine slept.
+                    for day in (last_day + 1).max(tomorrow.saturating_sub(2))..=tomorrow {
+                        self.date_keys(day).await?;
+                        last_day = day;
                     }
                     self.heartbeat(&mut changes, &mut sent).await?;
                 }

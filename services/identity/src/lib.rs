@@ -22,6 +22,8 @@ mod user_service;
 mod vault;
 mod writer;
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -82,7 +84,12 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let Config { data_dir, keyring, callers } = config;
-    std::fs::create_dir_all(&data_dir)
+    anyhow::ensure!(callers.are_distinct(), "operators and services must not have the same token");
+    // User names and sealed secrets are nobody else's business.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&data_dir)
         .with_context(|| format!("cannot create {}", data_dir.display()))?;
     let keystore = Keystore::open(data_dir.join("keystore"), keyring).await?;
     let keystore = Arc::new(keystore);
@@ -93,6 +100,7 @@ pub async fn serve(
     let log: Arc<dyn EventLog> = Arc::new(SledLog::open(options).await?);
     let vault = vault::Vault::new(Arc::clone(&keystore), log.log_id());
     let writer = Arc::new(Writer::replay(Arc::clone(&log), vault, clock).await?);
+    writer.check_data_keys()?;
     let shredded = writer.shred_deleted().await?;
     let position = writer.model().position().0;
     tracing::info!(position, shredded, "the log has been replayed");

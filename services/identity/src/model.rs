@@ -3,7 +3,7 @@
 //! It is a projection of the log and of nothing else: applied event by event, in order, at boot as
 //! in service. What is decided is decided on it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 
 use domain::{
@@ -19,6 +19,7 @@ use crate::stream::Stream;
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     position: Position,
+    time_ms: u64,
     accounts: BTreeMap<AccountId, AccountEntry>,
     account_numbers: HashMap<AccountNumber, AccountId>,
     users: HashMap<UserId, UserEntry>,
@@ -79,6 +80,17 @@ impl Model {
     /// How far the log has been applied.
     pub(crate) fn position(&self) -> Position {
         self.position
+    }
+
+    /// When the last event was recorded, in milliseconds since 1970.
+    pub(crate) fn time_ms(&self) -> u64 {
+        self.time_ms
+    }
+
+    /// How many access keys there are that the keystore does not hold a data key for.
+    pub(crate) fn access_keys_without(&self, data_keys: &HashSet<Box<str>>) -> (usize, usize) {
+        let missing = self.access_keys.keys().filter(|id| !data_keys.contains(id.as_str()));
+        (missing.count(), self.access_keys.len())
     }
 
     pub(crate) fn account(&self, id: AccountId) -> Option<&AccountEntry> {
@@ -173,6 +185,7 @@ impl Model {
         };
         self.remember(recorded);
         self.position = recorded.position;
+        self.time_ms = recorded.time_ms;
         Ok(effect)
     }
 

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -44,6 +45,9 @@ pub(crate) struct Writer {
     pub(crate) vault: Vault,
     clock: Arc<dyn Clock>,
     model: RwLock<Model>,
+    /// When the last event was recorded, in milliseconds since 1970. Beside the model, so that the
+    /// time can be asked for while the model is being read.
+    recorded_ms: AtomicU64,
     applied: watch::Sender<Position>,
     changes: broadcast::Sender<Change>,
     locks: Box<[Mutex<()>]>,
@@ -100,12 +104,30 @@ impl Writer {
             log,
             vault,
             clock,
+            recorded_ms: AtomicU64::new(model.time_ms()),
             applied: watch::channel(model.position()).0,
             model: RwLock::new(model),
             changes: broadcast::channel(CHANGES_KEPT).0,
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
             lock_hasher: RandomState::new(),
         })
+    }
+
+    /// Tells of access keys whose data key is not in the keystore: they cannot be verified.
+    ///
+    /// # Errors
+    /// If that is all of them. Then it is another keystore, or a new one.
+    pub(crate) fn check_data_keys(&self) -> anyhow::Result<()> {
+        let (missing, access_keys) = self.model().access_keys_without(&self.vault.ids().collect());
+        anyhow::ensure!(
+            missing == 0 || missing < access_keys,
+            "the keystore holds the data key of none of the {access_keys} access keys in the log: \
+             it is not the keystore of this log; put that one back"
+        );
+        if missing > 0 {
+            tracing::error!(missing, access_keys, "the keystore lacks data keys of access keys");
+        }
+        Ok(())
     }
 
     /// Destroys the data keys of access keys that the log says were deleted: the process ended
@@ -155,7 +177,9 @@ impl Writer {
             let event = event?;
             let effect = {
                 let mut model = self.model.write().unwrap_or_else(PoisonError::into_inner);
-                model.apply(&event)?
+                let effect = model.apply(&event)?;
+                self.recorded_ms.store(event.time_ms, Ordering::Release);
+                effect
             };
             // No receiver is no error: nobody watches.
             let _ = self.changes.send(Change { position: event.position, effect });
@@ -177,9 +201,10 @@ impl Writer {
         (model.position(), self.changes.subscribe())
     }
 
-    /// Now, to the millisecond, as the log has it.
+    /// Now, to the millisecond. Like the log's times it never goes back, whatever the clock does:
+    /// what is decided and what is recorded must agree on what lies in the past.
     pub(crate) fn now(&self) -> Timestamp {
-        time(self.clock.now_ms())
+        time(self.clock.now_ms().max(self.recorded_ms.load(Ordering::Acquire)))
     }
 
     /// Waits until the model has applied `position`.
@@ -298,6 +323,10 @@ impl Writer {
     ) -> Result<Option<Outcome>, Error> {
         let stream = Stream::User(user);
         let _turn = self.locks[self.lock_of(stream)].lock().await;
+        // The same command may have been done while this one waited for its turn.
+        if let Some(outcome) = self.repeated(key)? {
+            return Ok(Some(outcome));
+        }
         let entry = self.model().user(user).cloned().ok_or(Error::NoSuchUser)?;
         let events = user::decide(Some(&entry.user), command(&entry)?, self.now())?;
         if events.is_empty() {
@@ -359,7 +388,7 @@ impl Writer {
         id: &AccessKeyId,
         outcome: Result<Outcome, Error>,
     ) -> Result<Outcome, Error> {
-        // When the outcome is unknown the data key stays until the next start can tell.
+        // When the outcome is unknown the data key stays: the event may be there after all.
         let unknown = matches!(outcome, Err(Error::LogUnavailable));
         if !unknown && !self.model().holds_access_key(id.as_str()) {
             self.vault.shred(id.as_str()).await?;

@@ -504,3 +504,72 @@ async fn a_deletion_that_was_cut_short_is_finished_at_the_next_start() {
     home.start().await.stop().await;
     assert!(keystore().await.get(&made.access_key_id).is_none(), "is shredded again");
 }
+
+#[tokio::test]
+async fn a_clock_that_goes_back_shortens_no_grace_period() {
+    let home = Home::new();
+    home.clock.advance(3_600_000);
+    let identity = home.start().await;
+    let key = identity.account("Acme").await.access_key.expect("there");
+    home.clock.set(support::START_MS);
+    let rotated = identity.rotate(&key.name, 1800).await.expect("rotated");
+    let secrets = rotated.access_key.expect("there").secrets;
+    assert_eq!(secrets.len(), 2, "{secrets:?}");
+}
+
+#[tokio::test]
+async fn the_tenth_key_asked_for_six_times_is_made_once_and_told_six_times() {
+    let identity = Home::new().start().await;
+    let root = identity.account("Acme").await.root_user.expect("there").name;
+    for _ in 0..8 {
+        identity.access_key(&root).await.expect("created");
+    }
+    let request = CreateAccessKeyRequest {
+        parent: root,
+        request_id: "3f2b6f3e-0000-4000-8000-000000000004".into(),
+        ..Default::default()
+    };
+    let tries = (0..6).map(|_| {
+        let (mut keys, request) = (identity.access_keys(), request.clone());
+        tokio::spawn(async move { keys.create_access_key(request).await })
+    });
+    let mut secrets = std::collections::HashSet::new();
+    for made in tries.collect::<Vec<_>>() {
+        let made = made.await.expect("no panic").expect("told").into_inner();
+        secrets.insert(made.secret_access_key);
+    }
+    assert_eq!(secrets.len(), 1);
+    let delete = DeleteAccessKeyRequest {
+        name: {
+            let again = identity.access_keys().create_access_key(request.clone()).await;
+            again.expect("told").into_inner().access_key.expect("there").name
+        },
+        ..Default::default()
+    };
+    identity.access_keys().delete_access_key(delete).await.expect("deleted");
+    let refusal = identity.access_keys().create_access_key(request).await;
+    refused(refusal, Code::FailedPrecondition, Reason::SecretShredded);
+}
+
+#[tokio::test]
+async fn without_its_keystore_it_does_not_start() {
+    let home = Home::new();
+    let identity = home.start().await;
+    identity.account("Acme").await;
+    identity.stop().await;
+    let keystore = home.dir.path().join("data/keystore");
+    let kept = home.dir.path().join("kept");
+    std::fs::rename(&keystore, &kept).expect("moved");
+    let error = home.try_start().await.err().expect("is refused");
+    assert!(format!("{error:#}").contains("it is not the keystore of this log"), "{error:#}");
+    std::fs::rename(&kept, &keystore).expect("moved");
+    home.start().await.stop().await;
+}
+
+#[tokio::test]
+async fn only_the_owner_may_look_into_the_data() {
+    let home = Home::new();
+    let _identity = home.start().await;
+    let data = std::fs::metadata(home.dir.path().join("data")).expect("exists");
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&data.permissions()) & 0o777, 0o700);
+}

@@ -54,9 +54,13 @@ async fn list(client: &Client, filter: EventFilter, limit: Option<u64>) -> Outco
 async fn watch(client: &Client, after_position: u64) -> Outcome {
     // No time limit: it is watched until somebody ends it.
     let request = Request::new(WatchEventsRequest { after_position });
+    let account = account_filter(client).await?;
     let mut events = client.events().watch_events(request).await?.into_inner();
     while let Some(message) = events.message().await? {
         let Some(event) = message.event else { continue };
+        if !account.is_empty() && event.account != account {
+            continue;
+        }
         client.output.show_next("claviger.event.v1.Event", &event, || row(&event))?;
     }
     Ok(())

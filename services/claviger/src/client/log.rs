@@ -17,7 +17,7 @@ pub(crate) async fn run(args: LogArgs) -> Outcome {
     match args.command {
         LogCommand::Verify { data_dir: None } => {
             with_client(args.connection, async |client: &Client| {
-                // No time limit: it reads the whole log, however long that is.
+                // No limit of its own: identity's applies.
                 let request = Request::new(VerifyLogRequest {});
                 let answer = client.events().verify_log(request).await?.into_inner();
                 show(client.output, &answer)
