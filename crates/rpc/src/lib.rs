@@ -3,6 +3,7 @@
 
 mod callers;
 mod client;
+mod incoming;
 mod server;
 mod token;
 

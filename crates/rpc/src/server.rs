@@ -6,7 +6,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
-use tonic::transport::server::TcpIncoming;
+
+use crate::incoming;
 
 /// The most bytes of all header fields of a call.
 const HEADER_BYTES_MAX: u32 = 32 << 10;
@@ -88,7 +89,7 @@ impl Server {
             .initial_connection_window_size(1 << 20)
             .add_routes(routes.routes())
             .serve_with_incoming_shutdown(
-                TcpIncoming::from(self.listener).with_nodelay(Some(true)),
+                incoming::connections(self.listener),
                 self.shutdown.clone().cancelled_owned(),
             );
         // A peer that never finishes its request must not keep the server from stopping.
