@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use api::identity::v1::*;
 
-use crate::support::{Home, Key, is_verified};
+use crate::support::{Home, Key, denied_code, is_verified};
 
 const ROUNDS: usize = 20;
 
@@ -14,12 +14,19 @@ const ROUNDS: usize = 20;
 async fn every_acknowledged_key_verifies_after_kill_9() {
     let home = Home::new();
     let mut acknowledged: Vec<(Key, u64)> = vec![];
+    let mut locked: Vec<(Key, u64)> = vec![];
     for round in 0..ROUNDS {
         let dev = home.start();
         for (key, position) in &acknowledged {
             let verdict = dev.verify(key, *position).await.expect("a verdict");
             assert!(is_verified(&verdict), "round {round}: {} is lost: {verdict:?}", key.id);
         }
+        for (key, position) in &locked {
+            let verdict = dev.verify(key, *position).await.expect("a verdict");
+            assert_eq!(denied_code(&verdict), "AccessDenied", "round {round}: {}", key.id);
+        }
+        // Just before the end, so that it is among the last that was written.
+        let (user, victim) = dev.user_with_key(&format!("locked-{round}")).await;
         let verified = dev.events().verify_log(VerifyLogRequest {}).await;
         let head = verified.expect("the chain is whole").into_inner().head_position;
         let last = acknowledged.iter().map(|(_, position)| *position).max().unwrap_or_default();
@@ -58,6 +65,9 @@ async fn every_acknowledged_key_verifies_after_kill_9() {
         while made.lock().expect("no panic").len() < enough {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        let request = LockUserRequest { name: user.name, ..Default::default() };
+        let position = dev.users().lock_user(request).await.expect("locked").into_inner().position;
+        locked.push((Key::from(&victim), position));
         gone.store(true, Ordering::SeqCst);
         dev.kill();
         for writer in writers {

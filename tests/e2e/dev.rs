@@ -57,6 +57,8 @@ async fn the_admin_port_tells_life_readiness_and_measures() {
         "rpc_server_call_duration_seconds_bucket",
         "claviger.auth.v1.AuthService/VerifySignature",
         "http_server_request_duration_seconds_bucket",
+        "claviger_identity_log_position",
+        "claviger_identity_feed_watchers 1",
         "le=\"0.00005\"",
     ] {
         let there =

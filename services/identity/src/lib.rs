@@ -12,6 +12,7 @@ mod command;
 mod credential_feed;
 mod error;
 mod event_service;
+mod metrics;
 mod model;
 mod page;
 mod render;
@@ -104,6 +105,8 @@ pub async fn serve(
     let shredded = writer.shred_deleted().await?;
     let position = writer.model().position().0;
     tracing::info!(position, shredded, "the log has been replayed");
+
+    metrics::register(&writer);
 
     let (serving, is_serving) = watch::channel(true);
     ready.set(true);

@@ -136,6 +136,10 @@ impl Model {
         Some((entry, entry.user.access_key(id)?))
     }
 
+    pub(crate) fn access_key_count(&self) -> usize {
+        self.access_keys.len()
+    }
+
     pub(crate) fn holds_access_key(&self, id: &str) -> bool {
         AccessKeyId::parse(id).is_ok_and(|id| self.access_keys.contains_key(&id))
     }

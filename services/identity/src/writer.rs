@@ -201,6 +201,11 @@ impl Writer {
         (model.position(), self.changes.subscribe())
     }
 
+    /// How many watch the changes.
+    pub(crate) fn watchers(&self) -> usize {
+        self.changes.receiver_count()
+    }
+
     /// Now, to the millisecond. Like the log's times it never goes back, whatever the clock does:
     /// what is decided and what is recorded must agree on what lies in the past.
     pub(crate) fn now(&self) -> Timestamp {
