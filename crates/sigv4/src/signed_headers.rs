@@ -57,12 +57,8 @@ impl<'a> SignedHeaders<'a> {
             has_host |= name == b"host";
             previous = name;
         }
-        let must_be_signed = |index: usize| {
-            let name = head.name(index);
-            is_signed & (1 << index) == 0
-                && matches!(name, [b'x' | b'X', ..])
-                && name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"x-amz-"))
-        };
+        let must_be_signed =
+            |index: usize| is_signed & (1 << index) == 0 && is_amz(head.name(index));
         if has_host && !(0..head.headers_len()).any(must_be_signed) {
             return Ok(signed);
         }
@@ -125,4 +121,15 @@ fn names(list: &[u8], mechanism: Mechanism) -> impl Iterator<Item = &[u8]> {
         };
         Some(name)
     })
+}
+
+const AMZ: &[u8; 6] = b"x-amz-";
+
+/// Whether S3, or a server that takes `_` in a header's name for `-` as CGI does, would read this
+/// header as one of its own.
+fn is_amz(name: &[u8]) -> bool {
+    let same = |(byte, wanted): (&u8, &u8)| {
+        byte.to_ascii_lowercase() == *wanted || (*wanted == b'-' && *byte == b'_')
+    };
+    matches!(name, [b'x' | b'X', ..]) && name.len() >= AMZ.len() && name.iter().zip(AMZ).all(same)
 }
