@@ -22,6 +22,9 @@ use crate::verify::NeededDay;
 const FETCHES_MAX: usize = 32;
 /// After this no verdict is reached.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
+/// When identity has been silent for longer, it is not even asked: there is a heartbeat each second,
+/// and anybody may make requests wait that need an older day.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
 
 type Client = CredentialFeedServiceClient<Channel>;
 
@@ -56,8 +59,10 @@ impl OlderDays {
 
     /// Fetches the date keys of one day, or waits for whoever does so already.
     pub(crate) async fn fetch(&self, model: &Arc<ReadModel>, day: &NeededDay) -> Fetched {
-        let fetch = Arc::clone(&self.fetcher).join(model, day);
-        fetch.await
+        if model.staleness(self.fetcher.clock.monotonic()) > SILENCE_MAX {
+            return Fetched::Unavailable;
+        }
+        Arc::clone(&self.fetcher).join(model, day).await
     }
 }
 

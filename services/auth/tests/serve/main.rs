@@ -271,6 +271,19 @@ async fn without_identity_an_older_day_has_no_verdict() {
 }
 
 #[tokio::test]
+async fn a_silent_identity_is_not_asked_for_an_older_day() {
+    let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
+    auth.identity.know_secret(ID, 1, SECRET);
+    let head = presigned(ID, SECRET, NOW_MS - 3 * DAY_MS);
+    auth.clock.pass(Duration::from_secs(4));
+    let unavailable = (Code::Unavailable, Some(Reason::DateKeysUnavailable));
+    assert_eq!(auth.ask_in_vain(raw(&head, 0)).await, unavailable);
+    assert_eq!(auth.identity.derived(), 0);
+    auth.identity.send(heartbeat(11));
+    assert_eq!(auth.ask(&head, 11).await, Ok(1));
+}
+
+#[tokio::test]
 async fn date_keys_of_a_new_day_are_added_while_serving() {
     let mut key = access_key(ID);
     key.secrets[0].date_keys.clear();
