@@ -112,6 +112,9 @@ async fn what_no_client_would_sign_gets_s3s_own_error() {
     let host = "Host: 127.0.0.1\r\n";
     for (head, status, code) in [
         ("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".to_owned(), 403, "AccessDenied"),
+        ("GET / HTTP/1.1\r\nHost: other.test\r\n\r\n".to_owned(), 400, "InvalidRequest"),
+        ("GET / HTTP/1.1\r\nHost: photos.localhost\r\n\r\n".to_owned(), 403, "AccessDenied"),
+        ("POST /minio/admin HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), 403, "AccessDenied"),
         (format!("GET / HTTP/1.1\r\n{host}Authorization: x\r\n\r\n"), 400, "InvalidArgument"),
         (format!("GET / HTTP/1.1\r\n{host}Authorization: AWS a:b\r\n\r\n"), 400, "InvalidRequest"),
         (

@@ -157,6 +157,8 @@ fn gateway_config(
         token,
         region: REGION.to_owned(),
         account_id: account.id,
+        domains: gateway::DOMAINS.map(Into::into).into(),
+        reserved_buckets: gateway::RESERVED_BUCKETS.map(Into::into).into(),
         upstream,
         limits: gateway::Limits::default(),
     }

@@ -158,6 +158,11 @@ fn gateway_config(
         token,
         region: set.region.clone().unwrap_or_else(|| REGION.to_owned()),
         account_id: set.account_id.context("gateway.account_id is not set")?,
+        domains: set.domains.clone().unwrap_or_else(|| gateway::DOMAINS.map(Into::into).into()),
+        reserved_buckets: set
+            .reserved_buckets
+            .clone()
+            .unwrap_or_else(|| gateway::RESERVED_BUCKETS.map(Into::into).into()),
         upstream,
         limits: limits(&set.limits),
     })

@@ -119,9 +119,10 @@ fn flags_go_before_variables_and_those_before_the_file() {
         taken.each_ref().map(|listener| listener.local_addr().expect("bound").to_string());
     fs::write(&path, format!("[auth]\nlisten = '{file}'\n")).expect("written");
     let token = "0123456789abcdef";
-    let tokens = [("CLAVIGER_AUTH__ADMIN_TOKEN", token), ("CLAVIGER_AUTH__SERVICE_TOKEN", token)];
+    let tokens = ["ADMIN", "AUTH", "GATEWAY"].map(|name| format!("CLAVIGER_AUTH__{name}_TOKEN"));
+    let tokens = tokens.each_ref().map(|name| (name.as_str(), token));
     let listen = ("CLAVIGER_AUTH__LISTEN", variable.as_str());
-    let by_variable = [tokens[0], tokens[1], listen];
+    let by_variable = [tokens[0], tokens[1], tokens[2], listen];
     let tried = |address: &str| format!("error: cannot listen on {address} (auth.listen)");
 
     check(&["auth", "--config", config], &tokens, 1, &tried(&file));

@@ -12,6 +12,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::body::{BoxBody, BoxError, Count};
 
+/// As long as access key IDs get.
+const CLAIMED_BYTES_MAX: usize = 128;
+
 /// What is known of a request; written when dropped.
 ///
 /// Never a path, a query, a header or a signature: who, how much, how long, and with what end.
@@ -21,6 +24,8 @@ pub(crate) struct Entry {
     pub(crate) account_id: String,
     pub(crate) user_id: String,
     pub(crate) access_key_id: String,
+    /// What a request that was denied gave as its access key ID: anybody may write it.
+    claimed_access_key_id: String,
     /// S3's code, if the gateway refused the request.
     pub(crate) code: String,
     pub(crate) bytes_in: Count,
@@ -41,6 +46,7 @@ impl Entry {
             account_id: String::new(),
             user_id: String::new(),
             access_key_id: String::new(),
+            claimed_access_key_id: String::new(),
             code: String::new(),
             bytes_in: Count::default(),
             place: None,
@@ -51,6 +57,12 @@ impl Entry {
             whole: false,
             started: Instant::now(),
         }
+    }
+
+    /// Notes the access key ID of a request that was denied, of letters and digits as they all are.
+    pub(crate) fn claim(&mut self, access_key_id: &str) {
+        let harmless = access_key_id.chars().filter(char::is_ascii_alphanumeric);
+        self.claimed_access_key_id = harmless.take(CLAIMED_BYTES_MAX).collect();
     }
 
     /// The response, whose end ends the entry.
@@ -74,6 +86,7 @@ impl Drop for Entry {
             account = self.account_id,
             user = self.user_id,
             access_key_id = self.access_key_id,
+            claimed_access_key_id = self.claimed_access_key_id,
             bytes_in = self.bytes_in.bytes(),
             bytes_out = self.bytes_out.bytes(),
             duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),

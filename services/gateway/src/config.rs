@@ -9,6 +9,13 @@ use http::uri::Authority;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+/// The host names of an endpoint that was told none.
+pub const DOMAINS: [&str; 1] = ["localhost"];
+
+/// Where S3 servers keep what is not S3: Ceph its administration, Swift and the log-in to it,
+/// MinIO and RustFS their administration and metrics.
+pub const RESERVED_BUCKETS: [&str; 6] = ["admin", "auth", "info", "minio", "rustfs", "swift"];
+
 /// How a gateway is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -23,6 +30,12 @@ pub struct Config {
     /// The upstream's credential sees everything there, and nothing yet says which bucket is whose:
     /// so a gateway serves exactly one account, and users of all others are refused.
     pub account_id: Uuid,
+    /// The endpoint's own host names, without port and in any case, beside every IP address: a
+    /// request to `{bucket}.{domain}` is for that bucket. Usually [`DOMAINS`].
+    pub domains: Vec<String>,
+    /// What the upstream means something else by than a bucket, such as [`RESERVED_BUCKETS`]:
+    /// requests for it are refused.
+    pub reserved_buckets: Vec<String>,
     /// Where verified requests go.
     pub upstream: Upstream,
     /// Sizes and times.
@@ -45,7 +58,8 @@ pub struct Upstream {
 /// How much and how long. The defaults suit most.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// The most connections to each listener; further ones wait to be accepted. 4,096.
+    /// The most connections to each listener, 256 at the most to that of management; further ones
+    /// wait to be accepted. 4,096.
     pub connections_max: usize,
     /// The most S3 requests under way; further ones are told to slow down. 2,048.
     pub requests_max: usize,

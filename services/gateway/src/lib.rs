@@ -5,7 +5,10 @@
 //! buffered; a body whose SHA-256 was signed is hashed on its way, and its last piece is held back
 //! until the hash is right, so that a body that does not match never becomes an object.
 //!
-//! Requests are path-style: `/{bucket}/{key}`; the `Host` header names no bucket. Chunked uploads
+//! Requests are path-style, `/{bucket}/{key}`, or virtual-host-style, `/{key}` at
+//! `{bucket}.{domain}`; the upstream is spoken to path-style. As what goes on bears the upstream's
+//! credential, nothing does that is not known to be an operation on buckets and objects: bucket
+//! names, query parameters and headers each go on only if they are known. Chunked uploads
 //! (`STREAMING-...`), form uploads and CORS are not offered yet, and say so. What the upstream
 //! answers to a HEAD request has no body, so a `403` that concerns the gateway's own credential
 //! cannot be told from the client's there.
@@ -27,7 +30,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, service_fn};
 
-pub use config::{Config, Limits, Upstream};
+pub use config::{Config, DOMAINS, Limits, RESERVED_BUCKETS, Upstream};
+
+/// The most connections to the management listener, which a few operators use.
+const MANAGEMENT_CONNECTIONS_MAX: usize = 256;
 
 /// Serves S3 and management, each on its listener, until `shutdown`; requests under way may then
 /// end within [`Limits::drain_timeout`].
@@ -46,15 +52,18 @@ pub async fn serve(
     let channel = rpc::channel(&config.auth, &config.token)?;
     let handler = Arc::new(s3::S3::new(&config, channel.clone())?);
     let telemetry = telemetry::http_server_layer();
-    let s3 = listener::serve(s3, &config.limits, &shutdown, |client| {
+    let connections_max = config.limits.connections_max;
+    let s3 = listener::serve(s3, &config.limits, connections_max, &shutdown, |client| {
         let handler = Arc::clone(&handler);
         telemetry.layer(service_fn(move |request: http::Request<Incoming>| {
             Arc::clone(&handler).handle(client.ip(), request)
         }))
     });
-    let management = listener::serve(management, &config.limits, &shutdown, |_client| {
-        telemetry.layer(service_fn(management::handle))
-    });
+    let connections_max = connections_max.min(MANAGEMENT_CONNECTIONS_MAX);
+    let management =
+        listener::serve(management, &config.limits, connections_max, &shutdown, |_client| {
+            telemetry.layer(service_fn(management::handle))
+        });
     tokio::join!(s3, management, health::watch(channel, ready, &shutdown));
     Ok(())
 }

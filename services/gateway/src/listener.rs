@@ -26,17 +26,20 @@ use crate::config::Limits;
 use crate::socket::Socket;
 
 /// The most bytes of a request's head: hyper answers 431, with no body, beyond it. Above the limit
-/// that S3's own error tells, so that moderate excess gets an answer that clients understand.
-const BUFFER_BYTES_MAX: usize = 128 << 10;
+/// that S3's own error tells, so that moderate excess gets an answer that clients understand. As
+/// each connection may hold an unfinished head, it also bounds the memory that all of them take: this,
+/// and as much for the last read.
+const BUFFER_BYTES_MAX: usize = 72 << 10;
 
 /// How long to wait before accepting again when it failed, for want of file descriptors say.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Serves `service_of` each client until `shutdown`, then lets requests under way end for as long
+/// Serves `service_of` so many clients at once, until `shutdown`, then lets requests under way end for as long
 /// as the limits say.
 pub(crate) async fn serve<S, B>(
     listener: TcpListener,
     limits: &Limits,
+    connections_max: usize,
     shutdown: &CancellationToken,
     service_of: impl Fn(SocketAddr) -> S,
 ) where
@@ -47,10 +50,13 @@ pub(crate) async fn serve<S, B>(
     B::Error: Into<BoxError>,
 {
     let mut http = http1::Builder::new();
+    // No half-closed clients: a client that goes away looks like one, and the request that nobody
+    // waits for any more would go on upstream.
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
+        .max_header_size(BUFFER_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX);
-    let free = Arc::new(Semaphore::new(limits.connections_max));
+    let free = Arc::new(Semaphore::new(connections_max));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {

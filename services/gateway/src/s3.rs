@@ -3,6 +3,8 @@
 mod error_xml;
 mod forward;
 mod headers;
+mod host;
+mod operation;
 mod payload;
 mod signing;
 mod target;
@@ -15,7 +17,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, SERVER, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -25,6 +27,7 @@ use uuid::Uuid;
 
 use self::error_xml::{About, S3Error};
 use self::forward::{Forwarder, Onward};
+use self::host::Domains;
 use self::target::Target;
 use self::verify::{Payload, Verified, Verifier};
 use crate::access_log::{Entry, Logged};
@@ -41,6 +44,8 @@ pub(crate) struct S3 {
     verifier: Verifier,
     forwarder: Forwarder,
     account_id: Uuid,
+    domains: Domains,
+    reserved_buckets: Vec<String>,
     places: Arc<Semaphore>,
     /// Which gateway answered.
     host_id: String,
@@ -48,13 +53,15 @@ pub(crate) struct S3 {
 
 impl S3 {
     /// # Errors
-    /// If the upstream's endpoint is not plain `http://host:port`.
+    /// If the upstream's endpoint is not plain `http://host:port`, or a domain is no host name.
     pub(crate) fn new(config: &Config, auth: rpc::Channel) -> anyhow::Result<Self> {
         let limits = &config.limits;
         Ok(Self {
             verifier: Verifier::new(auth, config.region.clone(), limits.auth_timeout),
             forwarder: Forwarder::new(&config.upstream, limits)?,
             account_id: config.account_id,
+            domains: Domains::new(&config.domains)?,
+            reserved_buckets: config.reserved_buckets.clone(),
             places: Arc::new(Semaphore::new(limits.requests_max)),
             host_id: Uuid::new_v4().simple().to_string(),
         })
@@ -77,13 +84,18 @@ impl S3 {
         let answer = answer.unwrap_or_else(|_panic| Err(S3Error::internal()));
         let mut response = answer.unwrap_or_else(|error| {
             entry.code = error.code().to_owned();
+            if let Some(claimed) = error.detail("AWSAccessKeyId") {
+                entry.claim(claimed);
+            }
             error.response(&about)
         });
+        // The upstream has its own, by which nobody here finds anything.
         for (name, value) in [(REQUEST_ID, about.request_id), (HOST_ID, about.host_id)] {
             if let Ok(value) = HeaderValue::try_from(value) {
-                response.headers_mut().entry(name).or_insert(value);
+                response.headers_mut().insert(name, value);
             }
         }
+        response.headers_mut().insert(SERVER, HeaderValue::from_static("claviger"));
         Ok(entry.attach(response))
     }
 
@@ -95,7 +107,7 @@ impl S3 {
         let (head, body) = request.into_parts();
         let place = Arc::clone(&self.places).try_acquire_owned();
         entry.place = Some(place.map_err(|_| S3Error::slow_down())?);
-        let target = Target::parse(&head.uri, &head.headers)?;
+        let target = Target::parse(&head.uri, &head.headers, &self.domains)?;
         check_method(&head, &target)?;
 
         let verified = self.verifier.verify(&head, &target.sent).await?;
@@ -105,17 +117,23 @@ impl S3 {
         if verified.account_id != self.account_id {
             return Err(S3Error::access_denied());
         }
+        // Only now: strangers learn nothing of what is served here.
+        check_body(&head, &verified)?;
+        operation::check(&head.method, &target, &self.reserved_buckets)?;
 
         let hash = match verified.payload {
             Payload::Signed(hash) => Some(hash),
             Payload::Unsigned => None,
+            Payload::Chunked if !is_upload(&head.method) => {
+                let message = "A request without a body has no chunks (x-amz-content-sha256).";
+                return Err(S3Error::invalid_request(message));
+            }
             Payload::Chunked => {
                 return Err(S3Error::not_implemented(
                     "Chunked uploads (x-amz-content-sha256: STREAMING-...) are not implemented.",
                 ));
             }
         };
-        check_body(&head, &verified)?;
         let onward = Onward {
             content_length: content_length(&head.headers, &body),
             headers: headers::onward(&head.headers, &verified.signed_headers)?,
@@ -131,34 +149,41 @@ impl S3 {
 
 /// Refuses what no signature can allow.
 fn check_method(head: &Parts, target: &Target) -> Result<(), S3Error> {
-    let resource_type = match target.sent.path().trim_start_matches('/').split_once('/') {
-        Some((_, key)) if !key.is_empty() => "OBJECT",
-        _ => "BUCKET",
-    };
-    let (error, method) = match head.method {
-        Method::GET | Method::HEAD | Method::PUT | Method::POST | Method::DELETE => return Ok(()),
+    match head.method {
+        Method::GET | Method::HEAD | Method::PUT | Method::POST | Method::DELETE => Ok(()),
         // A browser asks before a request from another site. It cannot sign that, so what it is
         // told must not depend on anything: there is no CORS configuration.
         Method::OPTIONS => {
             let message = "CORSResponse: CORS is not enabled for this bucket.";
             let method = head.headers.get(ACCESS_CONTROL_REQUEST_METHOD);
             let method = method.and_then(|method| method.to_str().ok()).unwrap_or_default();
-            (S3Error::new(StatusCode::FORBIDDEN, "AccessForbidden", message), method)
+            Err(S3Error::new(StatusCode::FORBIDDEN, "AccessForbidden", message)
+                .with("Method", method)
+                .with("ResourceType", target.resource().type_name()))
         }
-        _ => {
-            let message = "The specified method is not allowed against this resource.";
-            let status = StatusCode::METHOD_NOT_ALLOWED;
-            (S3Error::new(status, "MethodNotAllowed", message), head.method.as_str())
-        }
-    };
-    Err(error.with("Method", method).with("ResourceType", resource_type))
+        _ => Err(operation::method_not_allowed(&head.method, target.resource())),
+    }
+}
+
+/// Whether requests of this method have a body.
+fn is_upload(method: &Method) -> bool {
+    matches!(*method, Method::PUT | Method::POST)
 }
 
 /// Refuses bodies in forms that are not offered, rather than passing on what nobody checked.
 fn check_body(head: &Parts, verified: &Verified) -> Result<(), S3Error> {
     if head.headers.contains_key(TRANSFER_ENCODING) {
+        if is_upload(&head.method) {
+            let message = "You must provide the Content-Length HTTP header.";
+            let status = StatusCode::LENGTH_REQUIRED;
+            return Err(S3Error::new(status, "MissingContentLength", message));
+        }
         let message = "A header you provided implies functionality that is not implemented.";
         return Err(S3Error::not_implemented(message).with("Header", "Transfer-Encoding"));
+    }
+    if head.headers.get_all(CONTENT_TYPE).iter().nth(1).is_some() {
+        let message = "A request has at most one Content-Type header.";
+        return Err(S3Error::invalid_request(message));
     }
     let content_type = head.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let form = b"multipart/form-data";

@@ -113,6 +113,16 @@ pub(crate) struct Gateway {
     /// The region that is served; signatures for another are refused [default: us-east-1]
     #[arg(long, env = "CLAVIGER_GATEWAY__REGION", value_name = "REGION")]
     pub(crate) region: Option<String>,
+    /// A host name of the endpoint: requests to BUCKET.HOST are for that bucket, requests to hosts
+    /// that are neither this nor an IP address are refused; may be repeated [default: localhost]
+    #[arg(long = "domain", env = "CLAVIGER_GATEWAY__DOMAINS", value_name = "HOST")]
+    #[arg(value_delimiter = ',')]
+    pub(crate) domains: Option<Vec<String>>,
+    /// A bucket name that means something else to the upstream, and is refused; may be repeated
+    /// [default: admin, auth, info, minio, rustfs and swift]
+    #[arg(long = "reserved-bucket", env = "CLAVIGER_GATEWAY__RESERVED_BUCKETS")]
+    #[arg(value_name = "BUCKET", value_delimiter = ',')]
+    pub(crate) reserved_buckets: Option<Vec<String>>,
     /// The S3 server behind it.
     #[command(flatten)]
     pub(crate) upstream: Upstream,

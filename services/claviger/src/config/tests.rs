@@ -51,6 +51,21 @@ fn a_nested_setting_hides_only_itself() {
 }
 
 #[test]
+fn domains_are_repeated_separated_by_commas_or_listed_in_the_file() {
+    let home = tempfile::tempdir().expect("a place");
+    let path = home.path().join("claviger.toml");
+    let file = "[gateway]\ndomains = ['file']\nreserved_buckets = []";
+    std::fs::write(&path, file).expect("written");
+    let set: Gateway = layered(Some(&path), &given(&[])).expect("right");
+    assert_eq!(set.domains, Some(vec!["file".to_owned()]));
+    assert_eq!(set.reserved_buckets, Some(vec![]));
+    let given = given(&["--domain", "a,b", "--domain", "c", "--reserved-bucket", "admin"]);
+    let set: Gateway = layered(Some(&path), &given).expect("right");
+    assert_eq!(set.domains, Some(["a", "b", "c"].map(str::to_owned).to_vec()));
+    assert_eq!(set.reserved_buckets, Some(vec!["admin".to_owned()]));
+}
+
+#[test]
 fn keys_that_are_not_known_are_refused_also_in_other_tables() {
     check_refused("[identity]\ndata_dri = '/x'", "data_dri");
     check_refused("[auth]\nlisten_on = '/x'", "listen_on");

@@ -54,6 +54,11 @@ impl S3Error {
         &self.code
     }
 
+    /// The text of a further element.
+    pub(crate) fn detail(&self, name: &str) -> Option<&str> {
+        self.details.iter().find(|(found, _)| found == name).map(|(_, text)| text.as_str())
+    }
+
     pub(crate) fn access_denied() -> Self {
         Self::new(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied")
     }

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio_util::sync::CancellationToken;
 
 use super::error_xml::S3Error;
-use super::headers::strip_hop_by_hop;
+use super::headers;
 use super::payload::{Hash, HoldBack, Mismatch};
 use super::signing::Signer;
 use super::target::Target;
@@ -32,6 +32,7 @@ pub(crate) struct Forwarder {
     client: Client<HttpConnector, BoxBody>,
     signer: Signer,
     authority: Authority,
+    access_key_id: String,
     idle_timeout: Duration,
     response_timeout: Duration,
 }
@@ -68,6 +69,7 @@ impl Forwarder {
             client,
             signer: Signer::new(upstream)?,
             authority: upstream.authority()?,
+            access_key_id: upstream.access_key_id.clone(),
             idle_timeout: limits.idle_timeout,
             response_timeout: limits.response_timeout,
         })
@@ -148,12 +150,17 @@ impl Forwarder {
         head: bool,
     ) -> Result<Response<BoxBody>, S3Error> {
         let (mut parts, incoming) = response.into_parts();
-        strip_hop_by_hop(&mut parts.headers);
+        if parts.status.is_informational() {
+            tracing::warn!(status = parts.status.as_u16(), "the upstream does not speak S3");
+            return Err(S3Error::unavailable());
+        }
+        headers::back(&mut parts.headers);
         let body = Watched::new(incoming, Count::default(), self.idle_timeout);
         if head || !upstream_refusal::is_possible(parts.status) {
             return Ok(Response::from_parts(parts, body.boxed_unsync()));
         }
-        let document = upstream_refusal::examine(body).await?;
+        let id = &self.access_key_id;
+        let document = upstream_refusal::examine(&parts.headers, body, id).await?;
         Ok(Response::from_parts(parts, body::full(document)))
     }
 }

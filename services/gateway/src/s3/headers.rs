@@ -1,7 +1,8 @@
 //! Which headers go on, and which end here.
 
-use http::header::{AUTHORIZATION, CONNECTION, DATE, EXPECT, HOST};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONNECTION, LOCATION};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::error_xml::S3Error;
 
@@ -10,40 +11,105 @@ use super::error_xml::S3Error;
 const HOP_BY_HOP: [&str; 5] = ["keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// Headers by which the client speaks to the gateway and the gateway to the upstream, each for
-/// itself.
-const OWN: [HeaderName; 7] = [
-    AUTHORIZATION,
-    DATE,
-    EXPECT,
-    HOST,
-    HeaderName::from_static("x-amz-content-sha256"),
-    HeaderName::from_static("x-amz-date"),
-    HeaderName::from_static("x-amz-security-token"),
+/// itself; and one that names an operation of other services.
+const OWN: [&str; 5] = [
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-amz-s3session-token",
+    "x-amz-security-token",
+    "x-amz-target",
 ];
 
-/// Headers in which proxies tell of the client. Nobody signs them, and an upstream that believes
-/// its proxy would believe the client.
-const TOLD_BY_PROXIES: [&str; 6] =
-    ["forwarded", "via", "x-forwarded", "x-original-url", "x-real-ip", "x-rewrite-url"];
+/// The headers of a request that go on, beside those of S3 itself.
+const ONWARD: [&str; 17] = [
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-md5",
+    "content-type",
+    "expires",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "range",
+    "traceparent",
+    "tracestate",
+    "user-agent",
+];
+
+/// The headers of an answer that go back, beside those of S3 itself.
+const BACK: [&str; 16] = [
+    "accept-ranges",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-md5",
+    "content-range",
+    "content-type",
+    "date",
+    "etag",
+    "expires",
+    "last-modified",
+    "location",
+    "retry-after",
+    "vary",
+];
 
 /// The headers of a verified request that go to the upstream.
 ///
+/// Those that are known, and those of S3 if they were signed. An underscore stands in user metadata
+/// only: some servers read it as a hyphen, and so as another header.
+///
 /// # Errors
-/// `InvalidRequest` if `Connection` would take away a header that was signed.
+/// `InvalidRequest` if `Connection` would take away a header that was signed, or if a header that
+/// was signed or goes on has a control character in its value.
 pub(crate) fn onward(headers: &HeaderMap, signed: &[String]) -> Result<HeaderMap, S3Error> {
     let named = named_by_connection(headers);
-    if named.iter().any(|name| signed.iter().any(|signed| signed == name)) {
+    let is_signed = |name: &str| signed.iter().any(|signed| signed == name);
+    if named.iter().any(|name| is_signed(name)) {
         return Err(S3Error::invalid_request("The Connection header names a signed header."));
     }
     let mut onward = headers.clone();
     strip_hop_by_hop(&mut onward);
-    for name in OWN {
-        onward.remove(name);
-    }
-    retain(&mut onward, |name| {
-        !TOLD_BY_PROXIES.contains(&name) && !name.starts_with("x-forwarded-")
+    retain(&mut onward, |name| match name.strip_prefix("x-amz-") {
+        Some(rest) => {
+            is_signed(name)
+                && !OWN.contains(&name)
+                && (rest.starts_with("meta-") || !rest.contains('_'))
+        }
+        None => ONWARD.contains(&name),
     });
+    for (name, value) in headers {
+        let matters = is_signed(name.as_str()) || onward.contains_key(name);
+        if matters && value.as_bytes().iter().any(u8::is_ascii_control) {
+            let message = "A header value has a control character.";
+            return Err(S3Error::invalid_request(message).with("Header", name.as_str()));
+        }
+    }
     Ok(onward)
+}
+
+/// Leaves the headers of an answer that the client may see.
+///
+/// The rest is between the gateway and the upstream, or tells of what stands behind the gateway.
+pub(crate) fn back(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+    retain(headers, |name| name.starts_with("x-amz-") || BACK.contains(&name));
+    if let Some(location) = headers.remove(LOCATION) {
+        // The host in it is the upstream's.
+        let uri = location.to_str().ok().and_then(|location| location.parse::<Uri>().ok());
+        let path = uri.as_ref().and_then(Uri::path_and_query).map(PathAndQuery::as_str);
+        let path = path.filter(|path| path.starts_with('/') && !path.starts_with("//"));
+        if let Some(path) = path.and_then(|path| HeaderValue::from_str(path).ok()) {
+            headers.insert(LOCATION, path);
+        }
+    }
 }
 
 /// Removes the headers that concern one connection only.
@@ -122,28 +188,97 @@ mod tests {
             X-Amz-Meta-A: 1
             X-Amz-Meta-A: 2
             Content-Type: text/plain";
-        check(lines, &["host"], Some("X-Amz-Meta-A: 1\nX-Amz-Meta-A: 2\nContent-Type: text/plain"));
+        check(
+            lines,
+            &["host", "x-amz-meta-a"],
+            Some("X-Amz-Meta-A: 1\nX-Amz-Meta-A: 2\nContent-Type: text/plain"),
+        );
     }
 
     #[test]
-    fn the_clients_authentication_and_what_proxies_tell_end_here() {
-        let lines = "Host: s3
+    fn only_known_headers_go_on() {
+        let kept = "X-Amz-Copy-Source: /b/k
+            X-Amz-Meta-A_B: 1
+            Content-MD5: x
+            Content-Type: text/plain
+            If-None-Match: *
+            Range: bytes=0-1
+            User-Agent: curl
+            traceparent: 00-1-2-03";
+        let dropped = "Host: s3
             Authorization: AWS4-HMAC-SHA256 x
             Date: x
             X-Amz-Date: x
             X-Amz-Content-Sha256: x
             X-Amz-Security-Token: x
+            X-Amz-S3session-Token: x
+            X-Amz-Target: x
+            Accept: */*
+            Accept-Encoding: gzip
             Expect: 100-continue
-            X-Forwarded-For: 10.0.0.1
-            X-Forwarded-Host: other
+            Origin: http://evil.test
+            Cookie: a=b
+            Destination: /other
             Forwarded: for=10.0.0.1
+            X-Forwarded-Host: other
             X-Real-IP: 10.0.0.1
             X-Original-URL: /other
-            X-Amz-Copy-Source: /b/k
-            Content-MD5: x
-            Range: bytes=0-1";
-        let kept = "X-Amz-Copy-Source: /b/k\nContent-MD5: x\nRange: bytes=0-1";
-        check(lines, &["host", "x-amz-date"], Some(kept));
+            X-HTTP-Method-Override: DELETE
+            X-Auth-Token: x
+            X-Goog-Copy-Source: /b/k
+            X-Oss-Copy-Source: /b/k
+            X-Minio-Source-Mtime: x
+            X-Rgw-Account: x
+            X-Amzn-Trace-Id: x
+            Content_Type: text/html
+            X_Amz_Acl: public-read
+            X-Amz_Acl: public-read
+            X-Amz-Copy_Source: /b/k
+            X_Amz-Copy_Source: /b/k
+            X-Amz-Acl: public-read";
+        // Also if they were signed, all but the last, whose signature is what it lacks.
+        let all = map(&format!("{kept}\n{dropped}"));
+        let names = all.keys().map(HeaderName::as_str).filter(|name| *name != "x-amz-acl");
+        let signed: Vec<&str> = names.collect();
+        check(&format!("{kept}\n{dropped}"), &signed, Some(kept));
+        check(kept, &["host"], Some(&kept.lines().skip(2).collect::<Vec<_>>().join("\n")));
+    }
+
+    #[test]
+    fn a_control_character_is_refused_where_it_matters() {
+        check("X-Amz-Meta-A: a\tb", &["host", "x-amz-meta-a"], None);
+        check("Range: bytes=\t0-1", &["host"], None);
+        check("X-Custom: a\tb", &["host", "x-custom"], None);
+        check("X-Custom: a\tb", &["host"], Some(""));
+        check("X-Amz-Meta-A: é", &["host", "x-amz-meta-a"], Some("X-Amz-Meta-A: é"));
+    }
+
+    #[test]
+    fn an_answer_tells_nothing_of_what_stands_behind() {
+        let check = |lines: &str, expected: &str| {
+            let mut headers = map(lines);
+            back(&mut headers);
+            assert_eq!(headers, map(expected), "{lines}");
+        };
+        let kept = "ETag: e
+            Content-Length: 1
+            Last-Modified: x
+            X-Amz-Meta-A: 1
+            X-Amz-Version-Id: 1";
+        let dropped = "Server: MinIO
+            Set-Cookie: a=b
+            Via: 1.1 proxy
+            Alt-Svc: h2=\"store:443\"
+            WWW-Authenticate: AWS
+            X-Minio-Deployment-Id: x
+            Access-Control-Allow-Origin: *
+            Connection: close";
+        check(&format!("{kept}\n{dropped}"), kept);
+        check("Location: /bucket", "Location: /bucket");
+        check("Location: http://store:9000/b/k?a", "Location: /b/k?a");
+        check("Location: //evil.test/x", "");
+        check("Location: http://store//evil.test", "");
+        check("Location: store", "");
     }
 
     #[test]

@@ -6,13 +6,15 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, StatusCode, Uri};
 
 use super::error_xml::S3Error;
+use super::host::{Domains, Style};
 
 /// The most bytes of a target: S3 keys have 1,024 bytes, thrice that when escaped.
 const TARGET_BYTES_MAX: usize = 16 << 10;
 
 /// Query parameters that authenticate the client to us, and so are none of the upstream's business.
-const AUTHENTICATION: [&str; 7] = [
+const AUTHENTICATION: [&str; 8] = [
     "x-amz-algorithm",
+    "x-amz-content-sha256",
     "x-amz-credential",
     "x-amz-date",
     "x-amz-expires",
@@ -26,8 +28,31 @@ const AUTHENTICATION: [&str; 7] = [
 pub(crate) struct Target {
     /// As sent: what is verified.
     pub(crate) sent: PathAndQuery,
-    /// The same bytes less the client's authentication: what goes to the upstream.
+    /// The same bytes less the client's authentication, after the bucket that the host may name:
+    /// what goes to the upstream.
     pub(crate) onward: PathAndQuery,
+}
+
+/// What a target names, as it was sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Resource<'a> {
+    /// All buckets.
+    Service,
+    /// A bucket of this name, valid or not.
+    Bucket(&'a str),
+    /// An object in it.
+    Object(&'a str),
+}
+
+impl Resource<'_> {
+    /// As S3 calls it in its errors.
+    pub(crate) fn type_name(self) -> &'static str {
+        match self {
+            Self::Service => "SERVICE",
+            Self::Bucket(_) => "BUCKET",
+            Self::Object(_) => "OBJECT",
+        }
+    }
 }
 
 impl Target {
@@ -36,8 +61,12 @@ impl Target {
     /// # Errors
     /// `InvalidURI` for what is no origin-form or absolute-form target of the very host that the
     /// `Host` header names, or holds what is not UTF-8; `KeyTooLongError`; `InvalidRequest` if there
-    /// is not exactly one `Host` header (RFC 9112 section 3.2).
-    pub(crate) fn parse(uri: &Uri, headers: &HeaderMap) -> Result<Self, S3Error> {
+    /// is not exactly one `Host` header (RFC 9112 section 3.2), or it is not the endpoint's.
+    pub(crate) fn parse(
+        uri: &Uri,
+        headers: &HeaderMap,
+        domains: &Domains,
+    ) -> Result<Self, S3Error> {
         let mut hosts = headers.get_all(http::header::HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else {
             return Err(S3Error::invalid_request("A request has exactly one Host header."));
@@ -58,7 +87,25 @@ impl Target {
         if !fits || !sent.path().starts_with('/') || !is_utf8(sent.path()) || !is_utf8(query) {
             return Err(S3Error::invalid_uri());
         }
-        Ok(Self { sent: sent.clone(), onward: onward(sent)? })
+        let style = domains.style(host)?;
+        Ok(Self { sent: sent.clone(), onward: onward(sent, &style)? })
+    }
+
+    /// What it names.
+    pub(crate) fn resource(&self) -> Resource<'_> {
+        let path = self.onward.path();
+        match path.strip_prefix('/').unwrap_or(path).split_once('/') {
+            None if path == "/" => Resource::Service,
+            None => Resource::Bucket(path.trim_start_matches('/')),
+            Some((bucket, "")) => Resource::Bucket(bucket),
+            Some((bucket, _)) => Resource::Object(bucket),
+        }
+    }
+
+    /// The query's names, decoded, those of authentication among them.
+    pub(crate) fn query_names(&self) -> impl Iterator<Item = Vec<u8>> {
+        let query = self.sent.query().unwrap_or_default();
+        query.split('&').filter(|parameter| !parameter.is_empty()).map(name)
     }
 
     /// The path in the one form that SigV4 signs, whichever way it was sent.
@@ -77,26 +124,35 @@ impl Target {
     }
 }
 
-/// `sent` without the client's authentication; all else keeps its bytes and its order.
-fn onward(sent: &PathAndQuery) -> Result<PathAndQuery, S3Error> {
-    let Some(query) = sent.query() else { return Ok(sent.clone()) };
-    let parameters: Vec<&str> = query.split('&').collect();
-    let kept: Vec<&str> =
-        parameters.iter().copied().filter(|parameter| !authenticates(parameter)).collect();
-    if kept.len() == parameters.len() {
-        return Ok(sent.clone());
+/// `sent` behind the bucket that the host names and without the client's authentication; all else
+/// keeps its bytes and its order.
+///
+/// Empty pieces of the query are nothing, and go. A semicolon is escaped: there are servers that
+/// separate parameters by it.
+fn onward(sent: &PathAndQuery, style: &Style) -> Result<PathAndQuery, S3Error> {
+    let mut onward = String::with_capacity(sent.as_str().len() + 64);
+    if let Style::VirtualHost(bucket) = style {
+        onward.push('/');
+        onward.push_str(bucket);
     }
-    let onward = match kept.as_slice() {
-        [] => sent.path().to_owned(),
-        kept => format!("{}?{}", sent.path(), kept.join("&")),
-    };
+    onward.push_str(sent.path());
+    let parameters = sent.query().unwrap_or_default().split('&');
+    let kept = parameters.filter(|piece| !piece.is_empty() && !authenticates(&name(piece)));
+    for (n, parameter) in kept.enumerate() {
+        onward.push(if n == 0 { '?' } else { '&' });
+        onward.push_str(&parameter.replace(';', "%3B"));
+    }
     onward.try_into().map_err(|_| S3Error::invalid_uri())
 }
 
-/// Whether a parameter is one of the client's authentication, however it is spelt.
-fn authenticates(parameter: &str) -> bool {
-    let name = decode(parameter.split('=').next().unwrap_or_default());
-    AUTHENTICATION.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(&name))
+/// The name of a parameter, decoded.
+fn name(parameter: &str) -> Vec<u8> {
+    decode(parameter.split('=').next().unwrap_or_default())
+}
+
+/// Whether a parameter of this name is one of the client's authentication, in any case.
+pub(crate) fn authenticates(name: &[u8]) -> bool {
+    AUTHENTICATION.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name))
 }
 
 /// Whether every percent sign starts an escape, and the whole says UTF-8, as S3 keys must.
@@ -143,7 +199,8 @@ mod tests {
         for host in hosts {
             headers.append("host", HeaderValue::from_static(host));
         }
-        Target::parse(&uri.parse().expect("a URI"), &headers)
+        let domains = Domains::new(["s3"]).expect("domains");
+        Target::parse(&uri.parse().expect("a URI"), &headers, &domains)
     }
 
     fn check(uri: &str, onward: &str) {
@@ -157,10 +214,8 @@ mod tests {
         for same in [
             "/",
             "/b/k",
-            "/b/k?",
             "/b/k?acl",
-            "/b/k?a=1&&b=2&",
-            "//b//../k%2f%2F%c3%a9+~é?prefix=a+b%20c&x-id=GetObject&X-Amz-Checksum-Mode=ENABLED",
+            "/b//../k%2f%2F%c3%a9+~é?prefix=a+b%20c&x-id=GetObject&X-Amz-Checksum-Mode=ENABLED",
             "/b?partNumber=1&uploadId=X-Amz-Date",
         ] {
             check(same, same);
@@ -170,7 +225,30 @@ mod tests {
         check(&format!("/b/k?{signed}&X-Amz-Signature=f"), "/b/k");
         check(&format!("/b/k?z=%7e&{signed}&a=+&X-Amz-Signature=f"), "/b/k?z=%7e&a=+");
         check("/k?x-amz-signature&X%2DAmz-Date=1&b", "/k?b");
-        check("/k?&X-Amz-Date=1", "/k?");
+        check("/k?X-Amz-Content-Sha256=UNSIGNED-PAYLOAD&acl", "/k?acl");
+        check("/k?&X-Amz-Date=1", "/k");
+        check("/b/k?", "/b/k");
+        check("/b/k?a=1&&b=2&", "/b/k?a=1&b=2");
+        check("/b/k;?prefix=a;b", "/b/k;?prefix=a%3Bb");
+    }
+
+    #[test]
+    fn the_bucket_that_a_host_names_comes_before_the_path() {
+        let check = |uri: &str, host: &'static str, onward: &str, resource: Resource<'_>| {
+            let target = parse(uri, &[host]).expect("a target");
+            assert_eq!((target.sent.as_str(), target.onward.as_str()), (uri, onward));
+            assert_eq!(target.resource(), resource, "{uri}");
+        };
+        check("/", "s3", "/", Resource::Service);
+        check("/b", "s3", "/b", Resource::Bucket("b"));
+        check("/b/", "s3", "/b/", Resource::Bucket("b"));
+        check("/b//", "s3", "/b//", Resource::Object("b"));
+        check("//", "s3", "//", Resource::Bucket(""));
+        check("//b/k", "s3", "//b/k", Resource::Object(""));
+        check("/b%2Fk", "s3", "/b%2Fk", Resource::Bucket("b%2Fk"));
+        check("/", "b.s3", "/b/", Resource::Bucket("b"));
+        check("/?acl", "a.b.S3:7100", "/a.b/?acl", Resource::Bucket("a.b"));
+        check("//k%2f/../%20", "b.s3", "/b//k%2f/../%20", Resource::Object("b"));
     }
 
     #[test]
@@ -192,6 +270,7 @@ mod tests {
         };
         check("http://s3/b/k", &["S3"], None);
         check("http://other/b/k", &["s3"], Some("InvalidURI"));
+        check("/b/k", &["other"], Some("InvalidRequest"));
         check("s3:443", &["s3:443"], Some("InvalidURI"));
         check("*", &["s3"], Some("InvalidURI"));
         check("/b/%zz", &["s3"], Some("InvalidURI"));

@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use api::auth::v1::verify_signature_response::Verdict;
+use api::auth::v1::{Denied, Detail};
 use sha2::{Digest, Sha256};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -71,7 +73,7 @@ async fn a_line_says_who_and_how_much_and_nothing_secret() {
     let authorization = "Authorization: AWS4-HMAC-SHA256 Signature=canary-signature";
     let headers =
         [authorization, "X-Amz-Security-Token: canary-token", "X-Amz-Meta-A: canary-meta"];
-    let answer = rig.send("PUT /b/k?x=canary-query", &headers, b"canary-body").await;
+    let answer = rig.send("PUT /bkt?prefix=canary-query", &headers, b"canary-body").await;
     let line = log.line(&answer).await;
     assert_eq!((&line["status"], &line["method"]), (&200.into(), &"PUT".into()));
     assert_eq!((&line["bytes_in"], &line["bytes_out"]), (&11.into(), &6.into()));
@@ -84,12 +86,31 @@ async fn a_line_says_who_and_how_much_and_nothing_secret() {
 
     let hash = hex::encode(Sha256::digest(b"other"));
     let hash = format!("X-Amz-Content-SHA256: {hash}");
-    let answer = rig.send("PUT /b/k?x=canary-query", &[&hash, authorization], b"canary-body").await;
+    let answer =
+        rig.send("PUT /bkt?prefix=canary-query", &[&hash, authorization], b"canary-body").await;
     let line = log.line(&answer).await;
     assert_eq!(line["status"], 400);
     assert_eq!(line["code"], "XAmzContentSHA256Mismatch");
 
-    let answer = rig.send("HEAD /b/k", &[authorization], b"").await;
+    let claimed = Detail {
+        name: "AWSAccessKeyId".to_owned(),
+        value: format!("AKIA\n<claimed>{}", "x".repeat(200)),
+    };
+    let denied = Denied {
+        code: "InvalidAccessKeyId".to_owned(),
+        http_status: 403,
+        details: vec![claimed],
+        ..Denied::default()
+    };
+    rig.auth.says(move |_| Ok(Some(Verdict::Denied(denied.clone()))));
+    let answer = rig.send("GET /bkt/k", &[authorization], b"").await;
+    let line = log.line(&answer).await;
+    assert_eq!((&line["code"], &line["access_key_id"]), (&"InvalidAccessKeyId".into(), &"".into()));
+    let expected = format!("AKIAclaimed{}", "x".repeat(117));
+    assert_eq!(line["claimed_access_key_id"], expected);
+    rig.auth.says(crate::fake_auth::allow);
+
+    let answer = rig.send("HEAD /bkt/k", &[authorization], b"").await;
     assert_eq!(log.line(&answer).await["whole"], true);
     for secret in ["canary", "upstream-secret", crate::rig::TOKEN] {
         assert!(!log.text().contains(secret), "{secret}");

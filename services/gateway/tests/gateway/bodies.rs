@@ -25,7 +25,7 @@ async fn a_body_of_the_signed_hash_goes_through() {
     let rig = Rig::start().await;
     for body in [&b""[..], b"x", &[7; 3 << 20]] {
         let hash = signed(body);
-        let answer = rig.send("PUT /b/k", &[&hash], body).await;
+        let answer = rig.send("PUT /bkt/k", &[&hash], body).await;
         assert_eq!(answer.status, 200);
         let seen = rig.upstream.seen().pop().expect("a request");
         assert_eq!((seen.whole, seen.length), (true, body.len() as u64));
@@ -39,7 +39,7 @@ async fn a_body_of_the_signed_hash_goes_through() {
 async fn a_body_of_another_hash_is_never_whole_upstream() {
     let rig = Rig::start().await;
     for body in [&b""[..], b"x", &[7; 3 << 20]] {
-        let answer = rig.send("PUT /b/k", &[&signed(b"other")], body).await;
+        let answer = rig.send("PUT /bkt/k", &[&signed(b"other")], body).await;
         answer.is_error(400, "XAmzContentSHA256Mismatch");
         let hash = |bytes: &[u8]| hex::encode(Sha256::digest(bytes));
         assert_eq!(answer.element("ClientComputedContentSHA256"), Some(&*hash(b"other")));
@@ -57,7 +57,7 @@ async fn a_body_that_breaks_off_is_never_whole_upstream() {
     for header in ["X-Amz-Content-SHA256: UNSIGNED-PAYLOAD".to_owned(), signed(b"hello")] {
         let n = rig.upstream.seen().len();
         let mut stream = TcpStream::connect(rig.gateway.s3).await.expect("a connection");
-        let head = request("PUT /b/k", &[&header, "Content-Length: 6"], b"");
+        let head = request("PUT /bkt/k", &[&header, "Content-Length: 6"], b"");
         stream.write_all(&[&head, &b"hello"[..]].concat()).await.expect("written");
         rig.upstream.begun_at_least(n + 1).await;
         drop(stream);
@@ -71,7 +71,7 @@ async fn a_body_that_stands_still_ends() {
     let idle_timeout = Duration::from_millis(100);
     let rig = Rig::with(Limits { idle_timeout, ..limits() }).await;
     let mut stream = TcpStream::connect(rig.gateway.s3).await.expect("a connection");
-    let head = request("PUT /b/k", &["Content-Length: 6"], b"");
+    let head = request("PUT /bkt/k", &["Content-Length: 6"], b"");
     stream.write_all(&[&head, &b"hello"[..]].concat()).await.expect("written");
     let answer = Answer::parse(&read_to_end(&mut stream).await).expect("an answer");
     answer.is_error(400, "RequestTimeout");
@@ -81,7 +81,7 @@ async fn a_body_that_stands_still_ends() {
 #[tokio::test]
 async fn a_client_is_told_to_continue_only_once_it_is_allowed() {
     let rig = Rig::start().await;
-    let head = request("PUT /b/k", &["Expect: 100-continue", "Content-Length: 5"], b"");
+    let head = request("PUT /bkt/k", &["Expect: 100-continue", "Content-Length: 5"], b"");
 
     let mut stream = TcpStream::connect(rig.gateway.s3).await.expect("a connection");
     stream.write_all(&head).await.expect("written");
@@ -104,7 +104,7 @@ async fn a_refused_upload_is_answered_and_not_read() {
     rig.auth.says(|_| Err(tonic::Status::unavailable("")));
     let mut stream = TcpStream::connect(rig.gateway.s3).await.expect("a connection");
     let length = format!("Content-Length: {}", 5_u64 << 30);
-    stream.write_all(&request("PUT /b/k", &[&length], b"")).await.expect("written");
+    stream.write_all(&request("PUT /bkt/k", &[&length], b"")).await.expect("written");
     // As some clients do, it writes as much as it can and reads only then.
     let (piece, mut written) = (vec![7; 1 << 20], 0_u64);
     while let Ok(n) = stream.write(&piece).await {
@@ -139,9 +139,18 @@ async fn an_answer_that_breaks_off_breaks_off() {
     let rig = Rig::start().await;
     let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello";
     let gateway = before(&rig, answer, true).await;
-    let answer = exchange(gateway.s3, &request("GET /b/k", &[], b"")).await;
+    let answer = exchange(gateway.s3, &request("GET /bkt/k", &[], b"")).await;
     assert_eq!((answer.status, answer.text()), (200, "hello"));
     assert_eq!(answer.header("content-length"), Some("10"));
+}
+
+#[tokio::test]
+async fn an_upstream_that_speaks_another_protocol_is_unavailable() {
+    let rig = Rig::start().await;
+    let answer = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n";
+    let gateway = before(&rig, answer, false).await;
+    let answer = exchange(gateway.s3, &request("GET /bkt/k", &[], b"")).await;
+    answer.is_error(503, "ServiceUnavailable");
 }
 
 #[tokio::test]
@@ -153,7 +162,7 @@ async fn an_answer_before_the_bodys_end_ends_the_upload() {
     for (answer, status) in [(&refused[..], 404), (&done[..], 500)] {
         let gateway = before(&rig, answer, false).await;
         let mut stream = TcpStream::connect(gateway.s3).await.expect("a connection");
-        let head = request("PUT /b/k", &[&signed(b"hello"), "Content-Length: 5"], b"");
+        let head = request("PUT /bkt/k", &[&signed(b"hello"), "Content-Length: 5"], b"");
         stream.write_all(&[&head, &b"hell"[..]].concat()).await.expect("written");
         let answer = Answer::parse(&read_to_end(&mut stream).await).expect("an answer");
         assert_eq!(answer.status, status, "{answer:?}");
@@ -170,11 +179,11 @@ async fn a_client_that_does_not_read_is_cut_off() {
         Response::new(StreamBody::new(frames).boxed_unsync())
     });
     let mut stream = TcpStream::connect(rig.gateway.s3).await.expect("a connection");
-    stream.write_all(&request("GET /b/k", &[], b"")).await.expect("written");
+    stream.write_all(&request("GET /bkt/k", &[], b"")).await.expect("written");
     // There is room for another client only once this one is gone.
     rig.upstream.begun_at_least(1).await;
     rig.upstream.answers(|_| Response::new(text("stored")));
-    assert_eq!(rig.send("GET /b/k", &[], b"").await.text(), "stored");
+    assert_eq!(rig.send("GET /bkt/k", &[], b"").await.text(), "stored");
 }
 
 /// Bytes of memory that this process has in use.
@@ -197,7 +206,7 @@ async fn a_big_upload_takes_no_memory() {
     let before = resident_bytes();
     let mut stream = TcpStream::connect(rig.gateway.s3).await.expect("a connection");
     let length = format!("Content-Length: {BIG}");
-    stream.write_all(&request("PUT /b/k", &[&hash, &length], b"")).await.expect("written");
+    stream.write_all(&request("PUT /bkt/k", &[&hash, &length], b"")).await.expect("written");
     for _ in 0..BIG >> 20 {
         stream.write_all(&piece).await.expect("written");
         assert!(resident_bytes() < before + BIG_RESIDENT_MAX);
@@ -218,7 +227,7 @@ async fn a_big_download_takes_no_memory_while_the_client_does_not_read() {
     });
     let before = resident_bytes();
     let mut stream = TcpStream::connect(rig.gateway.s3).await.expect("a connection");
-    stream.write_all(&request("GET /b/k", &[], b"")).await.expect("written");
+    stream.write_all(&request("GET /bkt/k", &[], b"")).await.expect("written");
     let (mut buffer, mut received) = (vec![0; 1 << 20], 0_u64);
     loop {
         assert!(resident_bytes() < before + BIG_RESIDENT_MAX);

@@ -58,6 +58,10 @@ async fn keys_of_every_spelling_come_back() {
     }
     let answer = send("GET /bucket?list-type=2&prefix=a%2Fb&max-keys=10", &[], b"").await;
     assert_eq!((answer.status, answer.text().matches("<Contents>").count()), (200, 2));
+    let named_by_host =
+        "GET /a%2Fb%2fc HTTP/1.1\r\nHost: bucket.s3.test\r\nConnection: close\r\n\r\n";
+    let answer = exchange(gateway.s3, named_by_host.as_bytes()).await;
+    assert_eq!((answer.status, answer.text()), (200, "body 4"));
     let answer = send("GET /bucket/none", &[], b"").await;
     assert_eq!((answer.status, answer.element("Code")), (404, Some("NoSuchKey")));
 }

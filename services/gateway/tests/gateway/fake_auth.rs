@@ -95,11 +95,21 @@ pub(crate) fn verified(head: &str) -> Verified {
             ..Principal::default()
         }),
         access_key_id: "AKIACLIENT".to_owned(),
-        signed_headers: vec!["host".to_owned(), "x-amz-date".to_owned()],
+        signed_headers: signed_headers(head),
         payload_mode: mode.into(),
         payload_sha256: sha256,
         ..Verified::default()
     }
+}
+
+/// As every signature must: the host and all that is S3's own.
+fn signed_headers(head: &str) -> Vec<String> {
+    let names = head.lines().skip(1).filter_map(|line| Some(line.split_once(": ")?.0));
+    let signed = names.filter(|name| *name == "host" || name.starts_with("x-amz-"));
+    let mut signed: Vec<String> = signed.map(str::to_owned).collect();
+    signed.sort();
+    signed.dedup();
+    signed
 }
 
 struct Service(Arc<Shared>);

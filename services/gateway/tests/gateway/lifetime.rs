@@ -26,7 +26,7 @@ async fn it_is_ready_while_auth_serves() {
 async fn a_client_that_goes_away_ends_the_request_upstream() {
     let rig = Rig::start().await;
     rig.upstream.hold(true);
-    for (n, line) in ["GET /b/k", "PUT /b/k"].into_iter().enumerate() {
+    for (n, line) in ["GET /bkt/k", "PUT /bkt/k"].into_iter().enumerate() {
         let mut stream = TcpStream::connect(rig.gateway.s3).await.expect("a connection");
         let body = if line.starts_with("PUT") { &b"hello"[..] } else { b"" };
         stream.write_all(&request(line, &[], body)).await.expect("written");
@@ -45,7 +45,7 @@ async fn an_upstream_that_is_away_or_silent_is_unavailable() {
     drop(gone);
     let gateway = serve(config(rig.auth.address, address, limits())).await;
     for body in [&b""[..], b"hello"] {
-        let answer = exchange(gateway.s3, &request("PUT /b/k", &[], body)).await;
+        let answer = exchange(gateway.s3, &request("PUT /bkt/k", &[], body)).await;
         answer.is_error(503, "ServiceUnavailable");
         assert_eq!(answer.header("retry-after"), Some("1"));
     }
@@ -54,7 +54,7 @@ async fn an_upstream_that_is_away_or_silent_is_unavailable() {
     let silent = gateway::Limits { response_timeout, ..limits() };
     let gateway = serve(config(rig.auth.address, rig.upstream.address, silent)).await;
     rig.upstream.hold(true);
-    let answer = exchange(gateway.s3, &request("GET /b/k", &[], b"")).await;
+    let answer = exchange(gateway.s3, &request("GET /bkt/k", &[], b"")).await;
     answer.is_error(503, "ServiceUnavailable");
     tokio::time::timeout(PATIENCE, rig.upstream.dropped_at_least(1)).await.expect("broken off");
 }
@@ -71,7 +71,7 @@ async fn requests_under_way_end_before_it_does() {
         until(|| std::net::TcpStream::connect(rig.gateway.s3).is_err()).await;
         rig.upstream.hold(false);
     };
-    let (answer, ()) = tokio::join!(rig.send("GET /b/k", &[], b""), shutdown);
+    let (answer, ()) = tokio::join!(rig.send("GET /bkt/k", &[], b""), shutdown);
     assert_eq!((answer.status, answer.text()), (200, "stored"));
     let served = tokio::time::timeout(PATIENCE, rig.gateway.served).await;
     served.expect("an end").expect("no panic").expect("no error");
@@ -85,7 +85,7 @@ async fn requests_that_do_not_end_are_cut_off() {
     let mut half = TcpStream::connect(rig.gateway.s3).await.expect("a connection");
     half.write_all(b"GET / HT").await.expect("written");
     let mut stream = TcpStream::connect(rig.gateway.s3).await.expect("a connection");
-    stream.write_all(&request("GET /b/k", &[], b"")).await.expect("written");
+    stream.write_all(&request("GET /bkt/k", &[], b"")).await.expect("written");
     rig.upstream.begun_at_least(1).await;
     rig.gateway.shutdown.cancel();
     let served = tokio::time::timeout(PATIENCE, rig.gateway.served).await;
@@ -96,7 +96,7 @@ async fn requests_that_do_not_end_are_cut_off() {
 async fn connections_beyond_the_limit_wait() {
     let rig = Rig::with(gateway::Limits { connections_max: 1, ..limits() }).await;
     let first = TcpStream::connect(rig.gateway.s3).await.expect("a connection");
-    let second = rig.send("GET /b/k", &[], b"");
+    let second = rig.send("GET /bkt/k", &[], b"");
     tokio::pin!(second);
     tokio::select! {
         biased;
@@ -109,10 +109,34 @@ async fn connections_beyond_the_limit_wait() {
 }
 
 #[tokio::test]
+async fn management_has_fewer_connections() {
+    let rig = Rig::start().await;
+    let mut idle = vec![];
+    for _ in 0..256 {
+        idle.push(TcpStream::connect(rig.gateway.management).await.expect("a connection"));
+    }
+    let bytes = request("GET /", &[], b"");
+    let further = exchange(rig.gateway.management, &bytes);
+    tokio::pin!(further);
+    tokio::select! {
+        biased;
+        _ = &mut further => panic!("there was no room"),
+        () = tokio::time::sleep(Duration::from_millis(200)) => {}
+    }
+    assert_eq!(rig.send("GET /bkt/k", &[], b"").await.status, 200);
+    drop(idle);
+    assert_eq!(further.await.status, 200);
+}
+
+#[tokio::test]
 async fn an_endpoint_that_cannot_be_used_is_told_at_once() {
     let rig = Rig::start().await;
     let mut config = config(rig.auth.address, rig.upstream.address, limits());
     config.upstream.endpoint = http::Uri::from_static("https://store");
     let error = serve(config).await.served.await.expect("no panic").expect_err("an error");
     assert!(error.to_string().contains("http://"), "{error}");
+    let mut config = crate::rig::config(rig.auth.address, rig.upstream.address, limits());
+    config.domains = vec!["s3.example.com:443".to_owned()];
+    let error = serve(config).await.served.await.expect("no panic").expect_err("an error");
+    assert!(error.to_string().contains("s3.example.com:443"), "{error}");
 }

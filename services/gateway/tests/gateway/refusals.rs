@@ -21,14 +21,14 @@ async fn a_denial_becomes_s3s_error() {
         details: vec![detail("AWSAccessKeyId", "AKIA"), detail("StringToSign", "a\nb&\0")],
     };
     rig.auth.says(move |_| Ok(Some(Verdict::Denied(denied.clone()))));
-    let answer = rig.send("GET /b/k%20?secret=1", &[], b"").await;
+    let answer = rig.send("GET /bkt/k%20?secret=1", &[], b"").await;
     answer.is_error(403, "SignatureDoesNotMatch");
     assert!(answer.text().contains(
         "<Message>The request signature we calculated does not match &lt;yours&gt;.</Message>\
          <AWSAccessKeyId>AKIA</AWSAccessKeyId><StringToSign>a\nb&amp;\u{fffd}</StringToSign>\
-         <Resource>/b/k%20</Resource><RequestId>"
+         <Resource>/bkt/k%20</Resource><RequestId>"
     ));
-    let answer = rig.send("HEAD /b/k", &[], b"").await;
+    let answer = rig.send("HEAD /bkt/k", &[], b"").await;
     assert_eq!((answer.status, answer.body.len()), (403, 0));
     assert_eq!(answer.header("content-type"), Some("application/xml"));
     assert_eq!(rig.upstream.begun(), 0);
@@ -43,7 +43,7 @@ async fn another_account_is_denied() {
             verified.principal.as_mut().expect("a principal").account_id = account.to_owned();
             Ok(Some(Verdict::Verified(verified)))
         });
-        let answer = rig.send("GET /b/k", &[], b"").await;
+        let answer = rig.send("GET /bkt/k", &[], b"").await;
         match account.len() {
             36 => answer.is_error(403, "AccessDenied"),
             _ => answer.is_error(500, "InternalError"),
@@ -57,7 +57,7 @@ async fn without_a_verdict_nothing_is_denied_and_nothing_allowed() {
     let rig = Rig::start().await;
     let check = async |say: fn() -> Status, status: u16, code: &str| {
         rig.auth.says(move |_| Err(say()));
-        let answer = rig.send("GET /b/k", &[], b"").await;
+        let answer = rig.send("GET /bkt/k", &[], b"").await;
         answer.is_error(status, code);
         assert_eq!(answer.header("retry-after").is_some(), status == 503);
         assert!(!answer.text().contains("secret reason"));
@@ -69,7 +69,7 @@ async fn without_a_verdict_nothing_is_denied_and_nothing_allowed() {
     check(|| Status::unauthenticated("secret reason"), 500, "InternalError").await;
     check(|| Status::invalid_argument("secret reason"), 500, "InternalError").await;
     rig.auth.says(|_| Ok(None));
-    rig.send("GET /b/k", &[], b"").await.is_error(500, "InternalError");
+    rig.send("GET /bkt/k", &[], b"").await.is_error(500, "InternalError");
     assert_eq!(rig.upstream.begun(), 0);
 }
 
@@ -81,7 +81,7 @@ async fn an_auth_that_is_slow_or_away_is_unavailable() {
         std::thread::sleep(Duration::from_millis(500));
         crate::fake_auth::allow(head)
     });
-    rig.send("GET /b/k", &[], b"").await.is_error(503, "ServiceUnavailable");
+    rig.send("GET /bkt/k", &[], b"").await.is_error(503, "ServiceUnavailable");
     assert_eq!(rig.upstream.begun(), 0);
 
     // Nobody listens there any more.
@@ -89,7 +89,7 @@ async fn an_auth_that_is_slow_or_away_is_unavailable() {
     let address = gone.local_addr().expect("an address");
     drop(gone);
     let gateway = serve(config(address, rig.upstream.address, limits())).await;
-    let answer = crate::rig::exchange(gateway.s3, &request("GET /b/k", &[], b"")).await;
+    let answer = crate::rig::exchange(gateway.s3, &request("GET /bkt/k", &[], b"")).await;
     answer.is_error(503, "ServiceUnavailable");
     assert!(!gateway.readiness.is_ready());
 }
@@ -98,13 +98,13 @@ async fn an_auth_that_is_slow_or_away_is_unavailable() {
 async fn a_preflight_request_grants_nothing() {
     let rig = Rig::start().await;
     let headers = ["Origin: http://evil.test", "Access-Control-Request-Method: PUT"];
-    let answer = rig.send("OPTIONS /b/k", &headers, b"").await;
+    let answer = rig.send("OPTIONS /bkt/k", &headers, b"").await;
     answer.is_error(403, "AccessForbidden");
     assert_eq!(answer.element("ResourceType"), Some("OBJECT"));
     assert_eq!(answer.element("Method"), Some("PUT"));
     assert!(answer.header("access-control-allow-origin").is_none());
     for method in ["PATCH", "TRACE", "PROPFIND"] {
-        rig.send(&format!("{method} /b"), &[], b"").await.is_error(405, "MethodNotAllowed");
+        rig.send(&format!("{method} /bkt"), &[], b"").await.is_error(405, "MethodNotAllowed");
     }
     assert!(rig.auth.heads().is_empty());
     assert_eq!(rig.upstream.begun(), 0);
@@ -119,17 +119,62 @@ async fn forms_that_are_not_offered_say_so() {
         "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
     ] {
         let header = format!("X-Amz-Content-SHA256: {mode}");
-        let answer = rig.send("PUT /b/k", &[&header], b"5;chunk-signature=0\r\n").await;
+        let answer = rig.send("PUT /bkt/k", &[&header], b"5;chunk-signature=0\r\n").await;
         answer.is_error(501, "NotImplemented");
     }
     let form = "Content-Type: Multipart/Form-Data; boundary=x";
-    rig.send("POST /b", &[form], b"--x").await.is_error(501, "NotImplemented");
+    rig.send("POST /bkt", &[form], b"--x").await.is_error(501, "NotImplemented");
     let chunked = ["Transfer-Encoding: chunked"];
-    let mut bytes = request("PUT /b/k", &chunked, b"");
+    let mut bytes = request("PUT /bkt/k", &chunked, b"");
     bytes.extend_from_slice(b"5\r\nhello\r\n0\r\n\r\n");
     let answer = crate::rig::exchange(rig.gateway.s3, &bytes).await;
+    answer.is_error(411, "MissingContentLength");
+    let get = request("GET /bkt/k", &chunked, b"");
+    let answer = crate::rig::exchange(rig.gateway.s3, &[&get, &b"0\r\n\r\n"[..]].concat()).await;
     answer.is_error(501, "NotImplemented");
     assert_eq!(answer.element("Header"), Some("Transfer-Encoding"));
+    for method in ["GET", "HEAD", "DELETE"] {
+        let header = "X-Amz-Content-SHA256: STREAMING-UNSIGNED-PAYLOAD-TRAILER";
+        let answer = rig.send(&format!("{method} /bkt/k"), &[header], b"").await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+    }
+    let types = ["Content-Type: text/plain", "Content-Type: text/html"];
+    rig.send("PUT /bkt/k", &types, b"x").await.is_error(400, "InvalidRequest");
+    let tab = "X-Amz-Meta-A: a\tb";
+    rig.send("PUT /bkt/k", &[tab], b"x").await.is_error(400, "InvalidRequest");
+    assert_eq!(rig.upstream.begun(), 0);
+}
+
+#[tokio::test]
+async fn what_is_not_s3_does_not_go_on_and_strangers_are_not_told() {
+    let rig = Rig::start().await;
+    let requests = [
+        ("POST /", 405, "MethodNotAllowed"),
+        ("POST /?Action=CreateUser", 405, "MethodNotAllowed"),
+        ("DELETE /", 405, "MethodNotAllowed"),
+        ("GET /?Action=ListUsers", 400, "InvalidArgument"),
+        ("GET /bkt%2Fa", 400, "InvalidBucketName"),
+        ("GET //bkt/a", 400, "InvalidBucketName"),
+        ("GET /v1/AUTH_x", 400, "InvalidBucketName"),
+        ("GET /minio/admin/v3/info", 403, "AccessDenied"),
+        ("PUT /admin/user?uid=x", 403, "AccessDenied"),
+        ("POST /bkt", 405, "MethodNotAllowed"),
+        ("GET /bkt?session", 400, "InvalidArgument"),
+        ("GET /bkt?events=s3:ObjectCreated:*", 400, "InvalidArgument"),
+        ("GET /bkt?prefix=a&prefix=b", 400, "InvalidArgument"),
+    ];
+    for (line, status, code) in requests {
+        rig.send(line, &[], b"").await.is_error(status, code);
+    }
+    assert_eq!(rig.auth.heads().len(), requests.len());
+    let answer = rig.send("GET /bkt?session", &[], b"").await;
+    assert_eq!(answer.element("ArgumentName"), Some("session"));
+
+    let denied = Denied { code: "Stranger".to_owned(), http_status: 403, ..Denied::default() };
+    rig.auth.says(move |_| Ok(Some(Verdict::Denied(denied.clone()))));
+    for (line, _, _) in requests {
+        rig.send(line, &[], b"").await.is_error(403, "Stranger");
+    }
     assert_eq!(rig.upstream.begun(), 0);
 }
 
@@ -137,7 +182,7 @@ async fn forms_that_are_not_offered_say_so() {
 async fn a_connection_header_takes_no_signed_header_away() {
     let rig = Rig::start().await;
     let headers = ["Connection: X-Amz-Date", "X-Amz-Date: 20130524T000000Z"];
-    rig.send("GET /b/k", &headers, b"").await.is_error(400, "InvalidRequest");
+    rig.send("GET /bkt/k", &headers, b"").await.is_error(400, "InvalidRequest");
     assert_eq!(rig.upstream.begun(), 0);
 }
 
@@ -145,14 +190,14 @@ async fn a_connection_header_takes_no_signed_header_away() {
 async fn too_many_requests_are_told_to_slow_down() {
     let rig = Rig::with(gateway::Limits { requests_max: 1, ..limits() }).await;
     rig.upstream.hold(true);
-    let first = rig.send("GET /b/1", &[], b"");
+    let first = rig.send("GET /bkt/1", &[], b"");
     let second = async {
         rig.upstream.begun_at_least(1).await;
-        rig.send("GET /b/2", &[], b"").await.is_error(503, "SlowDown");
+        rig.send("GET /bkt/2", &[], b"").await.is_error(503, "SlowDown");
         rig.upstream.hold(false);
     };
     let (first, ()) = tokio::join!(first, second);
     assert_eq!(first.status, 200);
     // The place is free again once the answer was sent.
-    assert_eq!(rig.send("GET /b/3", &[], b"").await.status, 200);
+    assert_eq!(rig.send("GET /bkt/3", &[], b"").await.status, 200);
 }

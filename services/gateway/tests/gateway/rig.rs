@@ -45,6 +45,8 @@ pub(crate) fn config(auth: SocketAddr, upstream: SocketAddr, limits: Limits) -> 
         token: rpc::Token::parse(TOKEN).expect("a token"),
         region: "us-east-1".to_owned(),
         account_id: ACCOUNT.parse().expect("a UUID"),
+        domains: vec!["s3.test".to_owned()],
+        reserved_buckets: gateway::RESERVED_BUCKETS.map(Into::into).into(),
         upstream: Upstream {
             endpoint: format!("http://{upstream}").parse().expect("a URI"),
             region: "us-east-1".to_owned(),
