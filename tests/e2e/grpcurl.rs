@@ -43,6 +43,15 @@ async fn services_are_listed_without_a_token_on_every_port() {
             assert!(listed.contains(expected), "{listener}: {listed}");
         }
         assert!(!listed.contains(elsewhere), "{listener}: {listed}");
+        // grpcurl asks by v1 where there is one; older tools know v1alpha only.
+        for protocol in ["grpc-v1", "grpc-v1alpha"] {
+            let mut buf = Command::new(tool("venv/bin/buf"));
+            buf.args(["curl", "--http2-prior-knowledge", "--protocol", "grpc"]);
+            buf.args(["--reflect-protocol", protocol, "--list-services"]);
+            let output = buf.arg(dev.text(listener)).output().expect("buf runs");
+            let listed = succeeded(protocol, output);
+            assert!(listed.contains(service), "{protocol}: {listed}");
+        }
         let body = json!({ "service": service }).to_string();
         let args = ["-d", &body, "grpc.health.v1.Health/Check"];
         let checked = succeeded("Check", grpcurl(&dev, listener, None, &args));
