@@ -53,17 +53,24 @@ pub async fn serve(
     let handler = Arc::new(s3::S3::new(&config, channel.clone())?);
     let telemetry = telemetry::http_server_layer();
     let connections_max = config.limits.connections_max;
-    let s3 = listener::serve(s3, &config.limits, connections_max, &shutdown, |client| {
-        let handler = Arc::clone(&handler);
-        telemetry.layer(service_fn(move |request: http::Request<Incoming>| {
-            Arc::clone(&handler).handle(client.ip(), request)
-        }))
-    });
-    let connections_max = connections_max.min(MANAGEMENT_CONNECTIONS_MAX);
-    let management =
-        listener::serve(management, &config.limits, connections_max, &shutdown, |_client| {
-            telemetry.layer(service_fn(management::handle))
+    let unreadable = s3::unreadable;
+    let s3 =
+        listener::serve(s3, &config.limits, connections_max, &shutdown, unreadable, |client| {
+            let handler = Arc::clone(&handler);
+            telemetry.layer(service_fn(move |request: http::Request<Incoming>| {
+                Arc::clone(&handler).handle(client.ip(), request)
+            }))
         });
+    let connections_max = connections_max.min(MANAGEMENT_CONNECTIONS_MAX);
+    let unreadable = management::unreadable;
+    let management = listener::serve(
+        management,
+        &config.limits,
+        connections_max,
+        &shutdown,
+        unreadable,
+        |_client| telemetry.layer(service_fn(management::handle)),
+    );
     tokio::join!(s3, management, health::watch(channel, ready, &shutdown));
     Ok(())
 }

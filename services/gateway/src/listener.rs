@@ -4,10 +4,11 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -19,15 +20,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
-use tower::Service;
+use tower::{Service, ServiceExt};
 
 use crate::body::BoxError;
 use crate::config::Limits;
-use crate::socket::Socket;
+use crate::socket::{Socket, Unreadable};
 
-/// The most bytes of a request's head: hyper answers 431, with no body, beyond it. Above the limit
-/// that S3's own error tells, so that moderate excess gets an answer that clients understand. As
-/// each connection may hold an unfinished head, it also bounds the memory that all of them take: this,
+/// The most bytes of a request's head: hyper answers 431 beyond it. Above the limit that S3's own
+/// error tells, so that moderate excess is told in full. As each connection may hold an unfinished head, it also bounds the memory that all of them take: this,
 /// and as much for the last read.
 const BUFFER_BYTES_MAX: usize = 72 << 10;
 
@@ -35,12 +35,14 @@ const BUFFER_BYTES_MAX: usize = 72 << 10;
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Serves `service_of` so many clients at once, until `shutdown`, then lets requests under way end for as long
-/// as the limits say.
+/// as the limits say. `unreadable` is the whole answer, head and body, to a connection's first request
+/// when hyper cannot read it.
 pub(crate) async fn serve<S, B>(
     listener: TcpListener,
     limits: &Limits,
     connections_max: usize,
     shutdown: &CancellationToken,
+    unreadable: fn(StatusCode) -> Vec<u8>,
     service_of: impl Fn(SocketAddr) -> S,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
@@ -73,8 +75,14 @@ pub(crate) async fn serve<S, B>(
                 continue;
             }
         };
-        let service = TowerToHyperService::new(service_of(client));
-        let socket = TokioIo::new(Socket::new(stream, limits.idle_timeout));
+        let unreadable = Unreadable { asked: Arc::default(), answer: unreadable };
+        let asked = Arc::clone(&unreadable.asked);
+        let service = service_of(client).map_request(move |request| {
+            asked.store(true, Ordering::Relaxed);
+            request
+        });
+        let service = TowerToHyperService::new(service);
+        let socket = TokioIo::new(Socket::new(stream, limits.idle_timeout, unreadable));
         let connection = graceful.watch(http.serve_connection(socket, service));
         connections.spawn(async move {
             if let Err(error) = connection.await {

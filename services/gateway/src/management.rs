@@ -41,3 +41,23 @@ pub(crate) async fn handle(
     }
     Ok(response)
 }
+
+/// The whole answer, head and body, to a request that could not be read.
+pub(crate) fn unreadable(status: StatusCode) -> Vec<u8> {
+    let title = status.canonical_reason().unwrap_or("Bad Request");
+    let body = json!({
+        "type": "about:blank",
+        "title": title,
+        "status": status.as_u16(),
+        "detail": "the request could not be read",
+        "instance": request_id(),
+    });
+    let body = body.to_string();
+    format!(
+        "HTTP/1.1 {} {title}\r\ncontent-type: application/problem+json\r\nserver: claviger\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        status.as_u16(),
+        body.len()
+    )
+    .into_bytes()
+}

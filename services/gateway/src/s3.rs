@@ -202,3 +202,8 @@ fn content_length(headers: &HeaderMap, body: &Incoming) -> Option<u64> {
     // hyper has read the header and, where there are several, compared them.
     body.size_hint().exact().filter(|_| told)
 }
+
+/// The whole answer to a request that could not be read.
+pub(crate) fn unreadable(status: http::StatusCode) -> Vec<u8> {
+    S3Error::unreadable(status)
+}

@@ -2,9 +2,12 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
@@ -26,6 +29,19 @@ pub(crate) struct Socket {
     /// Runs while the client does not read what we write.
     stalled: Option<Pin<Box<Sleep>>>,
     lingering: Option<Linger>,
+    unreadable: Unreadable,
+    /// What is said in place of what hyper said, and how much of it has been written.
+    said: Option<(Vec<u8>, usize)>,
+}
+
+/// What to answer to a first request that hyper cannot read: hyper says a status and nothing more,
+/// which no client of a dialect understands.
+#[derive(Clone, Debug)]
+pub(crate) struct Unreadable {
+    /// Whether a request has been read: what is written until then are hyper's own words.
+    pub(crate) asked: Arc<AtomicBool>,
+    /// The whole answer for the status that hyper chose.
+    pub(crate) answer: fn(StatusCode) -> Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -35,8 +51,38 @@ struct Linger {
 }
 
 impl Socket {
-    pub(crate) fn new(stream: TcpStream, write_timeout: Duration) -> Self {
-        Self { stream, write_timeout, stalled: None, lingering: None }
+    pub(crate) fn new(stream: TcpStream, write_timeout: Duration, unreadable: Unreadable) -> Self {
+        Self { stream, write_timeout, stalled: None, lingering: None, unreadable, said: None }
+    }
+
+    /// Whether these are hyper's own words, which are then replaced.
+    fn replaces(&mut self, head: &[u8]) -> bool {
+        if self.unreadable.asked.load(Ordering::Relaxed) {
+            return false;
+        }
+        let answer = self.unreadable.answer;
+        self.said.get_or_insert_with(|| {
+            // `HTTP/1.1 431 ...`
+            let status = head.get(9..12).and_then(|status| StatusCode::from_bytes(status).ok());
+            (answer(status.unwrap_or(StatusCode::BAD_REQUEST)), 0)
+        });
+        true
+    }
+
+    /// Writes what is said in place of hyper's words.
+    fn poll_said(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some((said, written)) = &mut self.said
+            && *written < said.len()
+        {
+            let more = Pin::new(&mut self.stream).poll_write(cx, &said[*written..]);
+            if let Poll::Ready(Ok(more)) = &more {
+                *written += more;
+            }
+            if ready!(self.watch(cx, more))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Watches over a write.
@@ -71,6 +117,9 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.replaces(buf) {
+            return Poll::Ready(Ok(buf.len()));
+        }
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.watch(cx, written)
     }
@@ -80,6 +129,9 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.replaces(bufs.first().map_or(&[], |first| first)) {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.watch(cx, written)
     }
@@ -89,10 +141,12 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_said(cx))?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_said(cx))?;
         let this = &mut *self;
         let linger = match &mut this.lingering {
             Some(linger) => linger,

@@ -9,6 +9,7 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
 use crate::body::{self, BoxBody};
+use crate::request_id;
 
 /// A refusal, as S3 would put it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -104,6 +105,35 @@ impl S3Error {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
+    }
+
+    /// The whole answer, head and body, to a request that could not be read, for which HTTP has this
+    /// status. S3 has 400 for all of these.
+    pub(crate) fn unreadable(status: StatusCode) -> Vec<u8> {
+        let (code, message) = match status {
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => (
+                "RequestHeaderSectionTooLarge",
+                "Your request header section exceeds the maximum allowed length.",
+            ),
+            StatusCode::URI_TOO_LONG => ("InvalidURI", "Couldn't parse the specified URI."),
+            _ => ("BadRequest", "An error occurred when parsing the HTTP request."),
+        };
+        let about = About {
+            resource: String::new(),
+            request_id: request_id(),
+            host_id: request_id(),
+            head: false,
+        };
+        let document = Self::new(StatusCode::BAD_REQUEST, code, message).document(&about);
+        let head = format!(
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/xml\r\nserver: claviger\r\n\
+             x-amz-request-id: {}\r\nx-amz-id-2: {}\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n",
+            about.request_id,
+            about.host_id,
+            document.len()
+        );
+        [head.as_bytes(), &document].concat()
     }
 
     fn document(&self, about: &About) -> Bytes {

@@ -33,13 +33,16 @@ async fn a_large_head_is_refused() {
     let answer = rig.send("GET /bkt/k", &[&header(70 << 10)], b"").await;
     answer.is_error(400, "RequestHeaderSectionTooLarge");
     for bytes in [80 << 10, 1 << 20] {
-        assert_eq!(rig.send("GET /bkt/k", &[&header(bytes)], b"").await.status, 431);
+        let answer = rig.send("GET /bkt/k", &[&header(bytes)], b"").await;
+        answer.is_error(400, "RequestHeaderSectionTooLarge");
     }
     // Nor is one waited for that is too large already.
     let unfinished = format!("GET /bkt/k HTTP/1.1\r\n{}", header(100 << 10));
-    assert_eq!(exchange(rig.gateway.s3, unfinished.as_bytes()).await.status, 431);
+    let answer = exchange(rig.gateway.s3, unfinished.as_bytes()).await;
+    answer.is_error(400, "RequestHeaderSectionTooLarge");
     let many = vec!["a: b"; 200];
-    assert_eq!(rig.send("GET /bkt/k", &many, b"").await.status, 431);
+    let answer = rig.send("GET /bkt/k", &many, b"").await;
+    answer.is_error(400, "RequestHeaderSectionTooLarge");
     let long = format!("GET /bkt/{}", "k".repeat(17 << 10));
     rig.send(&long, &[], b"").await.is_error(400, "KeyTooLongError");
     assert_eq!(rig.auth.heads().len(), 1);
