@@ -1,6 +1,7 @@
 //! The management listener: REST and the vendors' dialects will live here; none does yet.
 
 use std::convert::Infallible;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, SERVER};
@@ -55,8 +56,9 @@ pub(crate) fn unreadable(status: StatusCode) -> Vec<u8> {
     let body = body.to_string();
     format!(
         "HTTP/1.1 {} {title}\r\ncontent-type: application/problem+json\r\nserver: claviger\r\n\
-         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+         date: {}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         status.as_u16(),
+        httpdate::fmt_http_date(SystemTime::now()),
         body.len()
     )
     .into_bytes()

@@ -1,6 +1,7 @@
 //! S3's error document. It is made here and nowhere else.
 
 use std::borrow::Cow;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, SERVER};
@@ -127,10 +128,11 @@ impl S3Error {
         let document = Self::new(StatusCode::BAD_REQUEST, code, message).document(&about);
         let head = format!(
             "HTTP/1.1 400 Bad Request\r\ncontent-type: application/xml\r\nserver: claviger\r\n\
-             x-amz-request-id: {}\r\nx-amz-id-2: {}\r\nconnection: close\r\n\
-             content-length: {}\r\n\r\n",
+             x-amz-request-id: {}\r\nx-amz-id-2: {}\r\ndate: {}\r\n\
+             connection: close\r\ncontent-length: {}\r\n\r\n",
             about.request_id,
             about.host_id,
+            httpdate::fmt_http_date(SystemTime::now()),
             document.len()
         );
         [head.as_bytes(), &document].concat()
