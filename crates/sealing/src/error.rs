@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::KekId;
+use crate::kek::{KekId, KekIds};
 
 /// Why something could not be sealed, opened, kept or shredded. No variant holds a secret.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -26,6 +26,17 @@ pub enum Error {
         /// The file or variable.
         origin: String,
     },
+    /// The key-encryption key is 32 bytes, and not of the kind that chance gives. Make a new one.
+    #[error("{origin} holds no random key: {why}; make one, such as with `openssl rand -hex 32`")]
+    WeakKey {
+        /// The file or variable.
+        origin: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The same key-encryption key was put into a ring twice.
+    #[error("key-encryption key {0} is given twice; each file or variable must hold another")]
+    DuplicateKek(KekId),
     /// Others than the owner may read the file.
     #[error("{} may be read by others than its owner (mode {mode:o}); chmod 600 it", path.display())]
     Exposed {
@@ -34,11 +45,16 @@ pub enum Error {
         /// Its permission bits.
         mode: u32,
     },
-    /// The ring has not the key that something is wrapped with.
-    #[error("key-encryption key {needed} is not in the ring; the keystore or file needs it")]
+    /// The ring has not the key that something is wrapped with. Safe to retry with it in the ring.
+    #[error(
+        "key-encryption key {needed} is not in the ring, which has {ring}; \
+         the keystore or file needs it"
+    )]
     NoSuchKek {
         /// Which key.
         needed: KekId,
+        /// Which keys there are.
+        ring: KekIds,
     },
     /// The file is no keystore, or its header was changed.
     #[error("{} is not a keystore: {why}", path.display())]

@@ -8,14 +8,17 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::aead::{KEY_BYTES, Key, NONCE_BYTES, Nonce, canonical};
 use crate::{Error, Secret};
 
 const BLOB_VERSION: u8 = 1;
 /// More than any form of a key; what is longer is none.
-const KEY_FILE_BYTES_MAX: u64 = 128;
+const KEY_FILE_BYTES_MAX: usize = 128;
+/// How many different bytes a key has at least. Of 32 random bytes, fewer than nine are different
+/// about once in 10^33 times.
+const DIFFERENT_BYTES_MIN: usize = 9;
 
 /// Names a key-encryption key without telling it: the first 8 bytes of a SHA-256 of it.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
@@ -30,6 +33,17 @@ impl fmt::Display for KekId {
 impl fmt::Debug for KekId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KekId({self})")
+    }
+}
+
+/// The keys of a ring, the primary first, as an error names them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KekIds(pub Box<[KekId]>);
+
+impl fmt::Display for KekIds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<_> = self.0.iter().map(KekId::to_string).collect();
+        f.write_str(&ids.join(", "))
     }
 }
 
@@ -48,18 +62,17 @@ impl KeyEncryptionKey {
         Key::random().map(Self::from_key)
     }
 
-    /// Reads one from a file: 32 raw bytes, or 64 hexadecimal digits or base64 with or without
-    /// a newline.
+    /// Reads one from a file, as [`Self::from_content`] does.
     ///
     /// # Errors
     /// [`Error::Exposed`] when, on Unix, group or others may read the file; [`Error::Io`];
-    /// [`Error::KeyFormat`].
+    /// [`Error::KeyFormat`], [`Error::WeakKey`].
     pub fn from_file(path: &Path) -> Result<Self, Error> {
         let io_error = |source| Error::Io { path: path.to_owned(), source: Arc::new(source) };
         let mut file = File::open(path).map_err(io_error)?;
         refuse_exposed(path, &file)?;
         // Read into room that never grows: a vector that grows leaves copies behind.
-        let mut bytes = Zeroizing::new([0; KEY_FILE_BYTES_MAX as usize]);
+        let mut bytes = Zeroizing::new([0; KEY_FILE_BYTES_MAX]);
         let mut length = 0;
         while length < bytes.len() {
             match file.read(&mut bytes[length..]).map_err(io_error)? {
@@ -67,20 +80,63 @@ impl KeyEncryptionKey {
                 read => length += read,
             }
         }
-        let bytes = &bytes[..length];
-        let key = Key::from_slice(bytes).or_else(|| parse(bytes));
-        key.map(Self::from_key)
-            .ok_or_else(|| Error::KeyFormat { origin: path.display().to_string() })
+        Self::from_content(&path.display().to_string(), &bytes[..length])
     }
 
-    /// Reads one from an environment variable: 64 hexadecimal digits or base64.
+    /// Reads one from an environment variable, as [`Self::from_text`] does.
     ///
     /// # Errors
-    /// [`Error::KeyFormat`], also when the variable is not set.
+    /// [`Error::KeyFormat`], also when the variable is not set; [`Error::WeakKey`].
     pub fn from_env(variable: &str) -> Result<Self, Error> {
         let text = Zeroizing::new(std::env::var(variable).unwrap_or_default());
-        let key = parse(text.as_bytes()).map(Self::from_key);
-        key.ok_or_else(|| Error::KeyFormat { origin: format!("variable {variable}") })
+        Self::from_text(&format!("variable {variable}"), &text)
+    }
+
+    /// Reads one from what a file holds: 32 raw bytes, or what [`Self::from_text`] reads.
+    ///
+    /// `origin` names the file in errors, which never repeat what is in it.
+    ///
+    /// # Errors
+    /// [`Error::KeyFormat`]; [`Error::WeakKey`] when the bytes are plainly not random.
+    pub fn from_content(origin: &str, content: &[u8]) -> Result<Self, Error> {
+        match Key::from_slice(content) {
+            // A key half as long, in hexadecimal, or a pass phrase: random bytes are neither.
+            Some(_) if content.iter().all(|byte| (b' '..=b'~').contains(byte)) => {
+                let why = "32 characters of text are not 32 random bytes";
+                Err(Error::WeakKey { origin: origin.to_owned(), why })
+            }
+            Some(key) => Self::checked(origin, key),
+            None => Self::parse(origin, content),
+        }
+    }
+
+    /// Reads one from text: 64 hexadecimal digits or 44 characters of base64, with or without a
+    /// newline.
+    ///
+    /// `origin` says in errors where the text is from; they never repeat it.
+    ///
+    /// # Errors
+    /// [`Error::KeyFormat`]; [`Error::WeakKey`] when the bytes are plainly not random.
+    pub fn from_text(origin: &str, text: &str) -> Result<Self, Error> {
+        Self::parse(origin, text.as_bytes())
+    }
+
+    fn parse(origin: &str, text: &[u8]) -> Result<Self, Error> {
+        let key = parse(text).ok_or_else(|| Error::KeyFormat { origin: origin.to_owned() })?;
+        Self::checked(origin, key)
+    }
+
+    /// Refuses what nobody drew at random: zeros, one byte again and again, a few in turn.
+    fn checked(origin: &str, key: Key) -> Result<Self, Error> {
+        let mut seen = [false; 256];
+        key.expose().iter().for_each(|&byte| seen[usize::from(byte)] = true);
+        let different = seen.iter().filter(|&&seen| seen).count();
+        seen.zeroize();
+        if different < DIFFERENT_BYTES_MIN {
+            let why = "its bytes are too few different ones to be random";
+            return Err(Error::WeakKey { origin: origin.to_owned(), why });
+        }
+        Ok(Self::from_key(key))
     }
 
     /// Which key it is.
@@ -123,9 +179,16 @@ impl Keyring {
     }
 
     /// Adds a key that was the primary one before.
-    pub fn with(mut self, other: KeyEncryptionKey) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::DuplicateKek`] when it is in the ring already: then a file or variable has the wrong
+    /// key in it.
+    pub fn with(mut self, other: KeyEncryptionKey) -> Result<Self, Error> {
+        if self.ids().any(|id| id == other.id) {
+            return Err(Error::DuplicateKek(other.id));
+        }
         self.others.push(other);
-        self
+        Ok(self)
     }
 
     /// The key that new things are wrapped with.
@@ -133,9 +196,18 @@ impl Keyring {
         &self.primary
     }
 
+    /// Which keys are in the ring, the primary first.
+    pub fn ids(&self) -> impl Iterator<Item = KekId> + '_ {
+        self.keys().map(KeyEncryptionKey::id)
+    }
+
     pub(crate) fn get(&self, id: KekId) -> Result<&KeyEncryptionKey, Error> {
-        let mut keys = std::iter::once(&self.primary).chain(&self.others);
-        keys.find(|key| key.id == id).ok_or(Error::NoSuchKek { needed: id })
+        let missing = || Error::NoSuchKek { needed: id, ring: KekIds(self.ids().collect()) };
+        self.keys().find(|key| key.id == id).ok_or_else(missing)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &KeyEncryptionKey> {
+        std::iter::once(&self.primary).chain(&self.others)
     }
 
     /// Seals a file that a process must keep, directly under the primary key.

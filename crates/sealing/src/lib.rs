@@ -17,6 +17,6 @@ mod secret;
 
 pub use data_key::{Context, DataKey};
 pub use error::Error;
-pub use kek::{KekId, KeyEncryptionKey, Keyring};
+pub use kek::{KekId, KekIds, KeyEncryptionKey, Keyring};
 pub use keystore::{ACCESS_KEY_ID_BYTES_MAX, Keystore};
 pub use secret::Secret;

@@ -48,6 +48,53 @@ fn what_is_no_key_is_refused_and_not_repeated() {
     assert!(matches!(KeyEncryptionKey::from_env("NO_SUCH_KEK"), Err(Error::KeyFormat { .. })));
 }
 
+#[test]
+fn what_nobody_drew_at_random_is_refused_and_not_repeated() {
+    let few: String = "01ff02fe03fd04fc".repeat(4);
+    let pass_phrase = "correct horse battery staple 987";
+    let half = "5f1d7c90a2b34e688d3f0b9c6a7e2154";
+    for text in ["00".repeat(32), "AB".repeat(32), few, STANDARD.encode([7; 32])] {
+        for error in [from_bytes(text.as_bytes()), KeyEncryptionKey::from_text("env", &text)] {
+            let error = error.unwrap_err();
+            assert!(matches!(error, Error::WeakKey { .. }), "{text:?}: {error}");
+            assert!(!error.to_string().contains(&text[..8]), "{error}");
+        }
+    }
+    for bytes in [&[0; 32], pass_phrase.as_bytes(), half.as_bytes()] {
+        let error = from_bytes(bytes).unwrap_err();
+        assert!(matches!(error, Error::WeakKey { .. }), "{error}");
+        let text = str::from_utf8(&bytes[..4]).unwrap();
+        assert!(!error.to_string().contains(text), "{error}");
+    }
+}
+
+#[test]
+fn a_key_is_read_alike_from_text_content_and_file() {
+    let expected = from_bytes(&raw()).unwrap().id();
+    assert_eq!(KeyEncryptionKey::from_text("here", HEX).unwrap().id(), expected);
+    assert_eq!(KeyEncryptionKey::from_text("here", &format!("{BASE64}\n")).unwrap().id(), expected);
+    assert_eq!(KeyEncryptionKey::from_content("here", &raw()).unwrap().id(), expected);
+    assert_eq!(KeyEncryptionKey::from_content("here", HEX.as_bytes()).unwrap().id(), expected);
+    let error = KeyEncryptionKey::from_text("variable KEK", &HEX[2..]).unwrap_err();
+    assert!(error.to_string().starts_with("variable KEK holds no key: "), "{error}");
+}
+
+#[test]
+fn a_ring_tells_its_keys_and_has_each_once() {
+    let [one, two] = [(); 2].map(|()| KeyEncryptionKey::generate().unwrap());
+    let (one_id, two_id) = (one.id(), two.id());
+    let again = KeyEncryptionKey::from_text("again", &one.expose_hex()).unwrap();
+    let ring = Keyring::new(one).with(two).unwrap();
+    assert_eq!(ring.ids().collect::<Vec<_>>(), [one_id, two_id]);
+    assert_eq!(one_id.to_string().len(), 16);
+
+    let hex = again.expose_hex();
+    let error = ring.with(again).unwrap_err();
+    assert!(matches!(error, Error::DuplicateKek(id) if id == one_id), "{error}");
+    assert!(error.to_string().contains(&one_id.to_string()), "{error}");
+    assert!(!error.to_string().contains(&hex[..8]), "{error}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_file_that_others_may_read_is_refused() {
@@ -74,10 +121,13 @@ fn a_written_key_is_read_back() {
 
 #[test]
 fn nothing_secret_is_printed() {
-    let ring = Keyring::new(from_bytes(&raw()).unwrap()).with(from_bytes(HEX.as_bytes()).unwrap());
+    let other = KeyEncryptionKey::generate().unwrap();
+    let (other_hex, ring) = (other.expose_hex(), Keyring::new(from_bytes(&raw()).unwrap()));
+    let ring = ring.with(other).unwrap();
     let printed = format!("{ring:?}");
     assert!(printed.contains("redacted"), "{printed}");
     assert!(!printed.contains("0001") && !printed.contains("0, 1"), "{printed}");
+    assert!(!printed.contains(&other_hex[..8]));
     // What names the key is not the key, nor a part of it.
     assert!(!HEX.contains(&ring.primary().id().to_string()));
 }
@@ -89,13 +139,13 @@ fn a_blob_opens_for_its_purpose_with_any_key_of_the_ring() {
     let sealed = before.seal("dev/state", b"token").unwrap();
     assert!(matches!(before.open("other", &sealed), Err(Error::Opening)));
 
-    let rotated = Keyring::new(new).with(from_bytes(&raw()).unwrap());
+    let rotated = Keyring::new(new).with(from_bytes(&raw()).unwrap()).unwrap();
     assert_eq!(rotated.open("dev/state", &sealed).unwrap().expose(), b"token");
     assert_ne!(rotated.seal("dev/state", b"token").unwrap()[1..9], old_id.0);
 
     let without = Keyring::new(KeyEncryptionKey::generate().unwrap());
     let error = without.open("dev/state", &sealed).unwrap_err();
-    assert!(matches!(error, Error::NoSuchKek { needed } if needed == old_id));
+    assert!(matches!(error, Error::NoSuchKek { needed, .. } if needed == old_id));
     assert!(error.to_string().contains(&old_id.to_string()), "{error}");
 }
 

@@ -131,11 +131,21 @@ async fn what_is_shredded_is_gone_from_memory_and_file() {
 async fn a_wrong_key_encryption_key_is_refused_by_name() {
     let store = Store::new();
     drop(store.open().await);
-    let wrong = Keyring::new(KeyEncryptionKey::generate().unwrap());
+    let (wrong, older) =
+        (KeyEncryptionKey::generate().unwrap(), KeyEncryptionKey::generate().unwrap());
+    let (wrong_id, older_id) = (wrong.id(), older.id());
+    let wrong = Keyring::new(wrong).with(older).unwrap();
     let error = store.try_open(wrong).await.err().unwrap();
-    assert!(matches!(error, Error::NoSuchKek { needed } if needed == store.kek.id()), "{error}");
-    let expected = format!("key-encryption key {} is not in the ring", store.kek.id());
-    assert!(error.to_string().contains(&expected), "{error}");
+    assert!(
+        matches!(error, Error::NoSuchKek { needed, .. } if needed == store.kek.id()),
+        "{error}"
+    );
+    let expected = format!(
+        "key-encryption key {} is not in the ring, which has {wrong_id}, {older_id}; \
+         the keystore or file needs it",
+        store.kek.id(),
+    );
+    assert_eq!(error.to_string(), expected);
 }
 
 #[tokio::test]
@@ -146,15 +156,16 @@ async fn a_ring_opens_what_an_older_key_wrapped() {
     drop(keystore);
 
     let new = KeyEncryptionKey::generate().unwrap();
-    let keystore = store.try_open(Keyring::new(same(&new)).with(same(&store.kek))).await.unwrap();
+    let keystore =
+        store.try_open(Keyring::new(same(&new)).with(same(&store.kek)).unwrap()).await.unwrap();
     assert!(same_key(&one, &keystore.get("ONE").unwrap()));
     let two = keystore.create("TWO").await.unwrap();
     drop(keystore);
 
     // The new key alone lacks the header's; the old alone lacks that of the second slot.
     let error = store.try_open(Keyring::new(same(&store.kek))).await.err().unwrap();
-    assert!(matches!(error, Error::NoSuchKek { needed } if needed == new.id()), "{error}");
-    let ring = Keyring::new(same(&store.kek)).with(new);
+    assert!(matches!(error, Error::NoSuchKek { needed, .. } if needed == new.id()), "{error}");
+    let ring = Keyring::new(same(&store.kek)).with(new).unwrap();
     let keystore = store.try_open(ring).await.unwrap();
     assert!(same_key(&two, &keystore.get("TWO").unwrap()));
 }
@@ -271,7 +282,8 @@ async fn after_rewrapping_only_the_primary_key_is_needed() {
     drop(keystore);
 
     let new = KeyEncryptionKey::generate().unwrap();
-    let keystore = store.try_open(Keyring::new(same(&new)).with(same(&store.kek))).await.unwrap();
+    let keystore =
+        store.try_open(Keyring::new(same(&new)).with(same(&store.kek)).unwrap()).await.unwrap();
     keys.push(("NEW".to_owned(), keystore.create("NEW").await.unwrap()));
     assert_eq!(keystore.rewrap().await.unwrap(), 19);
     assert_eq!(keystore.rewrap().await.unwrap(), 0);
@@ -295,7 +307,7 @@ async fn rewrapping_that_is_cut_short_loses_nothing() {
         let two = keystore.create("TWO").await.unwrap();
         drop(keystore);
         let new = KeyEncryptionKey::generate().unwrap();
-        let ring = || Keyring::new(same(&new)).with(same(&store.kek));
+        let ring = || Keyring::new(same(&new)).with(same(&store.kek)).unwrap();
         let mut calls = 0;
         let sync: SyncFn = Box::new(move |_| {
             calls += 1;
