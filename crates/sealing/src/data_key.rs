@@ -53,6 +53,10 @@ impl DataKey {
         &self.0
     }
 
+    pub(crate) fn into_key(self) -> Key {
+        self.0
+    }
+
     /// Seals a secret for one context: a version byte, the nonce, ciphertext and tag, in all 29 bytes
     /// more than the secret.
     ///

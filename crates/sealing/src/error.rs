@@ -70,6 +70,21 @@ pub enum Error {
     /// The access key ID is empty or longer than [`crate::ACCESS_KEY_ID_BYTES_MAX`].
     #[error("access key ID has {0} bytes; it must have 1 to 128")]
     IdLength(usize),
+    /// The name is a reserved key's, which no access key has and which is never shredded.
+    #[error("names with a slash are of reserved keys, not of access keys")]
+    Reserved,
+    /// The name could be an access key's: a reserved key's has a slash.
+    #[error("a reserved key's name has a slash, so that no access key has it")]
+    NotReserved,
+    /// The reserved key may stand in a slot that is damaged: making it anew could lose it for ever.
+    /// Put a backup back, or [`crate::Keystore::scrub`] once it is known that none is missed.
+    #[error("reserved key {name} is not there, and {slots} damaged slots could hold it")]
+    ReservedKeyLost {
+        /// The key's name.
+        name: Box<str>,
+        /// How many slots are damaged.
+        slots: usize,
+    },
     /// The access key has a data key already.
     #[error("access key has a data key already")]
     Exists,

@@ -38,7 +38,8 @@ use uuid::Uuid;
 use self::header::{HEADER_BYTES, HEADERS, Header};
 use self::slot::{SLOT_BYTES, Slot, Wrapped};
 use self::writer::{Change, ChangeKind, SyncFn, Writer};
-use crate::{DataKey, Error, Keyring};
+use crate::reserved::is_reserved;
+use crate::{DataKey, Error, Keyring, ReservedKey};
 
 /// The longest access key ID that has room in a slot, in bytes.
 pub const ACCESS_KEY_ID_BYTES_MAX: usize = 128;
@@ -46,7 +47,7 @@ pub const ACCESS_KEY_ID_BYTES_MAX: usize = 128;
 /// How many changes wait for the writer before the next one waits to be queued.
 const QUEUE_CHANGES_MAX: usize = 4096;
 
-/// The data keys of all access keys, in memory wrapped as they are in the file.
+/// The data keys of all access keys, and reserved keys, in memory wrapped as they are in the file.
 ///
 /// Dropping it waits for the changes under way, and blocks the thread meanwhile.
 pub struct Keystore {
@@ -128,33 +129,72 @@ impl Keystore {
     /// Makes the data key of an access key, durable before it is given.
     ///
     /// # Errors
-    /// [`Error::Exists`], [`Error::IdLength`]: nothing was changed. [`Error::Random`]: retrying is
-    /// safe. [`Error::Unavailable`]: it may or may not be there after opening again, and is then
+    /// [`Error::Exists`], [`Error::IdLength`], [`Error::Reserved`]: nothing was changed.
+    /// [`Error::Random`]: retrying is safe. [`Error::Unavailable`]: it may or may not be there after opening again, and is then
     /// nobody's: see [`Self::ids`].
     pub async fn create(&self, access_key_id: &str) -> Result<DataKey, Error> {
-        check_length(access_key_id)?;
+        refuse_reserved(access_key_id)?;
+        self.create_any(access_key_id).await
+    }
+
+    async fn create_any(&self, name: &str) -> Result<DataKey, Error> {
+        check_length(name)?;
         let data_key = DataKey::random()?;
         let kek = self.shared.keyring.primary();
-        let wrapped = Wrapped::wrap(&data_key, kek, self.shared.id, access_key_id)?;
-        self.change(ChangeKind::Create(access_key_id.into(), wrapped)).await?;
+        let wrapped = Wrapped::wrap(&data_key, kek, self.shared.id, name)?;
+        self.change(ChangeKind::Create(name.into(), wrapped)).await?;
         Ok(data_key)
+    }
+
+    /// A key that is no access key's, such as `claviger/log-signing`: made and durable when it is
+    /// first asked for, the same ever after. It cannot be shredded.
+    ///
+    /// `name` has a slash, and at most [`ACCESS_KEY_ID_BYTES_MAX`] bytes.
+    ///
+    /// # Errors
+    /// [`Error::NotReserved`], [`Error::IdLength`]; [`Error::ReservedKeyLost`] when it is not there
+    /// but may have been; [`Error::Random`], after which retrying is safe; [`Error::Unavailable`],
+    /// after which it is the same whether it was made or not.
+    pub async fn reserved_key(&self, name: &str) -> Result<ReservedKey, Error> {
+        if !is_reserved(name) {
+            return Err(Error::NotReserved);
+        }
+        if let Some(key) = self.get_any(name) {
+            return Ok(ReservedKey::from_key(key.into_key()));
+        }
+        let slots = self.damaged();
+        if slots > 0 {
+            return Err(Error::ReservedKeyLost { name: name.into(), slots });
+        }
+        let key = match self.create_any(name).await {
+            // Somebody was first: what exists is durable when that is answered, and stays.
+            Err(Error::Exists) => self.get_any(name).ok_or_else(|| self.shared.unavailable())?,
+            made => made?,
+        };
+        Ok(ReservedKey::from_key(key.into_key()))
     }
 
     /// The data key of an access key; none if it never had one or it was shredded. Never blocks.
     pub fn get(&self, access_key_id: &str) -> Option<DataKey> {
+        refuse_reserved(access_key_id).ok()?;
+        self.get_any(access_key_id)
+    }
+
+    fn get_any(&self, name: &str) -> Option<DataKey> {
         let index = self.shared.index();
-        let entry = index.entries.get(access_key_id).filter(|entry| entry.durable)?;
+        let entry = index.entries.get(name).filter(|entry| entry.durable)?;
         // Opened when the keystore was, or wrapped here: with a key that is in the ring.
-        entry.wrapped.unwrap(&self.shared.keyring, self.shared.id, access_key_id).ok()
+        entry.wrapped.unwrap(&self.shared.keyring, self.shared.id, name).ok()
     }
 
     /// Destroys the data key of an access key: durably overwritten before this answers. Idempotent:
     /// `false` when there was none.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]: it may or may not be gone after opening again; shredding it then, also
-    /// once more, is safe.
+    /// [`Error::Reserved`]: nothing was changed. [`Error::Unavailable`]: it may or may not be gone
+    /// after opening again; shredding it then, also once more, is safe.
     pub async fn shred(&self, access_key_id: &str) -> Result<bool, Error> {
+        refuse_reserved(access_key_id)?;
         self.change(ChangeKind::Shred(access_key_id.into())).await.map(|slots| slots > 0)
     }
 
@@ -176,9 +216,10 @@ impl Keystore {
     }
 
     /// The access keys that have a data key, in no order: for sweeping those that no event tells of.
+    /// Reserved keys are not among them.
     pub fn ids(&self) -> impl Iterator<Item = Box<str>> + use<> {
         let index = self.shared.index();
-        let durable = index.entries.iter().filter(|(_, entry)| entry.durable);
+        let durable = index.entries.iter().filter(|(id, entry)| entry.durable && !is_reserved(id));
         durable.map(|(id, _)| id.clone()).collect::<Vec<_>>().into_iter()
     }
 
@@ -295,6 +336,10 @@ fn check_length(access_key_id: &str) -> Result<(), Error> {
         1..=ACCESS_KEY_ID_BYTES_MAX => Ok(()),
         length => Err(Error::IdLength(length)),
     }
+}
+
+fn refuse_reserved(access_key_id: &str) -> Result<(), Error> {
+    if is_reserved(access_key_id) { Err(Error::Reserved) } else { Ok(()) }
 }
 
 /// Makes the file under another name first: what has the name is whole.

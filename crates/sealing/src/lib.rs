@@ -5,18 +5,22 @@
 //! is in neither. To shred an access key's secrets is to overwrite its data key: a backup of the log
 //! alone never gives them back.
 //!
+//! The keystore also holds [`ReservedKey`]s, which belong to no access key and are never shredded.
+//!
 //! Everything is AES-256-GCM with random 96-bit nonces (NIST SP 800-38D). What is secret is zeroed on
-//! drop, prints as `(redacted)`, and is read by one method, [`Secret::expose`].
+//! drop, prints as `(redacted)`, and is read by one method, such as [`Secret::expose`].
 
 mod aead;
 mod data_key;
 mod error;
 mod kek;
 mod keystore;
+mod reserved;
 mod secret;
 
 pub use data_key::{Context, DataKey};
 pub use error::Error;
 pub use kek::{KekId, KekIds, KeyEncryptionKey, Keyring};
 pub use keystore::{ACCESS_KEY_ID_BYTES_MAX, Keystore};
+pub use reserved::ReservedKey;
 pub use secret::Secret;

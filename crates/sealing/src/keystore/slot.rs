@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!   0  state      1   0 free (then all is zero), 1 used
-//!   1  length     1   of the access key ID, 1 to 128
+//!   1  length     1   of the ID, 1 to 128
 //!   2  kek        8   ID of the key-encryption key that it is wrapped with
 //!  10  nonce     12
 //!  22  wrapped   48   the data key, AES-256-GCM; keystore's and access key's ID authenticated
-//!  70  id       128   access key ID, then zeros
+//!  70  id       128   access key ID, or name of a reserved key, then zeros
 //! 198  zeros     54
 //! 252  crc32c     4   of everything before it, little endian
 //! ```

@@ -97,6 +97,62 @@ async fn an_access_key_has_one_data_key_and_a_bounded_name() {
 }
 
 #[tokio::test]
+async fn a_reserved_key_is_made_once_and_stays_the_same() {
+    let store = Store::new();
+    let keystore = Arc::new(store.open().await);
+    let asked = [(); 8].map(|()| {
+        let keystore = Arc::clone(&keystore);
+        tokio::spawn(async move { *keystore.reserved_key("claviger/one").await.unwrap().expose() })
+    });
+    let one = *keystore.reserved_key("claviger/one").await.unwrap().expose();
+    for asked in asked {
+        assert_eq!(asked.await.unwrap(), one, "whoever asked");
+    }
+    let two = *keystore.reserved_key("claviger/two").await.unwrap().expose();
+    assert_ne!(one, two);
+    drop(keystore);
+
+    let keystore = store.open().await;
+    assert_eq!(*keystore.reserved_key("claviger/one").await.unwrap().expose(), one);
+    let printed = format!("{:?}", keystore.reserved_key("claviger/two").await.unwrap());
+    assert_eq!(printed, "ReservedKey(redacted)");
+}
+
+#[tokio::test]
+async fn a_reserved_key_is_no_access_keys() {
+    let store = Store::new();
+    let keystore = store.open().await;
+    keystore.reserved_key("claviger/one").await.unwrap();
+    keystore.create("AKIA").await.unwrap();
+    assert_eq!(keystore.ids().collect::<Vec<_>>(), ["AKIA".into()]);
+    assert!(keystore.get("claviger/one").is_none());
+    for name in ["claviger/one", "claviger/never", "/"] {
+        assert!(matches!(keystore.shred(name).await, Err(Error::Reserved)), "{name}");
+        assert!(matches!(keystore.create(name).await, Err(Error::Reserved)), "{name}");
+    }
+    assert!(matches!(keystore.reserved_key("AKIA").await, Err(Error::NotReserved)));
+    let long = "x/".repeat(65);
+    assert!(matches!(keystore.reserved_key(&long).await, Err(Error::IdLength(130))));
+}
+
+#[tokio::test]
+async fn a_reserved_key_that_may_be_damaged_is_not_replaced() {
+    let store = Store::new();
+    let keystore = store.open().await;
+    keystore.reserved_key("claviger/one").await.unwrap();
+    keystore.reserved_key("claviger/two").await.unwrap();
+    drop(keystore);
+    store.change(|bytes| bytes[START + 30] ^= 1);
+
+    let keystore = store.open().await;
+    let error = keystore.reserved_key("claviger/one").await.unwrap_err();
+    assert!(matches!(error, Error::ReservedKeyLost { slots: 1, .. }), "{error}");
+    keystore.reserved_key("claviger/two").await.unwrap();
+    keystore.scrub().await.unwrap();
+    keystore.reserved_key("claviger/one").await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_shredded_is_gone_from_memory_and_file() {
     let store = Store::new();
     let keystore = store.open().await;
