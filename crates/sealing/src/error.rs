@@ -15,6 +15,9 @@ pub enum Error {
     /// The bytes are not of a form that this version knows. Retrying is no use.
     #[error("sealed bytes are malformed")]
     Malformed,
+    /// The signature is not of this public key over this statement. Retrying is no use.
+    #[error("signature is not of this key over this statement")]
+    Signature,
     /// The machine gives no random numbers. Retrying is safe.
     #[error("no random numbers: {0}")]
     Random(Arc<str>),

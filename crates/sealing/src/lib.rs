@@ -5,7 +5,8 @@
 //! is in neither. To shred an access key's secrets is to overwrite its data key: a backup of the log
 //! alone never gives them back.
 //!
-//! The keystore also holds [`ReservedKey`]s, which belong to no access key and are never shredded.
+//! The keystore also holds [`ReservedKey`]s, which belong to no access key and are never shredded;
+//! one of them is the [`SigningKey`] that signs what is said about the log.
 //!
 //! Everything is AES-256-GCM with random 96-bit nonces (NIST SP 800-38D). What is secret is zeroed on
 //! drop, prints as `(redacted)`, and is read by one method, such as [`Secret::expose`].
@@ -17,6 +18,7 @@ mod kek;
 mod keystore;
 mod reserved;
 mod secret;
+mod signing;
 
 pub use data_key::{Context, DataKey};
 pub use error::Error;
@@ -24,3 +26,4 @@ pub use kek::{KekId, KekIds, KeyEncryptionKey, Keyring};
 pub use keystore::{ACCESS_KEY_ID_BYTES_MAX, Keystore};
 pub use reserved::ReservedKey;
 pub use secret::Secret;
+pub use signing::{SignedCheckpoint, SigningKey, public_key_id, verify};
