@@ -91,6 +91,10 @@ pub enum Error {
     /// The access key has a data key already.
     #[error("access key has a data key already")]
     Exists,
+    /// The disk is full, or the quota used up. Nothing was changed; retrying is safe once there is
+    /// room.
+    #[error("no room for the keystore on its disk; nothing was changed")]
+    Full,
     /// The file system said no, before anything was changed.
     #[error("cannot use {}: {source}", path.display())]
     Io {

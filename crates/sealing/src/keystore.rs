@@ -14,10 +14,14 @@
 //!
 //! One thread writes: it takes what has queued up, writes it, calls `fdatasync` once, and answers.
 //!
+//! **On a full disk** no data key is made, and all else goes on: the file grows by many free slots at
+//! a time, with room on the disk for each, so that whatever is in it can be written over.
+//!
 //! **A damaged slot** (torn, or changed) is counted and left as it is: nobody else's key is lost by
 //! it, and whether its key is missed is for the caller to say, who knows which keys there should be.
 //! [`Keystore::scrub`] then overwrites it, since a shredding that was torn leaves one behind.
 
+mod disk;
 mod header;
 mod slot;
 #[cfg(test)]
@@ -35,9 +39,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
+use self::disk::{Calls, Disk};
 use self::header::{HEADER_BYTES, HEADERS, Header};
 use self::slot::{SLOT_BYTES, Slot, Wrapped};
-use self::writer::{Change, ChangeKind, SyncFn, Writer};
+use self::writer::{Change, ChangeKind, Writer};
 use crate::reserved::is_reserved;
 use crate::{DataKey, Error, Keyring, ReservedKey};
 
@@ -93,12 +98,12 @@ impl Keystore {
     /// [`Error::Io`], [`Error::Random`]. Nothing is changed then.
     pub async fn open(path: impl AsRef<Path>, keyring: Keyring) -> Result<Self, Error> {
         let path = path.as_ref().to_owned();
-        let sync = Box::new(File::sync_data);
-        let opened = spawn_blocking(move || Self::open_blocking(&path, keyring, sync)).await;
+        let opened = spawn_blocking(move || Self::open_blocking(&path, keyring, Calls::system()));
+        let opened = opened.await;
         opened.unwrap_or_else(|panic| Err(Error::Unavailable(panic.to_string().into())))
     }
 
-    fn open_blocking(path: &Path, keyring: Keyring, sync: SyncFn) -> Result<Self, Error> {
+    fn open_blocking(path: &Path, keyring: Keyring, calls: Calls) -> Result<Self, Error> {
         let io_error = |source| Error::Io { path: path.to_owned(), source: Arc::new(source) };
         if !path.try_exists().map_err(io_error)? {
             create_file(path, &Header::new(&keyring)?).map_err(io_error)?;
@@ -120,7 +125,7 @@ impl Keystore {
         let failed = watch::Sender::new(None);
         let shared = Arc::new(Shared { id: header.id, keyring, index, failed });
         let (sender, receiver) = mpsc::channel(QUEUE_CHANGES_MAX);
-        let mut writer = Writer { shared: Arc::clone(&shared), file, sync };
+        let mut writer = Writer { shared: Arc::clone(&shared), disk: Disk { file, calls } };
         writer.clear_all(&copies).map_err(io_error)?;
         let writer = writer.start(receiver).map_err(io_error)?;
         Ok(Self { shared, changes: Mutex::new(Some(sender)), writer: Mutex::new(Some(writer)) })
@@ -129,8 +134,8 @@ impl Keystore {
     /// Makes the data key of an access key, durable before it is given.
     ///
     /// # Errors
-    /// [`Error::Exists`], [`Error::IdLength`], [`Error::Reserved`]: nothing was changed.
-    /// [`Error::Random`]: retrying is safe. [`Error::Unavailable`]: it may or may not be there after opening again, and is then
+    /// [`Error::Exists`], [`Error::IdLength`], [`Error::Reserved`], [`Error::Full`]: nothing was
+    /// changed. [`Error::Random`]: retrying is safe. [`Error::Unavailable`]: it may or may not be there after opening again, and is then
     /// nobody's: see [`Self::ids`].
     pub async fn create(&self, access_key_id: &str) -> Result<DataKey, Error> {
         refuse_reserved(access_key_id)?;
@@ -153,8 +158,8 @@ impl Keystore {
     ///
     /// # Errors
     /// [`Error::NotReserved`], [`Error::IdLength`]; [`Error::ReservedKeyLost`] when it is not there
-    /// but may have been; [`Error::Random`], after which retrying is safe; [`Error::Unavailable`],
-    /// after which it is the same whether it was made or not.
+    /// but may have been; [`Error::Random`], [`Error::Full`], after which retrying is safe;
+    /// [`Error::Unavailable`], after which it is the same whether it was made or not.
     pub async fn reserved_key(&self, name: &str) -> Result<ReservedKey, Error> {
         if !is_reserved(name) {
             return Err(Error::NotReserved);
@@ -191,8 +196,9 @@ impl Keystore {
     /// `false` when there was none.
     ///
     /// # Errors
-    /// [`Error::Reserved`]: nothing was changed. [`Error::Unavailable`]: it may or may not be gone
-    /// after opening again; shredding it then, also once more, is safe.
+    /// [`Error::Reserved`]: nothing was changed; nor by [`Error::Full`], which only file systems that
+    /// copy on write give here. [`Error::Unavailable`]: it may or may not be gone after opening
+    /// again; shredding it then, also once more, is safe.
     pub async fn shred(&self, access_key_id: &str) -> Result<bool, Error> {
         refuse_reserved(access_key_id)?;
         self.change(ChangeKind::Shred(access_key_id.into())).await.map(|slots| slots > 0)

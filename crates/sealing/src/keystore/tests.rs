@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::disk::SyncFn;
+use super::writer::GROWTH_SLOTS;
 use super::*;
 use crate::aead::Key;
 use crate::{Context, KeyEncryptionKey};
@@ -37,7 +39,11 @@ impl Store {
     }
 
     fn open_with_sync(&self, sync: SyncFn) -> Keystore {
-        Keystore::open_blocking(&self.path, Keyring::new(same(&self.kek)), sync).unwrap()
+        self.open_with(Calls { sync, ..Calls::system() })
+    }
+
+    fn open_with(&self, calls: Calls) -> Keystore {
+        Keystore::open_blocking(&self.path, Keyring::new(same(&self.kek)), calls).unwrap()
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -180,7 +186,7 @@ async fn what_is_shredded_is_gone_from_memory_and_file() {
     assert!(keystore.get("TWO").is_some());
     keystore.create("THREE").await.unwrap();
     assert!(store.slot(0)[70..].starts_with(b"THREE"), "the free slot is used again");
-    assert_eq!(store.bytes().len(), START + 2 * SLOT_BYTES);
+    assert_eq!(store.bytes().len(), START + GROWTH_SLOTS as usize * SLOT_BYTES);
 }
 
 #[tokio::test]
@@ -369,7 +375,8 @@ async fn rewrapping_that_is_cut_short_loses_nothing() {
             calls += 1;
             if calls == fails_at { Err(io::Error::other("cut short")) } else { Ok(()) }
         });
-        let keystore = Keystore::open_blocking(&store.path, ring(), sync).unwrap();
+        let calls = Calls { sync, ..Calls::system() };
+        let keystore = Keystore::open_blocking(&store.path, ring(), calls).unwrap();
         assert!(matches!(keystore.rewrap().await, Err(Error::Unavailable(_))), "{fails_at}");
         drop(keystore);
 
@@ -487,4 +494,85 @@ async fn a_panic_in_the_writer_fails_the_keystore() {
     let failed = keystore.failed();
     assert!(matches!(keystore.create("ONE").await, Err(Error::Unavailable(_))));
     assert!(failed.await.contains("bug"));
+}
+
+/// A disk with room for so many slots, and then none; with `copies_on_write`, also not for writing
+/// over what there is.
+fn disk_of(room: &Arc<AtomicUsize>, copies_on_write: bool) -> Calls {
+    let no_room = || io::Error::from(io::ErrorKind::StorageFull);
+    let (grown, written) = (Arc::clone(room), Arc::clone(room));
+    let Calls { mut write, sync, mut grow } = Calls::system();
+    Calls {
+        write: Box::new(move |file, at, bytes| {
+            let full = copies_on_write && written.load(Ordering::SeqCst) == 0;
+            if full { Err(no_room()) } else { write(file, at, bytes) }
+        }),
+        sync,
+        grow: Box::new(move |file, at, bytes| {
+            let slots = bytes as usize / SLOT_BYTES;
+            let left = grown
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |room| room.checked_sub(slots));
+            if left.is_ok() { grow(file, at, bytes) } else { Err(no_room()) }
+        }),
+    }
+}
+
+#[tokio::test]
+async fn on_a_full_disk_no_key_is_made_and_all_else_goes_on() {
+    let store = Store::new();
+    let room = Arc::new(AtomicUsize::new(GROWTH_SLOTS as usize));
+    let keystore = store.open_with(disk_of(&room, false));
+    for n in 0..GROWTH_SLOTS {
+        keystore.create(&format!("KEY{n}")).await.unwrap();
+    }
+    let whole = store.bytes();
+    for _ in 0..2 {
+        assert!(matches!(keystore.create("ONE").await, Err(Error::Full)));
+        assert!(matches!(keystore.reserved_key("claviger/one").await, Err(Error::Full)));
+    }
+    assert_eq!(store.bytes(), whole, "nothing was changed");
+    assert!(keystore.get("ONE").is_none() && keystore.get("KEY7").is_some());
+
+    // Shredding makes room for one, and only for one.
+    assert!(keystore.shred("KEY7").await.unwrap());
+    assert_eq!(store.slot(7), [0; SLOT_BYTES]);
+    let one = keystore.create("ONE").await.unwrap();
+    assert!(matches!(keystore.create("TWO").await, Err(Error::Full)));
+
+    room.store(GROWTH_SLOTS as usize, Ordering::SeqCst);
+    let two = keystore.create("TWO").await.unwrap();
+    drop(keystore);
+    let keystore = store.open().await;
+    assert_eq!((keystore.ids().count(), keystore.damaged()), (GROWTH_SLOTS as usize + 1, 0));
+    assert!(same_key(&one, &keystore.get("ONE").unwrap()));
+    assert!(same_key(&two, &keystore.get("TWO").unwrap()));
+}
+
+#[tokio::test]
+async fn on_a_full_disk_that_copies_on_write_nothing_is_changed() {
+    let store = Store::new();
+    let room = Arc::new(AtomicUsize::new(GROWTH_SLOTS as usize + 1));
+    let keystore = store.open_with(disk_of(&room, true));
+    keystore.create("ONE").await.unwrap();
+    let whole = store.bytes();
+    room.store(0, Ordering::SeqCst);
+    assert!(matches!(keystore.create("TWO").await, Err(Error::Full)));
+    assert!(matches!(keystore.shred("ONE").await, Err(Error::Full)));
+    assert_eq!(store.bytes(), whole);
+    assert!(keystore.get("ONE").is_some(), "it is not gone, and is not said to be");
+
+    room.store(1, Ordering::SeqCst);
+    assert!(keystore.shred("ONE").await.unwrap());
+    keystore.create("TWO").await.unwrap();
+    drop(keystore);
+    assert_eq!(store.open().await.ids().collect::<Vec<_>>(), ["TWO".into()]);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_grow_for_another_reason_fails_the_keystore() {
+    let store = Store::new();
+    let grow = Box::new(|_: &File, _, _| Err(io::Error::other("disk is gone")));
+    let keystore = store.open_with(Calls { grow, ..Calls::system() });
+    assert!(matches!(keystore.create("ONE").await, Err(Error::Unavailable(_))));
+    assert!(keystore.failed().await.contains("disk is gone"));
 }

@@ -1,24 +1,24 @@
 //! The one thread that writes to the keystore's file.
 
 use std::any::Any;
-use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::disk::Disk;
 use super::header::{HEADER_BYTES, HEADERS, Header};
 use super::slot::{SLOT_BYTES, Wrapped};
-use super::{Entry, Index, Shared};
+use super::{Entry, Shared};
 use crate::Error;
 
 /// The most changes that become durable together.
 const GROUP_CHANGES_MAX: usize = 512;
 
-/// Makes durable whatever was written before.
-pub(super) type SyncFn = Box<dyn FnMut(&File) -> io::Result<()> + Send>;
+/// By how many slots the file grows when none is free: 256 KiB.
+pub(super) const GROWTH_SLOTS: u64 = 1024;
 
 /// A change on its way to the writer.
 pub(super) struct Change {
@@ -38,8 +38,7 @@ pub(super) enum ChangeKind {
 
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
-    pub(super) file: File,
-    pub(super) sync: SyncFn,
+    pub(super) disk: Disk,
 }
 
 /// What has been written and not made durable yet.
@@ -81,7 +80,7 @@ impl Writer {
                 self.apply(&mut group, change)?;
             }
             if group.written {
-                (self.sync)(&self.file)?;
+                self.disk.sync()?;
             }
             self.settle(group);
         }
@@ -105,7 +104,7 @@ impl Writer {
     fn apply(&mut self, group: &mut Group, Change { kind, reply }: Change) -> io::Result<()> {
         let answer = match kind {
             ChangeKind::Create(id, wrapped) => self.create(group, id, wrapped)?,
-            ChangeKind::Shred(id) => Ok(self.shred(&id)?),
+            ChangeKind::Shred(id) => self.shred(&id)?,
             ChangeKind::Scrub => Ok(self.scrub()?),
             ChangeKind::Rewrap => self.rewrap()?,
         };
@@ -120,24 +119,26 @@ impl Writer {
         id: Box<str>,
         wrapped: Wrapped,
     ) -> io::Result<Result<usize, Error>> {
-        let mut index = self.shared.index();
-        if index.entries.contains_key(&id) {
+        if self.shared.index().entries.contains_key(&id) {
             return Ok(Err(Error::Exists));
         }
-        let slot = index.take_slot();
-        let bytes = wrapped.encode(&id);
-        index.entries.insert(id.clone(), Entry { slot, wrapped, durable: false });
-        drop(index);
-        self.write(slot, &bytes)?;
+        let Some(slot) = self.put(&wrapped.encode(&id))? else { return Ok(Err(Error::Full)) };
+        let entry = Entry { slot, wrapped, durable: false };
+        self.shared.index().entries.insert(id.clone(), entry);
         group.created.push(id);
         Ok(Ok(1))
     }
 
-    fn shred(&mut self, id: &str) -> io::Result<usize> {
+    fn shred(&mut self, id: &str) -> io::Result<Result<usize, Error>> {
         // Gone from memory first: from here on nobody is given the key.
-        let Some(entry) = self.shared.index().entries.remove(id) else { return Ok(0) };
-        self.clear(entry.slot)?;
-        Ok(1)
+        let removed = self.shared.index().entries.remove_entry(id);
+        let Some((id, entry)) = removed else { return Ok(Ok(0)) };
+        if self.disk.write(slot_at(entry.slot), &[0; SLOT_BYTES])? {
+            self.shared.index().free.push(entry.slot);
+            return Ok(Ok(1));
+        }
+        self.shared.index().entries.insert(id, entry);
+        Ok(Err(Error::Full))
     }
 
     fn scrub(&mut self) -> io::Result<usize> {
@@ -165,11 +166,12 @@ impl Writer {
                     Ok(wrapped) => wrapped,
                     Err(error) => return Ok(Err(error)),
                 };
-                let slot = shared.index().take_slot();
-                self.write(slot, &wrapped.encode(id))?;
+                let Some(slot) = self.put(&wrapped.encode(id))? else {
+                    return Ok(Err(Error::Full));
+                };
                 replaced.push((id.clone(), Entry { slot, wrapped, durable: true }));
             }
-            (self.sync)(&self.file)?;
+            self.disk.sync()?;
             let olds = replaced.into_iter().filter_map(|(id, entry)| {
                 shared.index().entries.insert(id, entry).map(|old| old.slot)
             });
@@ -180,8 +182,8 @@ impl Writer {
             Err(error) => return Ok(Err(error)),
         };
         for copy in 0..HEADERS {
-            self.write_at(copy * HEADER_BYTES, &header)?;
-            (self.sync)(&self.file)?;
+            self.overwrite((copy * HEADER_BYTES) as u64, &header)?;
+            self.disk.sync()?;
         }
         Ok(Ok(old.len()))
     }
@@ -189,33 +191,51 @@ impl Writer {
     /// Overwrites slots, durably.
     pub(super) fn clear_all(&mut self, slots: &[u64]) -> io::Result<()> {
         slots.iter().try_for_each(|&slot| self.clear(slot))?;
-        if slots.is_empty() { Ok(()) } else { (self.sync)(&self.file) }
+        if slots.is_empty() { Ok(()) } else { self.disk.sync() }
     }
 
     fn clear(&mut self, slot: u64) -> io::Result<()> {
-        self.write(slot, &[0; SLOT_BYTES])?;
+        self.overwrite(slot_at(slot), &[0; SLOT_BYTES])?;
         self.shared.index().free.push(slot);
         Ok(())
     }
 
-    fn write(&mut self, slot: u64, bytes: &[u8; SLOT_BYTES]) -> io::Result<()> {
-        self.write_at(HEADERS * HEADER_BYTES + slot as usize * SLOT_BYTES, bytes)
+    fn overwrite(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        if self.disk.write(at, bytes)? { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
     }
 
-    fn write_at(&mut self, at: usize, bytes: &[u8]) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(at as u64))?;
-        self.file.write_all(bytes)
+    /// Writes to a free slot and gives its number; none when there is no room.
+    fn put(&mut self, bytes: &[u8; SLOT_BYTES]) -> io::Result<Option<u64>> {
+        let Some(slot) = self.take_slot()? else { return Ok(None) };
+        if self.disk.write(slot_at(slot), bytes)? {
+            return Ok(Some(slot));
+        }
+        self.shared.index().free.push(slot);
+        Ok(None)
+    }
+
+    /// The number of a slot to write to, of a file that grows if need be; none when it cannot.
+    fn take_slot(&mut self) -> io::Result<Option<u64>> {
+        let (free, slots) = {
+            let mut index = self.shared.index();
+            (index.free.pop(), index.slots)
+        };
+        if free.is_some() {
+            return Ok(free);
+        }
+        if !self.disk.grow(slot_at(slots), GROWTH_SLOTS * SLOT_BYTES as u64)? {
+            return Ok(None);
+        }
+        let mut index = self.shared.index();
+        index.slots = slots + GROWTH_SLOTS;
+        index.free.extend((slots..slots + GROWTH_SLOTS).rev()); // the first are taken first
+        Ok(index.free.pop())
     }
 }
 
-impl Index {
-    /// The number of a slot to write to.
-    fn take_slot(&mut self) -> u64 {
-        self.free.pop().unwrap_or_else(|| {
-            self.slots += 1;
-            self.slots - 1
-        })
-    }
+/// Where a slot begins in the file.
+fn slot_at(slot: u64) -> u64 {
+    (HEADERS * HEADER_BYTES) as u64 + slot * SLOT_BYTES as u64
 }
 
 fn describe(panic: &(dyn Any + Send)) -> Arc<str> {
