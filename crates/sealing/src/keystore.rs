@@ -28,7 +28,7 @@ mod slot;
 mod tests;
 mod writer;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
@@ -71,7 +71,12 @@ struct Shared {
 
 #[derive(Default)]
 struct Index {
-    entries: HashMap<Box<str>, Entry>,
+    /// In the order of their names, so that they can be gone through a part at a time.
+    entries: BTreeMap<Box<str>, Entry>,
+    /// Names of those that are wrapped with another key than the primary. No more of them come.
+    stale: BTreeSet<Box<str>>,
+    /// Whether a copy of the header is damaged, or under another key than the primary.
+    header_stale: bool,
     /// Numbers of slots that may be written to.
     free: Vec<u64>,
     /// Numbers of slots that hold something, and nothing that can be read.
@@ -115,8 +120,9 @@ impl Keystore {
             Err(TryLockError::Error(source)) => return Err(io_error(source)),
         }
         let mut reader = BufReader::with_capacity(1 << 20, &file);
-        let header = read_header(&mut reader, path, &keyring)?;
-        let index = Index::read(&mut reader, header.id, &keyring, io_error)?;
+        let (header, header_stale) = read_header(&mut reader, path, &keyring)?;
+        let mut index = Index::read(&mut reader, header.id, &keyring, io_error)?;
+        index.header_stale = header_stale;
         if !index.damaged.is_empty() {
             tracing::error!(slots = ?index.damaged, "keystore has damaged slots; the others are well");
         }
@@ -212,16 +218,34 @@ impl Keystore {
         self.change(ChangeKind::Scrub).await
     }
 
-    /// Wraps with the ring's primary key whatever is wrapped with another, and says how many data keys
-    /// that were. After it the other keys are needed for nothing here, and may be destroyed.
+    /// Wraps with the ring's primary key whatever is wrapped with another, the header last, and says
+    /// how many data keys that were. After it the other keys are needed for nothing here, and may be
+    /// destroyed.
+    ///
+    /// Other changes go on meanwhile: it is done for some hundred data keys at a time. What is done
+    /// stays done, also when this is dropped or the process ends; calling it again does the rest.
     ///
     /// # Errors
-    /// [`Error::Random`], [`Error::Unavailable`]; retrying is safe, after opening again with both keys.
+    /// [`Error::Random`], [`Error::Full`]: retrying is safe. [`Error::Unavailable`]: retrying is safe
+    /// after opening again, with both keys.
     pub async fn rewrap(&self) -> Result<usize, Error> {
-        self.change(ChangeKind::Rewrap).await
+        let mut rewrapped = 0;
+        loop {
+            match self.change(ChangeKind::Rewrap).await? {
+                0 => return Ok(rewrapped),
+                more => rewrapped += more,
+            }
+        }
     }
 
-    /// The access keys that have a data key, in no order: for sweeping those that no event tells of.
+    /// How much [`Self::rewrap`] has to do still: so many data keys, and one more while the header is
+    /// to be written. Zero means that the primary key alone opens the keystore.
+    pub fn remaining(&self) -> usize {
+        let index = self.shared.index();
+        index.stale.len() + usize::from(index.header_stale)
+    }
+
+    /// The access keys that have a data key, in order: for sweeping those that no event tells of.
     /// Reserved keys are not among them.
     pub fn ids(&self) -> impl Iterator<Item = Box<str>> + use<> {
         let index = self.shared.index();
@@ -298,6 +322,9 @@ impl Index {
                 Slot::Damaged => index.damaged.push(number),
                 Slot::Used { id, wrapped } => match wrapped.unwrap(keyring, store, &id) {
                     Ok(_) if !index.entries.contains_key(&id) => {
+                        if wrapped.kek() != keyring.primary().id() {
+                            index.stale.insert(id.clone());
+                        }
                         index.entries.insert(id, Entry { slot: number, wrapped, durable: true });
                     }
                     // A change of both was cut short, and not acknowledged: either one will do.
@@ -312,8 +339,13 @@ impl Index {
     }
 }
 
-/// Reads the header, from whichever of its copies is whole and of a key that is in the ring.
-fn read_header(file: &mut impl Read, path: &Path, keyring: &Keyring) -> Result<Header, Error> {
+/// Reads the header, from whichever of its copies is whole and of a key that is in the ring, and says
+/// whether one of them is to be written anew.
+fn read_header(
+    file: &mut impl Read,
+    path: &Path,
+    keyring: &Keyring,
+) -> Result<(Header, bool), Error> {
     let not_a_keystore = |why| Error::NotAKeystore { path: path.to_owned(), why };
     let mut found = [const { None }; HEADERS];
     for found in &mut found {
@@ -327,11 +359,16 @@ fn read_header(file: &mut impl Read, path: &Path, keyring: &Keyring) -> Result<H
         }));
     }
     let [first, second] = found.map(|found| found.unwrap_or(Err(not_a_keystore("it is empty"))));
+    let current = |header: &Header| header.kek == keyring.primary().id();
     match (first, second) {
         (Ok(first), Ok(second)) if first.id != second.id => {
             Err(not_a_keystore("its headers are of two keystores"))
         }
-        (Ok(header), _) | (Err(_), Ok(header)) => Ok(header),
+        (Ok(first), Ok(second)) => {
+            let stale = !current(&first) || !current(&second);
+            Ok((first, stale))
+        }
+        (Ok(header), Err(_)) | (Err(_), Ok(header)) => Ok((header, true)),
         // A key that is missing says more than a sector that is damaged.
         (Err(Error::NotAKeystore { .. }), Err(error)) | (Err(error), Err(_)) => Err(error),
     }

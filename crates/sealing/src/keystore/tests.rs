@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::disk::SyncFn;
-use super::writer::GROWTH_SLOTS;
+use super::writer::{GROWTH_SLOTS, REWRAPPED_MAX};
 use super::*;
 use crate::aead::Key;
 use crate::{Context, KeyEncryptionKey};
@@ -347,8 +347,10 @@ async fn after_rewrapping_only_the_primary_key_is_needed() {
     let keystore =
         store.try_open(Keyring::new(same(&new)).with(same(&store.kek)).unwrap()).await.unwrap();
     keys.push(("NEW".to_owned(), keystore.create("NEW").await.unwrap()));
+    assert_eq!(keystore.remaining(), 20);
     assert_eq!(keystore.rewrap().await.unwrap(), 19);
     assert_eq!(keystore.rewrap().await.unwrap(), 0);
+    assert_eq!(keystore.remaining(), 0);
     let all_there = |keystore: &Keystore| {
         assert_eq!(keystore.ids().count(), 20);
         assert!(keys.iter().all(|(id, key)| same_key(key, &keystore.get(id).unwrap())));
@@ -360,38 +362,200 @@ async fn after_rewrapping_only_the_primary_key_is_needed() {
     all_there(&store.try_open(Keyring::new(new)).await.unwrap());
 }
 
-#[tokio::test]
-async fn rewrapping_that_is_cut_short_loses_nothing() {
-    for fails_at in 1..=4 {
+/// A keystore of an old key that waits to be wrapped anew, in several changes.
+struct Rewrapping {
+    store: Store,
+    new: KeyEncryptionKey,
+    keys: Vec<(String, DataKey)>,
+    reserved: [u8; 32],
+}
+
+impl Rewrapping {
+    async fn new() -> Self {
         let store = Store::new();
         let keystore = store.open().await;
-        let one = keystore.create("ONE").await.unwrap();
-        let two = keystore.create("TWO").await.unwrap();
+        let reserved = *keystore.reserved_key("claviger/one").await.unwrap().expose();
+        let mut keys = Vec::new();
+        for n in 0..2 * REWRAPPED_MAX + 3 {
+            let id = format!("KEY{n}");
+            keys.push((id.clone(), keystore.create(&id).await.unwrap()));
+        }
         drop(keystore);
-        let new = KeyEncryptionKey::generate().unwrap();
-        let ring = || Keyring::new(same(&new)).with(same(&store.kek)).unwrap();
+        Self { store, new: KeyEncryptionKey::generate().unwrap(), keys, reserved }
+    }
+
+    /// Those that are wrapped anew: the reserved key too.
+    fn stale(&self) -> usize {
+        self.keys.len() + 1
+    }
+
+    fn both(&self) -> Keyring {
+        Keyring::new(same(&self.new)).with(same(&self.store.kek)).unwrap()
+    }
+
+    fn open_with(&self, calls: Calls) -> Keystore {
+        Keystore::open_blocking(&self.store.path, self.both(), calls).unwrap()
+    }
+
+    async fn check(&self, keystore: &Keystore) {
+        assert_eq!((keystore.ids().count(), keystore.damaged()), (self.keys.len(), 0));
+        for (id, key) in &self.keys {
+            assert!(same_key(key, &keystore.get(id).unwrap()), "{id}");
+        }
+        let reserved = keystore.reserved_key("claviger/one").await.unwrap();
+        assert_eq!(*reserved.expose(), self.reserved);
+    }
+
+    /// Whether what a crash left is all there with both keys, and after rewrapping with the new alone.
+    async fn check_left(&self) {
+        let keystore = self.store.try_open(self.both()).await.unwrap();
+        self.check(&keystore).await;
+        keystore.rewrap().await.unwrap();
+        drop(keystore);
+        let keystore = self.store.try_open(Keyring::new(same(&self.new))).await.unwrap();
+        self.check(&keystore).await;
+        assert_eq!(keystore.remaining(), 0);
+        // No copy was left over that shredding does not reach.
+        keystore.shred("KEY3").await.unwrap();
+        let (bytes, old) = (self.store.bytes(), self.store.kek.id().0);
+        assert!(!bytes.windows(5).any(|window| window == b"KEY3\0"));
+        assert!(!bytes.windows(8).any(|window| window == old), "no trace of the old key");
+    }
+}
+
+#[tokio::test]
+async fn rewrapping_tells_what_remains_and_writes_the_header_last() {
+    let given = Rewrapping::new().await;
+    let keystore = given.store.try_open(given.both()).await.unwrap();
+    let header = given.store.bytes()[..START].to_vec();
+    assert_eq!(keystore.remaining(), given.stale() + 1, "and the header");
+    keystore.create("NEW").await.unwrap();
+    keystore.shred("NEW").await.unwrap();
+    assert_eq!(keystore.remaining(), given.stale() + 1, "a new key is of the new one");
+
+    let mut left = given.stale();
+    while left > 0 {
+        assert_eq!(given.store.bytes()[..START], header);
+        let rewrapped = keystore.change(ChangeKind::Rewrap).await.unwrap();
+        assert_eq!(rewrapped, left.min(REWRAPPED_MAX), "one part of it");
+        left -= rewrapped;
+        assert_eq!(keystore.remaining(), left + 1);
+        given.check(&keystore).await;
+    }
+    assert_eq!(given.store.bytes()[..START], header);
+    assert_eq!(keystore.rewrap().await.unwrap(), 0);
+    assert_eq!(keystore.remaining(), 0);
+    drop(keystore);
+    given.check_left().await;
+}
+
+#[tokio::test]
+async fn a_key_shredded_before_its_turn_is_not_wrapped_anew() {
+    let given = Rewrapping::new().await;
+    let keystore = given.store.try_open(given.both()).await.unwrap();
+    keystore.shred("KEY1").await.unwrap();
+    keystore.create("KEY1").await.unwrap();
+    assert_eq!(keystore.remaining(), given.stale());
+    assert_eq!(keystore.rewrap().await.unwrap(), given.stale() - 1);
+}
+
+#[tokio::test]
+async fn a_damaged_header_is_mended_by_rewrapping() {
+    let store = Store::new();
+    drop(store.open().await);
+    for copy in 0..HEADERS {
+        store.change(|bytes| bytes[copy * HEADER_BYTES + 40] ^= 1);
+        let keystore = store.open().await;
+        assert_eq!(keystore.remaining(), 1);
+        assert_eq!(keystore.rewrap().await.unwrap(), 0);
+        assert_eq!(keystore.remaining(), 0);
+        drop(keystore);
+        assert_eq!(store.open().await.remaining(), 0);
+    }
+}
+
+#[tokio::test]
+async fn rewrapping_that_is_cut_short_loses_nothing() {
+    for fails_at in 1.. {
+        let given = Rewrapping::new().await;
         let mut calls = 0;
         let sync: SyncFn = Box::new(move |_| {
             calls += 1;
             if calls == fails_at { Err(io::Error::other("cut short")) } else { Ok(()) }
         });
-        let calls = Calls { sync, ..Calls::system() };
-        let keystore = Keystore::open_blocking(&store.path, ring(), calls).unwrap();
-        assert!(matches!(keystore.rewrap().await, Err(Error::Unavailable(_))), "{fails_at}");
+        let keystore = given.open_with(Calls { sync, ..Calls::system() });
+        let rewrapped = keystore.rewrap().await;
         drop(keystore);
-
-        let keystore = store.try_open(ring()).await.unwrap();
-        assert_eq!((keystore.ids().count(), keystore.damaged()), (2, 0));
-        assert!(same_key(&one, &keystore.get("ONE").unwrap()));
-        assert!(same_key(&two, &keystore.get("TWO").unwrap()));
-        keystore.rewrap().await.unwrap();
-        drop(keystore);
-        let keystore = store.try_open(Keyring::new(new)).await.unwrap();
-        assert!(same_key(&one, &keystore.get("ONE").unwrap()));
-        // No copy was left over that shredding does not reach.
-        keystore.shred("ONE").await.unwrap();
-        assert!(!store.bytes().windows(3).any(|window| window == b"ONE"));
+        given.check_left().await;
+        if rewrapped.is_ok() {
+            // two for each part, and one for each copy of the header
+            assert_eq!(fails_at, 2 * given.stale().div_ceil(REWRAPPED_MAX) + HEADERS + 1);
+            return;
+        }
+        assert!(matches!(rewrapped, Err(Error::Unavailable(_))), "{fails_at}");
     }
+}
+
+/// A loss of power keeps any of the sectors that were written since the last sync, and loses the others.
+#[tokio::test]
+async fn rewrapping_loses_nothing_with_the_power() {
+    const SECTOR: usize = 512;
+    let given = Rewrapping::new().await;
+    let images = Arc::new(Mutex::new(Vec::new()));
+    let (taken, path) = (Arc::clone(&images), given.store.path.clone());
+    let mut synced = given.store.bytes();
+    let mut random = 1_u32;
+    let sync: SyncFn = Box::new(move |_| {
+        let written = fs::read(&path).unwrap();
+        for _ in 0..4 {
+            let mut image = synced.clone();
+            image.resize(written.len(), 0);
+            for at in (0..written.len()).step_by(SECTOR) {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                if random >> 31 == 0 {
+                    let sector = at..(at + SECTOR).min(written.len());
+                    image[sector.clone()].copy_from_slice(&written[sector]);
+                }
+            }
+            lock(&taken).push(image);
+        }
+        synced = written;
+        Ok(())
+    });
+    let keystore = given.open_with(Calls { sync, ..Calls::system() });
+    keystore.rewrap().await.unwrap();
+    drop(keystore);
+    let images = std::mem::take(&mut *lock(&images));
+    assert!(images.len() > 20);
+    for image in images {
+        fs::write(&given.store.path, image).unwrap();
+        given.check_left().await;
+    }
+}
+
+#[tokio::test]
+async fn rewrapping_on_a_full_disk_goes_on_where_it_stopped() {
+    let given = Rewrapping::new().await;
+    // All free slots are taken.
+    let keystore = given.store.try_open(given.both()).await.unwrap();
+    let free = given.store.bytes().len() / SLOT_BYTES - START / SLOT_BYTES - given.stale();
+    for n in 0..free {
+        keystore.create(&format!("MORE{n}")).await.unwrap();
+    }
+    drop(keystore);
+    let room = Arc::new(AtomicUsize::new(0));
+    let keystore = given.open_with(disk_of(&room, false));
+    assert!(matches!(keystore.rewrap().await, Err(Error::Full)));
+    assert_eq!(keystore.remaining(), given.stale() + 1);
+
+    // One free slot is enough, if slow.
+    keystore.shred("MORE0").await.unwrap();
+    assert_eq!(keystore.rewrap().await.unwrap(), given.stale());
+    for n in 1..free {
+        keystore.shred(&format!("MORE{n}")).await.unwrap();
+    }
+    drop(keystore);
+    given.check_left().await;
 }
 
 #[tokio::test]

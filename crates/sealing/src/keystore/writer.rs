@@ -17,6 +17,8 @@ use crate::Error;
 /// The most changes that become durable together.
 const GROUP_CHANGES_MAX: usize = 512;
 
+/// How many data keys are wrapped anew in one change. Few in tests, so that there are several.
+pub(super) const REWRAPPED_MAX: usize = if cfg!(test) { 8 } else { 512 };
 /// By how many slots the file grows when none is free: 256 KiB.
 pub(super) const GROWTH_SLOTS: u64 = 1024;
 
@@ -134,7 +136,9 @@ impl Writer {
         let removed = self.shared.index().entries.remove_entry(id);
         let Some((id, entry)) = removed else { return Ok(Ok(0)) };
         if self.disk.write(slot_at(entry.slot), &[0; SLOT_BYTES])? {
-            self.shared.index().free.push(entry.slot);
+            let mut index = self.shared.index();
+            index.stale.remove(&id);
+            index.free.push(entry.slot);
             return Ok(Ok(1));
         }
         self.shared.index().entries.insert(id, entry);
@@ -147,45 +151,68 @@ impl Writer {
         Ok(damaged.len())
     }
 
-    /// Writes each data key anew beside the old, and the old over only when the new is durable.
+    /// Wraps some data keys anew, and the header when no data key is left; says how many data keys.
+    ///
+    /// Each is written beside the old, and the old over only when the new is durable. The overwriting
+    /// is durable with the group, as a shredding is; if the process ends before, opening sees to it.
     fn rewrap(&mut self) -> io::Result<Result<usize, Error>> {
-        let shared = Arc::clone(&self.shared);
-        let primary = shared.keyring.primary();
-        let old: Vec<(Box<str>, Wrapped)> = {
-            let index = shared.index();
-            let old = index.entries.iter().filter(|(_, entry)| entry.wrapped.kek() != primary.id());
-            old.map(|(id, entry)| (id.clone(), entry.wrapped.clone())).collect()
+        let mut new = match self.wrap_anew() {
+            Ok(new) if new.is_empty() => return self.rewrap_header(),
+            Ok(new) => new.into_iter(),
+            // Nothing has been written: no copy is left that shredding would not reach.
+            Err(error) => return Ok(Err(error)),
         };
-        for chunk in old.chunks(GROUP_CHANGES_MAX) {
-            let mut replaced = Vec::with_capacity(chunk.len());
-            for (id, wrapped) in chunk {
-                let again = wrapped
-                    .unwrap(&shared.keyring, shared.id, id)
-                    .and_then(|data_key| Wrapped::wrap(&data_key, primary, shared.id, id));
-                let wrapped = match again {
-                    Ok(wrapped) => wrapped,
-                    Err(error) => return Ok(Err(error)),
-                };
-                let Some(slot) = self.put(&wrapped.encode(id))? else {
-                    return Ok(Err(Error::Full));
-                };
-                replaced.push((id.clone(), Entry { slot, wrapped, durable: true }));
-            }
-            self.disk.sync()?;
-            let olds = replaced.into_iter().filter_map(|(id, entry)| {
-                shared.index().entries.insert(id, entry).map(|old| old.slot)
-            });
-            self.clear_all(&olds.collect::<Vec<_>>())?;
+        let mut written = Vec::with_capacity(new.len());
+        for (id, wrapped) in &mut new {
+            let Some(slot) = self.put(&wrapped.encode(&id))? else { break };
+            written.push((id, Entry { slot, wrapped, durable: true }));
         }
-        let header = match Header::under(primary, shared.id) {
+        if written.is_empty() {
+            return Ok(Err(Error::Full));
+        }
+        self.disk.sync()?;
+        let rewrapped = written.len();
+        for (id, entry) in written {
+            let old = {
+                let mut index = self.shared.index();
+                index.stale.remove(&id);
+                index.entries.insert(id, entry)
+            };
+            old.map_or(Ok(()), |old| self.clear(old.slot))?;
+        }
+        Ok(Ok(rewrapped))
+    }
+
+    fn wrap_anew(&self) -> Result<Vec<(Box<str>, Wrapped)>, Error> {
+        let Shared { id: store, keyring, .. } = &*self.shared;
+        let some: Vec<(Box<str>, Wrapped)> = {
+            let index = self.shared.index();
+            let some = index.stale.iter().take(REWRAPPED_MAX);
+            let some = some.filter_map(|id| Some((id, &index.entries.get(id)?.wrapped)));
+            some.map(|(id, wrapped)| (id.clone(), wrapped.clone())).collect()
+        };
+        let anew = some.into_iter().map(|(id, wrapped)| {
+            let data_key = wrapped.unwrap(keyring, *store, &id)?;
+            let wrapped = Wrapped::wrap(&data_key, keyring.primary(), *store, &id)?;
+            Ok((id, wrapped))
+        });
+        anew.collect()
+    }
+
+    fn rewrap_header(&mut self) -> io::Result<Result<usize, Error>> {
+        if !self.shared.index().header_stale {
+            return Ok(Ok(0));
+        }
+        let header = match Header::under(self.shared.keyring.primary(), self.shared.id) {
             Ok(header) => header.encode(),
             Err(error) => return Ok(Err(error)),
         };
         for copy in 0..HEADERS {
             self.overwrite((copy * HEADER_BYTES) as u64, &header)?;
-            self.disk.sync()?;
+            self.disk.sync()?; // so that the other is whole while one is written
         }
-        Ok(Ok(old.len()))
+        self.shared.index().header_stale = false;
+        Ok(Ok(0))
     }
 
     /// Overwrites slots, durably.
