@@ -67,6 +67,15 @@ pub enum Error {
         /// What is wrong.
         why: &'static str,
     },
+    /// The bytes are no image of a keystore, or not all of one. Take another; nothing was changed.
+    #[error("not a whole image of a keystore: {0}")]
+    NotAnImage(&'static str),
+    /// An image could not be written or read. The keystore is as it was; retrying is safe.
+    #[error("image of a keystore cannot be written or read: {0}")]
+    Image(#[source] Arc<io::Error>),
+    /// A keystore would be put where there is something. Remove it first, if it is not needed.
+    #[error("{} is there already, and is not written over", .0.display())]
+    FileExists(PathBuf),
     /// Another process has the keystore open. Retrying is safe.
     #[error("keystore {} is in use by another process", .0.display())]
     InUse(PathBuf),

@@ -21,6 +21,7 @@
 //! it, and whether its key is missed is for the caller to say, who knows which keys there should be.
 //! [`Keystore::scrub`] then overwrites it, since a shredding that was torn leaves one behind.
 
+mod backup;
 mod disk;
 mod header;
 mod slot;
@@ -31,7 +32,7 @@ mod writer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -39,6 +40,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
+pub use self::backup::Backup;
 use self::disk::{Calls, Disk};
 use self::header::{HEADER_BYTES, HEADERS, Header};
 use self::slot::{SLOT_BYTES, Slot, Wrapped};
@@ -77,6 +79,8 @@ struct Index {
     stale: BTreeSet<Box<str>>,
     /// Whether a copy of the header is damaged, or under another key than the primary.
     header_stale: bool,
+    /// How many were shredded since the keystore was opened.
+    shredded: u64,
     /// Numbers of slots that may be written to.
     free: Vec<u64>,
     /// Numbers of slots that hold something, and nothing that can be read.
@@ -318,7 +322,7 @@ impl Index {
             let number = index.slots;
             index.slots += 1;
             match Slot::decode(&bytes) {
-                Slot::Free => index.free.push(number),
+                Slot::Free | Slot::End(_) => index.free.push(number),
                 Slot::Damaged => index.damaged.push(number),
                 Slot::Used { id, wrapped } => match wrapped.unwrap(keyring, store, &id) {
                     Ok(_) if !index.entries.contains_key(&id) => {
@@ -387,19 +391,33 @@ fn refuse_reserved(access_key_id: &str) -> Result<(), Error> {
 
 /// Makes the file under another name first: what has the name is whole.
 fn create_file(path: &Path, header: &Header) -> io::Result<()> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let new = Path::new(&new);
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(new)?;
+    let new = beside(path, ".new");
+    let mut file = private().write(true).create(true).truncate(true).open(&new)?;
     for _ in 0..HEADERS {
         file.write_all(&header.encode())?;
     }
     file.sync_all()?;
     fs::rename(new, path)?;
+    sync_folder(path)
+}
+
+/// How a file is made that only its owner may read.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// A file in the same folder.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// Makes a file's name durable.
+fn sync_folder(path: &Path) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }

@@ -23,7 +23,7 @@ mod signing;
 pub use data_key::{Context, DataKey};
 pub use error::Error;
 pub use kek::{KekId, KekIds, KeyEncryptionKey, Keyring};
-pub use keystore::{ACCESS_KEY_ID_BYTES_MAX, Keystore};
+pub use keystore::{ACCESS_KEY_ID_BYTES_MAX, Backup, Keystore};
 pub use reserved::ReservedKey;
 pub use secret::Secret;
 pub use signing::{SignedCheckpoint, SigningKey, public_key_id, verify};

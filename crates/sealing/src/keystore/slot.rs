@@ -1,7 +1,7 @@
 //! One data key in the file.
 //!
 //! ```text
-//!   0  state      1   0 free (then all is zero), 1 used
+//!   0  state      1   0 free (then all is zero), 1 used, 2 the end of an image (see `backup.rs`)
 //!   1  length     1   of the ID, 1 to 128
 //!   2  kek        8   ID of the key-encryption key that it is wrapped with
 //!  10  nonce     12
@@ -19,6 +19,7 @@ use crate::{DataKey, Error, KekId, KeyEncryptionKey, Keyring};
 
 pub(super) const SLOT_BYTES: usize = 256;
 const USED: u8 = 1;
+const END: u8 = 2;
 const ID_AT: usize = 70;
 const CHECKED: usize = SLOT_BYTES - 4;
 
@@ -34,7 +35,15 @@ pub(super) struct Wrapped {
 pub(super) enum Slot {
     Free,
     Used { id: Box<str>, wrapped: Wrapped },
+    End(Check),
     Damaged,
+}
+
+/// Shows that one who has a key-encryption key has seen what is authenticated.
+pub(super) struct Check {
+    kek: KekId,
+    nonce: Nonce,
+    tag: [u8; TAG_BYTES],
 }
 
 impl Wrapped {
@@ -75,26 +84,44 @@ impl Wrapped {
     }
 }
 
+impl Check {
+    pub(super) fn of_nothing(kek: &KeyEncryptionKey, aad: &[u8]) -> Result<Self, Error> {
+        let (nonce, tag) = kek.key().seal(&[], aad)?;
+        // A tag is as long as a tag.
+        let tag = tag.try_into().map_err(|_| Error::Malformed)?;
+        Ok(Self { kek: kek.id(), nonce, tag })
+    }
+
+    pub(super) fn is_of_nothing(&self, keyring: &Keyring, aad: &[u8]) -> Result<bool, Error> {
+        let kek = keyring.get(self.kek)?;
+        Ok(kek.key().open(&self.nonce, &self.tag, aad).is_ok())
+    }
+
+    /// The slot that ends an image.
+    pub(super) fn encode_end(&self) -> [u8; SLOT_BYTES] {
+        with_checksum([&[END, 0], &self.kek.0, &self.nonce, &self.tag])
+    }
+}
+
 impl Slot {
     pub(super) fn decode(bytes: &[u8; SLOT_BYTES]) -> Self {
         if bytes.iter().all(|&byte| byte == 0) {
             return Self::Free;
         }
-        let length = usize::from(bytes[1]);
-        let sound = bytes[0] == USED
-            && (1..=ACCESS_KEY_ID_BYTES_MAX).contains(&length)
-            && crc32c::crc32c(&bytes[..CHECKED]).to_le_bytes() == field(bytes, CHECKED);
-        if !sound {
+        if crc32c::crc32c(&bytes[..CHECKED]).to_le_bytes() != field(bytes, CHECKED) {
             return Self::Damaged;
+        }
+        let (kek, nonce) = (KekId(field(bytes, 2)), field::<NONCE_BYTES>(bytes, 10));
+        let length = usize::from(bytes[1]);
+        match bytes[0] {
+            USED if (1..=ACCESS_KEY_ID_BYTES_MAX).contains(&length) => {}
+            END => return Self::End(Check { kek, nonce, tag: field(bytes, 22) }),
+            _ => return Self::Damaged,
         }
         let Ok(id) = std::str::from_utf8(&bytes[ID_AT..ID_AT + length]) else {
             return Self::Damaged;
         };
-        let wrapped = Wrapped {
-            kek: KekId(field(bytes, 2)),
-            nonce: field::<NONCE_BYTES>(bytes, 10),
-            ciphertext: field(bytes, 22),
-        };
+        let wrapped = Wrapped { kek, nonce, ciphertext: field(bytes, 22) };
         Self::Used { id: id.into(), wrapped }
     }
 }

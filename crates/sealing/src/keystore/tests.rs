@@ -15,26 +15,26 @@ const CONTEXT: Context<'static> = Context {
 };
 
 /// Where the slots begin.
-const START: usize = HEADERS * HEADER_BYTES;
+pub(super) const START: usize = HEADERS * HEADER_BYTES;
 
-struct Store {
+pub(super) struct Store {
     _dir: tempfile::TempDir,
-    path: PathBuf,
-    kek: KeyEncryptionKey,
+    pub(super) path: PathBuf,
+    pub(super) kek: KeyEncryptionKey,
 }
 
 impl Store {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keystore");
         Self { _dir: dir, path, kek: KeyEncryptionKey::generate().unwrap() }
     }
 
-    async fn open(&self) -> Keystore {
+    pub(super) async fn open(&self) -> Keystore {
         Keystore::open(&self.path, Keyring::new(same(&self.kek))).await.unwrap()
     }
 
-    async fn try_open(&self, keyring: Keyring) -> Result<Keystore, Error> {
+    pub(super) async fn try_open(&self, keyring: Keyring) -> Result<Keystore, Error> {
         Keystore::open(&self.path, keyring).await
     }
 
@@ -46,7 +46,7 @@ impl Store {
         Keystore::open_blocking(&self.path, Keyring::new(same(&self.kek)), calls).unwrap()
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         fs::read(&self.path).unwrap()
     }
 
@@ -62,12 +62,12 @@ impl Store {
     }
 }
 
-fn same(kek: &KeyEncryptionKey) -> KeyEncryptionKey {
+pub(super) fn same(kek: &KeyEncryptionKey) -> KeyEncryptionKey {
     KeyEncryptionKey::from_key(Key::from_slice(kek.key().expose()).unwrap())
 }
 
 /// Whether two data keys are one: what one seals, the other opens.
-fn same_key(one: &DataKey, two: &DataKey) -> bool {
+pub(super) fn same_key(one: &DataKey, two: &DataKey) -> bool {
     two.open(&one.seal(b"x", &CONTEXT).unwrap(), &CONTEXT).is_ok()
 }
 

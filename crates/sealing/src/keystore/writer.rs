@@ -132,17 +132,18 @@ impl Writer {
     }
 
     fn shred(&mut self, id: &str) -> io::Result<Result<usize, Error>> {
-        // Gone from memory first: from here on nobody is given the key.
-        let removed = self.shared.index().entries.remove_entry(id);
-        let Some((id, entry)) = removed else { return Ok(Ok(0)) };
-        if self.disk.write(slot_at(entry.slot), &[0; SLOT_BYTES])? {
-            let mut index = self.shared.index();
-            index.stale.remove(&id);
-            index.free.push(entry.slot);
-            return Ok(Ok(1));
+        let slot = self.shared.index().entries.get(id).map(|entry| entry.slot);
+        let Some(slot) = slot else { return Ok(Ok(0)) };
+        if !self.disk.write(slot_at(slot), &[0; SLOT_BYTES])? {
+            return Ok(Err(Error::Full));
         }
-        self.shared.index().entries.insert(id, entry);
-        Ok(Err(Error::Full))
+        // Nobody is given the key from here on, though it is not durably gone yet.
+        let mut index = self.shared.index();
+        index.entries.remove(id);
+        index.stale.remove(id);
+        index.shredded += 1;
+        index.free.push(slot);
+        Ok(Ok(1))
     }
 
     fn scrub(&mut self) -> io::Result<usize> {
