@@ -17,6 +17,9 @@
 //! **On a full disk** no data key is made, and all else goes on: the file grows by many free slots at
 //! a time, with room on the disk for each, so that whatever is in it can be written over.
 //!
+//! **To rewrap** is to write each data key beside the old, sync, and overwrite the old, some hundred at
+//! a time: a crash leaves a copy at the most, which opening overwrites.
+//!
 //! **A damaged slot** (torn, or changed) is counted and left as it is: nobody else's key is lost by
 //! it, and whether its key is missed is for the caller to say, who knows which keys there should be.
 //! [`Keystore::scrub`] then overwrites it, since a shredding that was torn leaves one behind.
@@ -77,7 +80,8 @@ struct Index {
     entries: BTreeMap<Box<str>, Entry>,
     /// Names of those that are wrapped with another key than the primary. No more of them come.
     stale: BTreeSet<Box<str>>,
-    /// Whether a copy of the header is damaged, or under another key than the primary.
+    /// Whether the header is to be written anew: a copy of it is damaged, or it or a data key is
+    /// under another key than the primary.
     header_stale: bool,
     /// How many were shredded since the keystore was opened.
     shredded: u64,
@@ -126,7 +130,8 @@ impl Keystore {
         let mut reader = BufReader::with_capacity(1 << 20, &file);
         let (header, header_stale) = read_header(&mut reader, path, &keyring)?;
         let mut index = Index::read(&mut reader, header.id, &keyring, io_error)?;
-        index.header_stale = header_stale;
+        // Written last in any case, it also tells that what came before is durable.
+        index.header_stale = header_stale || !index.stale.is_empty();
         if !index.damaged.is_empty() {
             tracing::error!(slots = ?index.damaged, "keystore has damaged slots; the others are well");
         }
@@ -145,8 +150,8 @@ impl Keystore {
     ///
     /// # Errors
     /// [`Error::Exists`], [`Error::IdLength`], [`Error::Reserved`], [`Error::Full`]: nothing was
-    /// changed. [`Error::Random`]: retrying is safe. [`Error::Unavailable`]: it may or may not be there after opening again, and is then
-    /// nobody's: see [`Self::ids`].
+    /// changed. [`Error::Random`]: retrying is safe. [`Error::Unavailable`]: it may or may not be
+    /// there after opening again, and is then nobody's: see [`Self::ids`].
     pub async fn create(&self, access_key_id: &str) -> Result<DataKey, Error> {
         refuse_reserved(access_key_id)?;
         self.create_any(access_key_id).await
@@ -243,7 +248,7 @@ impl Keystore {
     }
 
     /// How much [`Self::rewrap`] has to do still: so many data keys, and one more while the header is
-    /// to be written. Zero means that the primary key alone opens the keystore.
+    /// to be written. Zero means that the primary key alone opens the keystore, for good.
     pub fn remaining(&self) -> usize {
         let index = self.shared.index();
         index.stale.len() + usize::from(index.header_stale)

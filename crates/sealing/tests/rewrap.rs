@@ -1,15 +1,24 @@
-//! A large keystore comes under another key-encryption key while it is used.
+//! A large keystore comes under another key-encryption key while it is used, or killed.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
+use std::{env, thread};
 
-use sealing::{KeyEncryptionKey, Keyring, Keystore};
+use sealing::{Context, KeyEncryptionKey, Keyring, Keystore};
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 const KEYS: usize = 10_000;
 const WORKERS: usize = 16;
 /// How many keys must have been made, and how many shredded, meanwhile: some by each worker.
 const CHANGES_MEANWHILE_MIN: usize = 4 * WORKERS;
+
+const PATH: &str = "SEALING_REWRAP_PATH";
+const KEKS: &str = "SEALING_REWRAP_KEKS";
+const ROUNDS: u64 = 5;
+const KEYS_IN_ROUNDS: usize = 2_000;
 
 async fn open(path: &Path, keys: &[&str]) -> Keystore {
     let keys = keys.iter().map(|key| KeyEncryptionKey::from_text("test", key).unwrap());
@@ -67,4 +76,65 @@ async fn keys_are_made_and_shredded_while_ten_thousand_are_rewrapped() {
     let keystore = open(&path, &[&new]).await;
     assert_eq!((keystore.ids().count(), keystore.damaged()), (KEYS, 0));
     assert_eq!(keystore.remaining(), 0);
+}
+
+fn context(access_key_id: &str) -> Context<'_> {
+    let (log_id, account) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    Context { log_id, account, access_key_id, generation: 1 }
+}
+
+#[tokio::test]
+async fn a_process_killed_while_it_rewraps_loses_no_data_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keystore");
+    let [one, two] = [(); 2].map(|()| KeyEncryptionKey::generate().unwrap().expose_hex());
+    let keystore = Arc::new(open(&path, &[&one]).await);
+    let mut makers = JoinSet::new();
+    for n in 0..KEYS_IN_ROUNDS {
+        let keystore = Arc::clone(&keystore);
+        makers.spawn(async move {
+            let id = format!("KEY{n}");
+            let key = keystore.create(&id).await.unwrap();
+            let sealed = key.seal(b"secret", &context(&id)).unwrap();
+            (id, sealed)
+        });
+    }
+    let sealed = makers.join_all().await;
+    drop(keystore);
+
+    let mut interrupted = 0;
+    for round in 0..ROUNDS {
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "rewraps_until_killed", "--ignored"])
+            .env(PATH, &path)
+            .env(KEKS, format!("{} {}", *one, *two))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Only when differs: whatever it is at then, nothing may be lost.
+        thread::sleep(Duration::from_millis(300 + 170 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let keystore = open(&path, &[&two, &one]).await;
+        assert_eq!((keystore.ids().count(), keystore.damaged()), (KEYS_IN_ROUNDS, 0));
+        for (id, sealed) in &sealed {
+            let opened = keystore.get(id).unwrap().open(sealed, &context(id)).unwrap();
+            assert_eq!(opened.expose(), b"secret");
+        }
+        let remaining = keystore.remaining();
+        interrupted += usize::from((1..=KEYS_IN_ROUNDS).contains(&remaining));
+    }
+    assert!(interrupted > 0, "none was killed half way");
+}
+
+#[tokio::test]
+#[ignore = "the half that is killed; run by the test above"]
+async fn rewraps_until_killed() {
+    let path = env::var_os(PATH).unwrap();
+    let keks = env::var(KEKS).unwrap();
+    let (mut new, mut old) = keks.split_once(' ').unwrap();
+    loop {
+        open(Path::new(&path), &[new, old]).await.rewrap().await.unwrap();
+        (new, old) = (old, new);
+    }
 }

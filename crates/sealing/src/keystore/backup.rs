@@ -107,8 +107,8 @@ impl Keystore {
     /// # Errors
     /// [`Error::FileExists`]: nothing is ever written over, nor is what a restore that was cut short
     /// has left beside it. [`Error::NotAnImage`] when it is cut short, changed or nothing of the
-    /// kind; [`Error::NoSuchKek`]; [`Error::Image`] when the reader fails, [`Error::Io`] when the
-    /// disk does. There is no file then, and retrying is safe.
+    /// kind; [`Error::NoSuchKek`]; [`Error::Image`] when the reader fails. There is no file then, and
+    /// retrying is safe. [`Error::Io`] when the disk fails; look whether there is one.
     pub fn restore(
         image: impl Read,
         path: impl AsRef<Path>,

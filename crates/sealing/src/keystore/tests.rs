@@ -460,6 +460,33 @@ async fn a_key_shredded_before_its_turn_is_not_wrapped_anew() {
 }
 
 #[tokio::test]
+async fn nothing_remains_only_when_what_was_rewrapped_is_durable() {
+    // The header is under the first key still, and so are no data keys: it is under way back.
+    let given = Rewrapping::new().await;
+    let keystore = given.store.try_open(given.both()).await.unwrap();
+    while keystore.remaining() > 1 {
+        keystore.change(ChangeKind::Rewrap).await.unwrap();
+    }
+    drop(keystore);
+    let back = Keyring::new(same(&given.store.kek)).with(same(&given.new)).unwrap();
+    let syncs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&syncs);
+    let sync: SyncFn = Box::new(move |file| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        file.sync_data()
+    });
+    let calls = Calls { sync, ..Calls::system() };
+    let keystore = Keystore::open_blocking(&given.store.path, back, calls).unwrap();
+    assert_eq!(keystore.remaining(), given.stale() + 1, "the header is written once more");
+    assert_eq!(keystore.rewrap().await.unwrap(), given.stale());
+    assert_eq!(keystore.remaining(), 0);
+    let parts = given.stale().div_ceil(REWRAPPED_MAX);
+    assert_eq!(syncs.load(Ordering::SeqCst), 2 * parts + HEADERS);
+    drop(keystore);
+    given.check(&given.store.open().await).await;
+}
+
+#[tokio::test]
 async fn a_damaged_header_is_mended_by_rewrapping() {
     let store = Store::new();
     drop(store.open().await);

@@ -16,7 +16,6 @@ use crate::Error;
 
 /// The most changes that become durable together.
 const GROUP_CHANGES_MAX: usize = 512;
-
 /// How many data keys are wrapped anew in one change. Few in tests, so that there are several.
 pub(super) const REWRAPPED_MAX: usize = if cfg!(test) { 8 } else { 512 };
 /// By how many slots the file grows when none is free: 256 KiB.
