@@ -186,7 +186,7 @@ fn copy_checked(
         file.write(&bytes).map_err(&io_error)?;
     }
     let Some(store) = store else { return broken("it is empty") };
-    let (mut keys, mut last) = (0, None::<Box<str>>);
+    let mut keys = 0;
     let mut bytes = [0; SLOT_BYTES];
     let vouched = loop {
         if read_padded(&mut image, &mut bytes).map_err(reading)? < SLOT_BYTES {
@@ -199,9 +199,6 @@ fn copy_checked(
             }
             Slot::Free | Slot::Damaged => return broken("it is damaged"),
         };
-        if last.is_some_and(|last| last >= id) {
-            return broken("its keys are not in order");
-        }
         match wrapped.unwrap(keyring, store, &id) {
             Ok(_) => {}
             Err(error @ Error::NoSuchKek { .. }) => return Err(error),
@@ -209,7 +206,6 @@ fn copy_checked(
         }
         file.write(&bytes).map_err(&io_error)?;
         keys += 1;
-        last = Some(id);
     };
     if !vouched? {
         return broken("keys are missing in it, or it was changed");

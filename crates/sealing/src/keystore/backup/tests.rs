@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use proptest::prelude::*;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
@@ -316,4 +317,37 @@ async fn a_sink_or_reader_that_fails_changes_nothing() {
     let restored = Keystore::restore(image[..3000].chain(Broken), &path, &given.ring());
     assert!(matches!(restored, Err(Error::Image(_))));
     assert!(!path.exists() && !beside(&path, ".restored").exists());
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_refused_without_a_panic(
+        keys in 0_usize..3,
+        at in 0..START + 3 * SLOT_BYTES,
+        bytes in proptest::collection::vec(any::<u8>(), 1..600),
+    ) {
+        let kek = KeyEncryptionKey::generate().unwrap();
+        let header = Header::under(&kek, Uuid::from_u128(1)).unwrap().encode();
+        let data_key = DataKey::random().unwrap();
+        let mut image = header.repeat(HEADERS);
+        for n in 0..keys {
+            let id = format!("KEY{n}");
+            let wrapped = Wrapped::wrap(&data_key, &kek, Uuid::from_u128(1), &id).unwrap();
+            image.extend_from_slice(&wrapped.encode(&id));
+        }
+        let digest = Sha256::digest(&image).into();
+        image.extend_from_slice(&end(&kek, Uuid::from_u128(1), keys as u64, digest).unwrap());
+        let whole = image.clone();
+        image.truncate(at);
+        image.extend_from_slice(&bytes);
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keystore");
+        let ring = Keyring::new(kek);
+        prop_assert_eq!(Keystore::restore(&whole[..], &path, &ring).unwrap(), keys as u64);
+        let elsewhere = dir.path().join("elsewhere");
+        if image != whole {
+            prop_assert!(Keystore::restore(&image[..], &elsewhere, &ring).is_err());
+        }
+    }
 }
