@@ -15,6 +15,7 @@ pub mod payload;
 
 mod batch;
 mod clock;
+mod epoch;
 mod error;
 mod ids;
 mod index;
@@ -34,6 +35,7 @@ pub use batch::{
     Claim, ClaimOp, EVENT_BYTES_MAX, EVENTS_PER_BATCH_MAX, Expected, NewEvent,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use epoch::{EPOCH_MAX, OtherEpoch, POSITION_MAX};
 pub use error::{AppendError, Fault, FaultKind, ReadError};
 pub use ids::{Hash, Label, Position, Revision, StreamId, TextError};
 pub use index::{COMMAND_MEMORY_MS, COMMANDS_REMEMBERED_MAX};

@@ -17,7 +17,7 @@ use super::committer::Committer;
 use super::{Inner, OpenError, QUEUE_COMMANDS_MAX, SledLog, SledOptions, SyncFn, stored};
 use crate::tail::Tail;
 use crate::verify::Verifier;
-use crate::{Clock, Fault, FaultKind, Head, Position, SystemClock, Verified};
+use crate::{Clock, EPOCH_MAX, Fault, FaultKind, Head, Position, SystemClock, Verified};
 
 const CACHE_BYTES: u64 = 64 << 20;
 /// How long sled's threads may take to let go of a log that was closed before.
@@ -216,6 +216,9 @@ fn identity(database: &sled::Db) -> Result<Option<(Uuid, u64)>, OpenError> {
         return Err(unknown());
     }
     let epoch = u64::from_le_bytes(epoch.try_into().map_err(|_| unknown())?);
+    if !(1..=EPOCH_MAX).contains(&epoch) {
+        return Err(unknown());
+    }
     Ok(Some((Uuid::from_bytes(*id), epoch)))
 }
 
