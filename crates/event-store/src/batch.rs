@@ -100,8 +100,6 @@ pub struct Batch {
     pub events: Vec<NewEvent>,
     /// Up to [`CLAIMS_PER_BATCH_MAX`] claims.
     pub claims: Vec<ClaimOp>,
-    /// Streams that were read and not written, and the revision that was seen: checked, not stored.
-    pub reads: Vec<(StreamId, Revision)>,
 }
 
 impl Batch {

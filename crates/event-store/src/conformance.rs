@@ -45,7 +45,6 @@ macro_rules! conformance_tests {
             a_batch_is_recorded_as_it_was_given
             an_expectation_that_does_not_hold_records_nothing
             an_expectation_is_about_the_stream_before_the_batch
-            a_stream_that_was_read_must_not_have_changed
             a_refused_batch_of_several_streams_leaves_no_trace
             a_claim_is_taken_once_until_it_is_released
             claims_hold_across_accounts
@@ -128,7 +127,6 @@ pub fn batch(events: impl IntoIterator<Item = NewEvent>) -> Batch {
         },
         events: events.into_iter().collect(),
         claims: Vec::new(),
-        reads: Vec::new(),
     }
 }
 

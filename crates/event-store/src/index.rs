@@ -62,9 +62,6 @@ impl Index {
             actual if actual == expected => Ok(()),
             actual => Err(AppendError::Conflict { stream: stream.clone(), expected, actual }),
         };
-        for (stream, seen) in &batch.reads {
-            conflict(stream, *seen)?;
-        }
         for event in &batch.events {
             if let Expected::Revision(expected) = event.expected {
                 conflict(&event.stream, expected)?;

@@ -82,21 +82,6 @@ pub async fn an_expectation_is_about_the_stream_before_the_batch(backend: &dyn B
     assert_eq!(all(&log).await.last().map(|event| event.revision), Some(Revision(5)));
 }
 
-/// `reads` are checked like expectations, and nothing is written to those streams.
-pub async fn a_stream_that_was_read_must_not_have_changed(backend: &dyn Backend) {
-    let log = opened(backend).await;
-    appended(&log, batch([event("account/1", "created")])).await;
-    let reading = |revision| Batch {
-        reads: vec![(stream("account/1"), Revision(revision))],
-        ..batch([event("user/1", "created")])
-    };
-    appended(&log, reading(1)).await;
-    appended(&log, batch([event("account/1", "deleted")])).await;
-    let error = refused(&log, reading(1)).await;
-    assert!(matches!(error, AppendError::Conflict { actual: Revision(2), .. }), "{error}");
-    appended(&log, reading(2)).await;
-}
-
 /// The last of many conditions fails: streams, claims and the command ID are as if never asked.
 pub async fn a_refused_batch_of_several_streams_leaves_no_trace(backend: &dyn Backend) {
     let log = opened(backend).await;

@@ -53,7 +53,6 @@ impl Command {
             actor: Actor::default(),
             events: self.events.iter().map(event).collect(),
             claims: self.claims.iter().map(op).collect(),
-            reads: Vec::new(),
         }
     }
 }
