@@ -18,6 +18,9 @@ pub const CLAIMS_PER_BATCH_MAX: usize = 32;
 /// The most bytes of the kinds and keys of one batch's claims; they all stand in its first event.
 pub const CLAIM_BYTES_PER_BATCH_MAX: usize = 1536;
 
+/// What a frame has besides texts, payload and sealed part, at most.
+const FRAME_FIXED_BYTES: usize = 320;
+
 /// Who did it and how: stands in every event, for the audit.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Actor {
@@ -128,6 +131,21 @@ impl Batch {
         }
         let bytes = self.events.iter().map(NewEvent::bytes).sum();
         within("bytes of the batch", bytes, BATCH_BYTES_MAX)
+    }
+
+    /// What its frames come to, or a little more.
+    pub(crate) fn frame_bytes(&self) -> usize {
+        let Actor { principal, facade, source_address, request_id } = &self.actor;
+        let actor = principal.as_str().len()
+            + facade.as_str().len()
+            + source_address.as_str().len()
+            + request_id.as_str().len();
+        let claims = self.claims.iter().map(ClaimOp::claim);
+        let claims = claims.map(|claim| claim.kind.as_str().len() + claim.key.as_str().len() + 16);
+        let fixed = FRAME_FIXED_BYTES + actor;
+        let events = self.events.iter();
+        let events = events.map(|event| event.bytes() + event.stream.as_str().len() + fixed);
+        events.sum::<usize>() + claims.sum::<usize>()
     }
 }
 

@@ -53,6 +53,9 @@ pub enum AppendError {
         /// What it may be.
         size_max: usize,
     },
+    /// The disk has no room. Nothing was recorded; retrying is safe, and helps once there is room.
+    #[error("event log has no room on its disk; nothing was recorded")]
+    Full,
     /// The log is closed or has failed. Nothing was recorded; retrying there is no use, and safe once
     /// it has been opened again.
     #[error("event log is unavailable: {0}")]

@@ -51,14 +51,17 @@ impl Sequencer {
         Ok(())
     }
 
+    /// Whether a batch may be recorded, or was before. Changes nothing.
+    pub(crate) fn check(&self, batch: &Batch) -> Result<Option<Appended>, AppendError> {
+        self.check_at(batch, self.now_ms())
+    }
+
     /// Checks a batch and, if it may be recorded, encodes it.
     pub(crate) fn sequence(&mut self, batch: Batch) -> Result<Sequenced, AppendError> {
-        batch.check_limits()?;
-        let time_ms = self.clock.now_ms().max(self.time_ms);
-        if let Some(appended) = self.index.duplicate(&batch, time_ms)? {
+        let time_ms = self.now_ms();
+        if let Some(appended) = self.check_at(&batch, time_ms)? {
             return Ok(Sequenced::Before(appended));
         }
-        self.index.check(&batch)?;
         let first = self.head.position.next();
         let frames = self.encode(batch, time_ms).map_err(|fault| {
             // Only a mistake in this file leads here; the log must then not go on.
@@ -66,6 +69,18 @@ impl Sequencer {
         })?;
         let last = self.head.position;
         Ok(Sequenced::New(Appended { first, last, time_ms, duplicate: false }, frames))
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.clock.now_ms().max(self.time_ms)
+    }
+
+    fn check_at(&self, batch: &Batch, time_ms: u64) -> Result<Option<Appended>, AppendError> {
+        batch.check_limits()?;
+        if let Some(appended) = self.index.duplicate(batch, time_ms)? {
+            return Ok(Some(appended));
+        }
+        self.index.check(batch).map(|()| None)
     }
 
     fn encode(&mut self, batch: Batch, time_ms: u64) -> Result<Vec<(Arc<Recorded>, Bytes)>, Fault> {

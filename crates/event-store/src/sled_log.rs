@@ -10,10 +10,14 @@
 //! compression (opening becomes sixty times slower). Any error or panic on the way to the disk fails
 //! the log for good: after a failed `fsync` the kernel may have dropped what it could not write, and
 //! a second call would say that all is well.
+//!
+//! A full disk is no such error. Room is made before a group is numbered; without it the group is
+//! refused, reading goes on, and so does appending once there is room again.
 
 mod anchor;
 mod committer;
 mod open;
+mod room;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,6 +40,13 @@ use crate::{
 /// Makes durable whatever was written to sled's file before: in production an `fdatasync`.
 pub type SyncFn = Box<dyn FnMut() -> io::Result<()> + Send>;
 
+/// Makes room on the disk for a group of so many bytes, and tells whether there is: in production by
+/// taking blocks of the file system ahead of sled's file.
+pub type RoomFn = Box<dyn FnMut(u64) -> io::Result<bool> + Send>;
+
+/// What [`SledOptions::reserve_bytes`] is unless it is given.
+pub const RESERVE_BYTES: u64 = 64 << 20;
+
 /// How many commands wait for the committer before `append` waits too.
 const QUEUE_COMMANDS_MAX: usize = 4096;
 
@@ -44,12 +55,20 @@ pub struct SledOptions {
     dir: PathBuf,
     clock: Arc<dyn Clock>,
     sync: Option<SyncFn>,
+    room: Option<RoomFn>,
+    reserve_bytes: u64,
 }
 
 impl SledOptions {
     /// The log in `dir`, by the machine's clock. Makes the folder and the log if there is none.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), clock: Arc::new(SystemClock), sync: None }
+        Self {
+            dir: dir.into(),
+            clock: Arc::new(SystemClock),
+            sync: None,
+            room: None,
+            reserve_bytes: RESERVE_BYTES,
+        }
     }
 
     /// Takes the events' times from another clock.
@@ -62,6 +81,20 @@ impl SledOptions {
     /// happens when it fails, or takes its time.
     pub fn sync(mut self, sync: SyncFn) -> Self {
         self.sync = Some(sync);
+        self
+    }
+
+    /// Leaves so many bytes of the disk free: with less, appends are refused as
+    /// [`AppendError::Full`]. By default [`RESERVE_BYTES`], which is enough to open and close the log.
+    pub fn reserve_bytes(mut self, reserve_bytes: u64) -> Self {
+        self.reserve_bytes = reserve_bytes;
+        self
+    }
+
+    /// Calls `room` before a group is written, in place of looking at the disk: for tests of what
+    /// happens when it is full.
+    pub fn room(mut self, room: RoomFn) -> Self {
+        self.room = Some(room);
         self
     }
 }

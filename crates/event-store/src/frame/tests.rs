@@ -3,6 +3,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
+use crate::{Batch, Expected, NewEvent};
 
 fn label<const N: usize>() -> impl Strategy<Value = Label<N>> {
     "[ -~äß€𝄞]{0,48}".prop_map(|text| Label::truncated(&text))
@@ -68,6 +69,27 @@ proptest! {
         let frame = encode(&mut event);
         let dropped = decode(without_sealed(frame).unwrap()).unwrap();
         prop_assert_eq!(dropped, Recorded { sealed: None, ..event });
+    }
+
+    /// Room is made for what a batch says; it must not come to more.
+    #[test]
+    fn a_batch_tells_at_least_the_bytes_of_its_frames(mut event in event()) {
+        let batch = Batch {
+            command_id: event.command_id,
+            command_digest: event.command_digest,
+            account: event.account,
+            actor: event.actor.clone(),
+            events: vec![NewEvent {
+                stream: event.stream.clone(),
+                expected: Expected::Any,
+                event_type: event.event_type,
+                schema_version: event.schema_version,
+                payload: event.payload.clone(),
+                sealed: event.sealed.clone(),
+            }],
+            claims: event.claims.clone(),
+        };
+        prop_assert!(encode(&mut event).len() <= batch.frame_bytes());
     }
 
     #[test]

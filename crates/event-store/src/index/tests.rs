@@ -133,6 +133,7 @@ fn append(sequencer: &mut Sequencer, batch: Batch, log: &mut Vec<Arc<Recorded>>)
         Err(
             other @ (AppendError::Empty
             | AppendError::TooLarge { .. }
+            | AppendError::Full
             | AppendError::Unavailable(_)
             | AppendError::OutcomeUnknown(_)),
         ) => panic!("{other}"),

@@ -11,14 +11,14 @@ use std::{io, iter};
 use tokio::sync::{mpsc, oneshot};
 
 use super::anchor::Anchor;
-use super::{Command, Inner, SyncFn, key, lock};
+use super::{Command, Inner, RoomFn, SyncFn, key, lock};
 use crate::sequencer::{Sequenced, Sequencer};
 use crate::tail::State;
 use crate::{AppendError, Appended, Recorded};
 
 /// The most commands in one group.
 const GROUP_COMMANDS_MAX: usize = 512;
-/// A group takes no more commands once its frames have this many bytes.
+/// A group takes no more commands once their events come to this many bytes.
 const GROUP_BYTES_MAX: usize = 1 << 20;
 
 /// Writes, makes durable, publishes and answers.
@@ -28,20 +28,44 @@ pub(super) struct Committer {
     pub(super) database: sled::Db,
     pub(super) sequencer: Sequencer,
     pub(super) sync: SyncFn,
+    pub(super) room: RoomFn,
+    /// The last group found no room.
+    pub(super) full: bool,
     pub(super) anchor: Anchor,
     /// Dropped last.
     pub(super) _in_use: File,
 }
 
-type Reply = oneshot::Sender<Result<Appended, AppendError>>;
+type Answer = Result<Appended, AppendError>;
+type Reply = oneshot::Sender<Answer>;
+
+/// Commands that have queued up, in order, and the bytes that their events come to.
+#[derive(Default)]
+struct Gathered {
+    commands: Vec<Command>,
+    bytes: usize,
+}
 
 /// Commands that become durable together.
 #[derive(Default)]
 struct Group {
     batch: sled::Batch,
-    bytes: usize,
     events: Vec<Arc<Recorded>>,
-    answers: Vec<(Reply, Result<Appended, AppendError>)>,
+    answers: Vec<(Reply, Answer)>,
+}
+
+impl Gathered {
+    fn take(&mut self, command: Command) {
+        // What is over its limits is refused, and must not take the others' room.
+        if command.batch.check_limits().is_ok() {
+            self.bytes += command.batch.frame_bytes();
+        }
+        self.commands.push(command);
+    }
+
+    fn is_full(&self) -> bool {
+        self.commands.len() >= GROUP_COMMANDS_MAX || self.bytes >= GROUP_BYTES_MAX
+    }
 }
 
 impl Committer {
@@ -79,16 +103,56 @@ impl Committer {
 
     fn run(&mut self, commands: &mut mpsc::Receiver<Command>) -> Result<(), Arc<str>> {
         while let Some(first) = commands.blocking_recv() {
-            let mut group = Group::default();
+            let mut gathered = Gathered::default();
             for command in iter::once(first).chain(iter::from_fn(|| commands.try_recv().ok())) {
-                self.take(&mut group, command)?;
-                if group.answers.len() >= GROUP_COMMANDS_MAX || group.bytes >= GROUP_BYTES_MAX {
+                gathered.take(command);
+                if gathered.is_full() {
                     break;
                 }
             }
-            self.commit(group)?;
+            // Before anything is numbered: what was numbered must be written.
+            match self.make_room(gathered.bytes) {
+                Ok(true) => self.record(gathered)?,
+                Ok(false) => self.refuse(gathered),
+                Err(reason) => {
+                    let unavailable = AppendError::Unavailable(Arc::clone(&reason));
+                    for Command { reply, .. } in gathered.commands {
+                        drop(reply.send(Err(unavailable.clone())));
+                    }
+                    return Err(reason);
+                }
+            }
         }
         Ok(())
+    }
+
+    fn make_room(&mut self, bytes: usize) -> Result<bool, Arc<str>> {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let has_room =
+            bytes == 0 || (self.room)(bytes).map_err(|error| failed("making room", &error))?;
+        match (has_room, mem::replace(&mut self.full, !has_room)) {
+            (false, false) => tracing::error!("event log's disk is full; appends are refused"),
+            (true, true) => tracing::info!("event log's disk has room again"),
+            _ => {}
+        }
+        Ok(has_room)
+    }
+
+    fn record(&mut self, Gathered { commands, .. }: Gathered) -> Result<(), Arc<str>> {
+        let mut group = Group::default();
+        for command in commands {
+            self.take(&mut group, command)?;
+        }
+        self.commit(group)
+    }
+
+    /// Answers without recording anything: what was recorded before is told, and what would be
+    /// refused with room enough is refused as it would be.
+    fn refuse(&self, Gathered { commands, .. }: Gathered) {
+        for Command { batch, reply } in commands {
+            let before = self.sequencer.check(&batch);
+            drop(reply.send(before.and_then(|before| before.ok_or(AppendError::Full))));
+        }
     }
 
     /// Adds a command to the group. It is answered with the group, also when refused: by then, what
@@ -102,7 +166,6 @@ impl Committer {
             Ok(Sequenced::Before(appended)) => Ok(appended),
             Ok(Sequenced::New(appended, frames)) => {
                 for (event, frame) in frames {
-                    group.bytes += frame.len();
                     group.batch.insert(&key(event.position), frame.as_ref());
                     group.events.push(event);
                 }

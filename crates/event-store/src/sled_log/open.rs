@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use super::anchor::Anchor;
 use super::committer::Committer;
-use super::{Inner, OpenError, QUEUE_COMMANDS_MAX, SledLog, SledOptions, SyncFn, stored};
+use super::room::Room;
+use super::{Inner, OpenError, QUEUE_COMMANDS_MAX, RoomFn, SledLog, SledOptions, SyncFn, stored};
 use crate::tail::Tail;
 use crate::verify::Verifier;
 use crate::{Clock, EPOCH_MAX, Fault, FaultKind, Head, Position, SystemClock, Verified};
@@ -28,7 +29,7 @@ const IDENTITY: &str = "log";
 const IDENTITY_VERSION: u8 = 1;
 
 pub(super) fn open(options: SledOptions) -> Result<SledLog, OpenError> {
-    let SledOptions { dir, clock, sync } = options;
+    let SledOptions { dir, clock, sync, room, reserve_bytes } = options;
     fs::create_dir_all(&dir).map_err(|source| io_error(&dir, source))?;
     let in_use = lock_folder(&dir)?;
     let database = open_database(&dir)?;
@@ -50,12 +51,18 @@ pub(super) fn open(options: SledOptions) -> Result<SledLog, OpenError> {
     let inner = Arc::new(Inner { log_id, epoch, tail, events: Mutex::new(Some(events.clone())) });
     let (sender, receiver) = mpsc::channel(QUEUE_COMMANDS_MAX);
     let sync = sync.unwrap_or(file_sync);
+    let room = match room {
+        Some(room) => room,
+        None => room_of(&dir, reserve_bytes)?,
+    };
     let committer = Committer {
         inner: Arc::clone(&inner),
         events,
         database,
         sequencer,
         sync,
+        room,
+        full: false,
         anchor,
         _in_use: in_use,
     };
@@ -239,6 +246,11 @@ fn sync_of(dir: &Path) -> Result<SyncFn, OpenError> {
     let file = OpenOptions::new().read(true).write(true).open(dir.join("db"));
     let file = file.map_err(|source| io_error(dir, source))?;
     Ok(Box::new(move || file.sync_data()))
+}
+
+fn room_of(dir: &Path, reserve_bytes: u64) -> Result<RoomFn, OpenError> {
+    let room = Room::of(dir, reserve_bytes).map_err(|source| io_error(dir, source))?;
+    Ok(Box::new(move |bytes| room.make(bytes)))
 }
 
 /// Makes the names of the files durable, the folder's own name included.
