@@ -17,7 +17,7 @@ pub const COMMAND_MEMORY_MS: u64 = 24 * 60 * 60 * 1000;
 pub const COMMANDS_REMEMBERED_MAX: usize = 10_000_000;
 
 /// 128 bits of SHA-256 stand for a name: a tenth of the memory, and nobody can make two alike.
-type Key = [u8; 16];
+pub(crate) type Key = [u8; 16];
 
 /// The state that batches are checked against.
 #[derive(Debug, Default)]
@@ -108,8 +108,7 @@ impl Index {
                 ClaimOp::Release(_) => self.claims.remove(&key) == Some(event.account),
             };
             if !consistent {
-                let (kind, key) = (claim.kind.as_str().into(), claim.key.as_str().into());
-                return Err(FaultKind::Claim { kind, key });
+                return Err(contradiction(claim));
             }
         }
         if event.batch_index == 0 {
@@ -139,14 +138,19 @@ impl Index {
     }
 }
 
-fn stream_key(stream: &StreamId) -> Key {
+pub(crate) fn stream_key(stream: &StreamId) -> Key {
     first_half(&Sha256::digest(stream.as_str()).into())
 }
 
-fn claim_key(claim: &Claim) -> Key {
+pub(crate) fn claim_key(claim: &Claim) -> Key {
     // No control character stands in a label, so NUL parts them.
     let hash = Sha256::new().chain_update(claim.kind.as_str()).chain_update([0]);
     first_half(&hash.chain_update(claim.key.as_str()).finalize().into())
+}
+
+/// Of a claim that is taken while it is held, or released by who does not hold it.
+pub(crate) fn contradiction(claim: &Claim) -> FaultKind {
+    FaultKind::Claim { kind: claim.kind.as_str().into(), key: claim.key.as_str().into() }
 }
 
 fn first_half(digest: &[u8; 32]) -> Key {

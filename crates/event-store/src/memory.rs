@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::future::{self, BoxFuture};
 use uuid::Uuid;
 
+use crate::index::Index;
 use crate::log::{READ_EVENTS_MAX, not_none};
 use crate::sequencer::{Sequenced, Sequencer};
 use crate::tail::{self, FrameSource, State, Tail};
@@ -41,11 +42,11 @@ impl MemoryLog {
     /// # Errors
     /// [`Fault`] when it is not what was written.
     pub fn open(log_id: Uuid, frames: MemoryFrames, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
-        let mut verifier = Verifier::new(log_id, clock);
+        let mut verifier = Verifier::new(log_id, Index::default());
         for (&position, bytes) in &*lock(&frames) {
             verifier.push(StoredFrame { position: Position(position), bytes: bytes.clone() })?;
         }
-        Ok(Self::over(log_id, frames, verifier.finish()?))
+        Ok(Self::over(log_id, frames, verifier.finish(clock)?))
     }
 
     /// What stands in this log's place of a disk.

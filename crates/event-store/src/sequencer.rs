@@ -28,19 +28,19 @@ pub(crate) enum Sequenced {
 }
 
 impl Sequencer {
-    /// Of an empty log; what is recorded already is given to [`Self::recorded`].
+    /// Of an empty log.
     pub(crate) fn new(log_id: Uuid, clock: Arc<dyn Clock>) -> Self {
         let head = Head { position: Position::START, hash: genesis(log_id) };
-        Self { index: Index::default(), head, time_ms: 0, clock }
+        Self::resume(Index::default(), head, 0, clock)
+    }
+
+    /// Of a log that ends at `head`, which was recorded at `time_ms`; `index` is of all its events.
+    pub(crate) fn resume(index: Index, head: Head, time_ms: u64, clock: Arc<dyn Clock>) -> Self {
+        Self { index, head, time_ms, clock }
     }
 
     pub(crate) fn head(&self) -> Head {
         self.head
-    }
-
-    /// The time of the last event, in milliseconds since 1970 UTC.
-    pub(crate) fn time_ms(&self) -> u64 {
-        self.time_ms
     }
 
     /// Takes in an event that is recorded, in order, and checked to be chained to the one before.

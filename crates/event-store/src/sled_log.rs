@@ -16,6 +16,7 @@
 
 mod anchor;
 mod committer;
+mod offline;
 mod open;
 mod room;
 
@@ -173,13 +174,16 @@ impl SledLog {
         off_runtime(move || open::open(options)).await
     }
 
-    /// Checks a log that no process has open, without making one.
+    /// Checks a log that no process has open, without making one: all of it, or what follows `since`
+    /// as [`crate::verify`] does. No event is changed; sled recovers its own files, as whenever it is
+    /// opened, so give it a copy where nothing at all may be.
     ///
     /// # Errors
-    /// [`OpenError::Fault`] with the first thing that is wrong; the others as for [`Self::open`].
-    pub async fn verify_offline(dir: &Path) -> Result<Verified, OpenError> {
+    /// [`OpenError::Fault`] with the first thing that is wrong; [`OpenError::Shortened`] also when the
+    /// log ends before `since`; the others as for [`Self::open`].
+    pub async fn verify_offline(dir: &Path, since: Option<Head>) -> Result<Verified, OpenError> {
         let dir = dir.to_owned();
-        off_runtime(move || open::verify(&dir)).await
+        off_runtime(move || offline::verify(&dir, since)).await
     }
 
     /// Why nothing more is appended.

@@ -29,7 +29,7 @@ async fn a_killed_process_loses_nothing_that_it_acknowledged() {
         acknowledged.extend(more);
 
         let log = SledLog::open(SledOptions::new(dir.path())).await.unwrap();
-        let verified = verify(&log).await.unwrap();
+        let verified = verify(&log, None).await.unwrap();
         assert_eq!(verified.head, log.head());
         for &(first, last, command_id) in &acknowledged {
             let events = log.read(Position(first - 1), (last - first + 1) as usize).await.unwrap();

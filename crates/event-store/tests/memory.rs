@@ -57,15 +57,18 @@ async fn what_goes_missing_under_an_open_log_is_found_by_readers_and_verify() {
     }
     let missing = |position| Fault { position: Position(position), kind: FaultKind::Missing };
     let is = |error: ReadError, position| matches!(error, ReadError::Fault(fault) if fault == missing(position));
+    let last = log.stored().lock().unwrap().remove(&5000).unwrap();
+    assert!(is(verify(&log, None).await.unwrap_err(), 5000));
+    log.stored().lock().unwrap().insert(5000, last);
     log.stored().lock().unwrap().remove(&10);
-    assert!(is(verify(&log).await.unwrap_err(), 10));
+    assert!(is(verify(&log, None).await.unwrap_err(), 10));
     assert!(is(log.read(Position(5), 10).await.unwrap_err(), 10));
     assert_eq!(log.read(Position(5), 4).await.unwrap().len(), 4);
     let mut subscription = log.subscribe(Position(5));
     assert!(is(subscription.next().await.unwrap().unwrap_err(), 10));
     assert!(subscription.next().await.is_none());
     log.stored().lock().unwrap().clear();
-    assert!(is(verify(&log).await.unwrap_err(), 1));
+    assert!(is(verify(&log, None).await.unwrap_err(), 1));
     assert!(is(log.read(Position(100), 10).await.unwrap_err(), 101));
     assert!(is(log.subscribe(Position(100)).next().await.unwrap().unwrap_err(), 101));
 }

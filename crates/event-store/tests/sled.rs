@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use bytes::Bytes;
 use event_store::conformance::{Backend, START_MS, batch, event};
 use event_store::{
-    AppendError, EventLog, Fault, FaultKind, ManualClock, OpenError, Position, ReadError, SledLog,
-    SledOptions, SyncFn,
+    AppendError, EventLog, Fault, FaultKind, Head, ManualClock, OpenError, Position, ReadError,
+    SledLog, SledOptions, SyncFn, Verified,
 };
 use futures::StreamExt;
 use futures::future::{BoxFuture, join_all};
@@ -324,13 +324,48 @@ async fn a_damaged_snapshot_is_moved_aside() {
 #[tokio::test]
 async fn a_log_is_verified_without_being_made_or_changed() {
     let dir = tempfile::tempdir().unwrap();
-    let error = SledLog::verify_offline(dir.path()).await.unwrap_err();
+    let error = SledLog::verify_offline(dir.path(), None).await.unwrap_err();
     assert!(matches!(error, OpenError::NotFound(_)));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     a_log_of(dir.path(), 5).await;
-    let verified = SledLog::verify_offline(dir.path()).await.unwrap();
+    let verified = SledLog::verify_offline(dir.path(), None).await.unwrap();
     let log = open(dir.path()).await;
     assert_eq!((verified.events, verified.head), (5, log.head()));
+}
+
+#[tokio::test]
+async fn a_log_is_verified_offline_since_a_trusted_head() {
+    let dir = tempfile::tempdir().unwrap();
+    a_log_of(dir.path(), 5).await;
+    let log = open(dir.path()).await;
+    let events = log.read(Position::START, 10).await.unwrap();
+    let head_at = |n: usize| Head { position: events[n - 1].position, hash: events[n - 1].hash };
+    log.close().await;
+    drop(log);
+    let verify = async |since| SledLog::verify_offline(dir.path(), Some(since)).await;
+    assert_eq!(verify(head_at(3)).await.unwrap().events, 2);
+    assert_eq!(
+        verify(head_at(5)).await.unwrap(),
+        Verified { head: head_at(5), events: 0, sealed_dropped: 0 }
+    );
+    let error = verify(Head { position: Position(3), ..head_at(4) }).await.unwrap_err();
+    assert!(matches!(
+        error,
+        OpenError::Fault(Fault { position: Position(3), kind: FaultKind::Chain { .. } })
+    ));
+    let error = verify(Head { position: Position(6), ..head_at(5) }).await.unwrap_err();
+    assert!(matches!(error, OpenError::Shortened { head: Position(5), recorded: Position(6), .. }));
+
+    let damage = |position: u64| {
+        let tree = sled_of(dir.path()).open_tree("events").unwrap();
+        tree.insert(position.to_be_bytes(), b"damaged").unwrap();
+    };
+    damage(2);
+    assert_eq!(verify(head_at(3)).await.unwrap().events, 2, "only what follows is read");
+    assert!(SledLog::verify_offline(dir.path(), None).await.is_err());
+    damage(4);
+    let error = verify(head_at(3)).await.unwrap_err();
+    assert!(matches!(error, OpenError::Fault(Fault { position: Position(4), .. })), "{error}");
 }
 
 /// sled forgets what it cannot read. Wherever a bit flips, that is not taken for a whole log.

@@ -345,7 +345,7 @@ pub async fn concurrent_writers_get_gapless_positions(backend: &dyn Backend) {
         assert_eq!(pair[1].position, pair[0].position.next());
         assert_eq!(pair[1].prev_hash, pair[0].hash);
     }
-    crate::verify(&*log).await.expect("the chain is whole");
+    crate::verify(&*log, None).await.expect("the chain is whole");
 }
 
 /// Read, decide, append: of those who saw the same, one wins, and the others try again.

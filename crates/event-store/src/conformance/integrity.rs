@@ -7,7 +7,10 @@ use bytes::Bytes;
 
 use super::{Backend, all, appended, batch, closed, event, event_at, opened, reopened, take};
 use crate::frame::{self, FrameError};
-use crate::{Batch, EventLog, Fault, FaultKind, Hash, NewEvent, Position, Recorded, verify};
+use crate::{
+    Batch, EventLog, Fault, FaultKind, Hash, Head, NewEvent, Position, ReadError, Recorded, verify,
+    verify_with,
+};
 
 /// Ten events: a batch of three with a claim, six of one, and one with a sealed part at the end.
 async fn filled(backend: &dyn Backend) -> Arc<dyn EventLog> {
@@ -44,14 +47,43 @@ fn rewrite(frames: &mut BTreeMap<u64, Bytes>, position: u64, change: impl FnOnce
 /// It says how long it is and how it ends; an empty one too.
 pub async fn a_whole_log_verifies(backend: &dyn Backend) {
     let log = opened(backend).await;
-    let verified = verify(&*log).await.expect("an empty log is whole");
+    let verified = verify(&*log, None).await.expect("an empty log is whole");
     assert_eq!((verified.events, verified.head), (0, log.head()));
     closed(log).await;
     let log = filled(backend).await;
-    let verified = verify(&*log).await.expect("the log is whole");
+    let verified = verify(&*log, None).await.expect("the log is whole");
     assert_eq!((verified.events, verified.head, verified.sealed_dropped), (10, log.head(), 0));
     let log = reopened(backend, log).await;
-    assert_eq!(verify(&*log).await.expect("the log is whole"), verified);
+    assert_eq!(verify(&*log, None).await.expect("the log is whole"), verified);
+    closed(log).await;
+}
+
+/// From each event on, and only where its hash is the one that is trusted.
+pub async fn a_log_verifies_since_a_trusted_head(backend: &dyn Backend) {
+    let log = filled(backend).await;
+    let whole = verify(&*log, None).await.expect("the log is whole");
+    let origin = Head { position: Position::START, hash: crate::genesis(log.log_id()) };
+    let events = all(&log).await;
+    let heads = events.iter().map(|event| Head { position: event.position, hash: event.hash });
+    for since in std::iter::once(origin).chain(heads) {
+        let mut seen = since.position;
+        let verified = verify_with(&*log, Some(since), |head| {
+            assert!(head.position > seen, "it goes on");
+            seen = head.position;
+        });
+        let verified = verified.await.expect("the log is whole");
+        assert_eq!((verified.head, seen), (whole.head, whole.head.position));
+        assert_eq!(verified.events, whole.events - since.position.0);
+
+        let wrong = Head { hash: Hash([9; 32]), ..since };
+        let error = verify(&*log, Some(wrong)).await.expect_err("it is another log");
+        let kind = FaultKind::Chain { expected: wrong.hash, found: since.hash };
+        let ReadError::Fault(fault) = error else { panic!("not a fault: {error}") };
+        assert_eq!(fault, Fault { position: since.position, kind });
+    }
+    let beyond = Head { position: whole.head.position.next(), ..whole.head };
+    let error = verify(&*log, Some(beyond)).await.expect_err("it ends before");
+    assert!(matches!(error, ReadError::AheadOfLog { .. }), "{error}");
     closed(log).await;
 }
 
@@ -163,7 +195,7 @@ pub async fn a_dropped_sealed_part_leaves_the_chain_whole(backend: &dyn Backend)
         frames.insert(10, dropped);
     });
     let log = opened(backend).await;
-    let verified = verify(&*log).await.expect("the log is whole");
+    let verified = verify(&*log, None).await.expect("the log is whole");
     assert_eq!((verified.head, verified.sealed_dropped), (head, 1));
     let last = all(&log).await.pop().expect("there are events");
     assert_eq!((last.sealed, last.sealed_hash), (None, Some(Hash::of(b"ciphertext"))));

@@ -9,21 +9,25 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::anchor::Anchor;
 use super::committer::Committer;
 use super::room::Room;
-use super::{Inner, OpenError, QUEUE_COMMANDS_MAX, RoomFn, SledLog, SledOptions, SyncFn, stored};
+use super::{
+    Inner, OpenError, QUEUE_COMMANDS_MAX, RoomFn, SledLog, SledOptions, SyncFn, key, stored,
+};
+use crate::index::Index;
 use crate::tail::Tail;
-use crate::verify::Verifier;
-use crate::{Clock, EPOCH_MAX, Fault, FaultKind, Head, Position, SystemClock, Verified};
+use crate::verify::{Known, Verifier, same_hash, trusted};
+use crate::{Clock, EPOCH_MAX, Fault, FaultKind, Head, Position, StoredFrame, SystemClock};
 
 const CACHE_BYTES: u64 = 64 << 20;
 /// How long sled's threads may take to let go of a log that was closed before.
 const SLED_LOCK_WAIT: Duration = Duration::from_secs(5);
-const EVENTS: &str = "events";
+pub(super) const EVENTS: &str = "events";
 /// In sled's default tree: version 1, log ID (16 bytes), epoch (u64, little endian).
 const IDENTITY: &str = "log";
 const IDENTITY_VERSION: u8 = 1;
@@ -45,7 +49,9 @@ pub(super) fn open(options: SledOptions) -> Result<SledLog, OpenError> {
         None => return Err(OpenError::NoIdentity(dir)),
     };
     sync_folders(&dir)?; // sled has made files, also when the log is not new
-    let sequencer = scan(log_id, &events, clock, recorded)?.finish()?;
+    let mut verifier = Verifier::new(log_id, Index::default());
+    scan(&mut verifier, &events, recorded)?;
+    let sequencer = verifier.finish(clock)?;
     check_length(&dir, sequencer.head().position, recorded)?;
     let tail = Tail::new(sequencer.head());
     let inner = Arc::new(Inner { log_id, epoch, tail, events: Mutex::new(Some(events.clone())) });
@@ -74,44 +80,42 @@ pub(super) fn open(options: SledOptions) -> Result<SledLog, OpenError> {
     })
 }
 
-pub(super) fn verify(dir: &Path) -> Result<Verified, OpenError> {
-    if !dir.join("db").is_file() {
-        return Err(OpenError::NotFound(dir.to_owned()));
-    }
-    let _in_use = lock_folder(dir)?;
-    let database = open_database(dir)?;
-    let events = database.open_tree(EVENTS).map_err(database_error)?;
-    let identity = identity(&database)?;
-    let (log_id, _) = identity.ok_or_else(|| OpenError::NoIdentity(dir.to_owned()))?;
-    let (_, recorded) = Anchor::open(dir).map_err(|source| io_error(dir, source))?;
-    let verified = scan(log_id, &events, Arc::new(SystemClock), recorded)?.verified()?;
-    check_length(dir, verified.head.position, recorded)?;
-    Ok(verified)
-}
-
-/// Reads the whole log, checks it, also against what was `recorded` of it, and learns from it what is
-/// needed to go on.
-fn scan(
-    log_id: Uuid,
+/// Reads what follows the head of `verifier`, and checks it, also against what was `recorded` of it.
+pub(super) fn scan(
+    verifier: &mut Verifier<impl Known>,
     events: &sled::Tree,
-    clock: Arc<dyn Clock>,
     recorded: Option<Head>,
-) -> Result<Verifier, OpenError> {
-    let mut verifier = Verifier::new(log_id, clock);
-    for entry in events {
+) -> Result<(), OpenError> {
+    let start = verifier.head().position;
+    if let Some(recorded) = recorded.filter(|recorded| recorded.position <= start)
+        && recorded.position > Position::START
+    {
+        trusted(recorded, frame_at(events, recorded.position)?)?;
+    }
+    for entry in events.range(key(start.next())..) {
         verifier.push(stored(verifier.head().position, entry)?)?;
-        let Head { position, hash } = verifier.head();
-        if let Some(recorded) = recorded.filter(|recorded| recorded.position == position)
-            && recorded.hash != hash
-        {
-            let kind = FaultKind::Chain { expected: recorded.hash, found: hash };
-            return Err(Fault { position, kind }.into());
+        if let Some(recorded) = recorded.filter(|it| it.position == verifier.head().position) {
+            same_hash(recorded, verifier.head())?;
         }
     }
-    Ok(verifier)
+    Ok(())
 }
 
-fn check_length(dir: &Path, head: Position, recorded: Option<Head>) -> Result<(), OpenError> {
+/// The frame at a position, if there is one.
+pub(super) fn frame_at(
+    events: &sled::Tree,
+    position: Position,
+) -> Result<Option<StoredFrame>, Fault> {
+    let unreadable = |_| Fault { position, kind: FaultKind::Missing };
+    let bytes = events.get(key(position)).map_err(unreadable)?;
+    Ok(bytes.map(|bytes| StoredFrame { position, bytes: Bytes::copy_from_slice(&bytes) }))
+}
+
+pub(super) fn check_length(
+    dir: &Path,
+    head: Position,
+    recorded: Option<Head>,
+) -> Result<(), OpenError> {
     match recorded.map(|recorded| recorded.position) {
         Some(recorded) if recorded > head => {
             Err(OpenError::Shortened { dir: dir.to_owned(), head, recorded })
@@ -124,7 +128,7 @@ fn check_length(dir: &Path, head: Position, recorded: Option<Head>) -> Result<()
 ///
 /// sled locks its own file too, but its threads may hold on to it for a moment after it is closed: the
 /// lock here tells another process from that.
-fn lock_folder(dir: &Path) -> Result<File, OpenError> {
+pub(super) fn lock_folder(dir: &Path) -> Result<File, OpenError> {
     let path = dir.join("lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
     let file = file.map_err(|source| io_error(dir, source))?;
@@ -136,7 +140,7 @@ fn lock_folder(dir: &Path) -> Result<File, OpenError> {
 }
 
 /// Opens sled. If it finds itself corrupt, moves its newest snapshot aside and tries once more.
-fn open_database(dir: &Path) -> Result<sled::Db, OpenError> {
+pub(super) fn open_database(dir: &Path) -> Result<sled::Db, OpenError> {
     match try_open(dir) {
         Err(TryOpen::Damaged(reason)) => {
             let moved = move_snapshots_aside(dir).map_err(|source| io_error(dir, source))?;
@@ -214,7 +218,7 @@ fn move_snapshots_aside(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(aside)
 }
 
-fn identity(database: &sled::Db) -> Result<Option<(Uuid, u64)>, OpenError> {
+pub(super) fn identity(database: &sled::Db) -> Result<Option<(Uuid, u64)>, OpenError> {
     let Some(value) = database.get(IDENTITY).map_err(database_error)? else { return Ok(None) };
     let unknown = || OpenError::Database("log's identity is malformed".to_owned());
     let (&version, rest) = value.split_first().ok_or_else(unknown)?;
@@ -265,10 +269,10 @@ fn sync_folders(dir: &Path) -> Result<(), OpenError> {
         .map_err(|source| io_error(dir, source))
 }
 
-fn io_error(path: &Path, source: io::Error) -> OpenError {
+pub(super) fn io_error(path: &Path, source: io::Error) -> OpenError {
     OpenError::Io { path: path.to_owned(), source }
 }
 
-fn database_error(error: sled::Error) -> OpenError {
+pub(super) fn database_error(error: sled::Error) -> OpenError {
     OpenError::Database(error.to_string())
 }
