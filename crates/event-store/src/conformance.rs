@@ -54,6 +54,7 @@ macro_rules! conformance_tests {
             a_command_id_is_not_for_two_commands
             a_command_is_remembered_over_opening_again
             a_command_is_forgotten_after_a_day
+            a_checkpoint_changes_nothing_but_the_time_to_open
             limits_are_kept_and_told
             the_largest_events_are_recorded
             time_never_goes_backwards

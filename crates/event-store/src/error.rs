@@ -1,5 +1,7 @@
 //! What can go wrong, told apart by what the caller may do about it.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -64,6 +66,28 @@ pub enum AppendError {
     /// again, appending with the same command ID is safe and tells.
     #[error("event log failed and the outcome is unknown: {0}")]
     OutcomeUnknown(Arc<str>),
+}
+
+/// Why there is no new checkpoint. The log goes on as before, and retrying is safe.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The log was opened without a key to make checkpoints with; retrying is no use.
+    #[error("event log was opened without a checkpoint key")]
+    NoKey,
+    /// The disk has no room for it.
+    #[error("event log has no room on its disk for a checkpoint")]
+    Full,
+    /// The log is closed or has failed.
+    #[error("event log is unavailable: {0}")]
+    Unavailable(Arc<str>),
+    /// The file system said no.
+    #[error("cannot write a checkpoint in {}", .path.display())]
+    Io {
+        /// The log's folder.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
 }
 
 /// Why events cannot be read.

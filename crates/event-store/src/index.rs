@@ -11,6 +11,8 @@ use crate::{
     Revision, StreamId,
 };
 
+pub(crate) use self::stored::COUNTS_BYTES;
+
 /// How long a command ID is remembered, in milliseconds of the events' times.
 pub const COMMAND_MEMORY_MS: u64 = 24 * 60 * 60 * 1000;
 /// The most command IDs that are remembered: above this, the oldest are forgotten sooner.
@@ -20,7 +22,10 @@ pub const COMMANDS_REMEMBERED_MAX: usize = 10_000_000;
 pub(crate) type Key = [u8; 16];
 
 /// The state that batches are checked against.
-#[derive(Debug, Default)]
+///
+/// Holds nothing but plain values, so that a copy for a checkpoint is a copy of memory.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(test, derive(PartialEq))]
 pub(crate) struct Index {
     revisions: HashMap<Key, Revision>,
     claims: HashMap<Key, Uuid>,
@@ -29,7 +34,7 @@ pub(crate) struct Index {
     remembered: VecDeque<(u64, Uuid)>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Command {
     digest: Key,
     first: Position,
@@ -159,5 +164,6 @@ fn first_half(digest: &[u8; 32]) -> Key {
     key
 }
 
+mod stored;
 #[cfg(test)]
 mod tests;

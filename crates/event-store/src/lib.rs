@@ -36,7 +36,7 @@ pub use batch::{
 };
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use epoch::{EPOCH_MAX, OtherEpoch, POSITION_MAX};
-pub use error::{AppendError, Fault, FaultKind, ReadError};
+pub use error::{AppendError, CheckpointError, Fault, FaultKind, ReadError};
 pub use ids::{Hash, Label, Position, Revision, StreamId, TextError};
 pub use index::{COMMAND_MEMORY_MS, COMMANDS_REMEMBERED_MAX};
 pub use log::{EventLog, READ_EVENTS_MAX, StoredFrame, Subscription};

@@ -7,7 +7,10 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use uuid::Uuid;
 
-use crate::{AppendError, Appended, Batch, Fault, Head, Position, ReadError, Recorded, frame};
+use crate::{
+    AppendError, Appended, Batch, CheckpointError, Fault, Head, Position, ReadError, Recorded,
+    frame,
+};
 
 /// The most events that one read gives.
 pub const READ_EVENTS_MAX: usize = 4096;
@@ -60,6 +63,13 @@ pub trait EventLog: Send + Sync + 'static {
     /// A slow subscriber costs no memory: it reads from the log what it missed. The stream ends when
     /// the log is closed, and after an error.
     fn subscribe(&self, after: Position) -> Subscription;
+
+    /// Writes down what is known of the events so far, so that the next opening reads only those that
+    /// follow, and gives up to where. Appending goes on meanwhile; nothing else changes.
+    ///
+    /// # Errors
+    /// [`CheckpointError`]; the last checkpoint, if any, is still there.
+    fn checkpoint(&self) -> BoxFuture<'_, Result<Head, CheckpointError>>;
 
     /// Which log this is; made at creation, the same for ever.
     fn log_id(&self) -> Uuid;

@@ -43,6 +43,16 @@ impl Sequencer {
         self.head
     }
 
+    /// The time of the last event, in milliseconds since 1970 UTC.
+    pub(crate) fn time_ms(&self) -> u64 {
+        self.time_ms
+    }
+
+    /// What is known of all events up to the head.
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
+    }
+
     /// Takes in an event that is recorded, in order, and checked to be chained to the one before.
     pub(crate) fn recorded(&mut self, event: &Recorded) -> Result<(), FaultKind> {
         self.index.apply(event)?;

@@ -15,6 +15,7 @@
 //! refused, reading goes on, and so does appending once there is room again.
 
 mod anchor;
+mod checkpoint;
 mod committer;
 mod offline;
 mod open;
@@ -30,12 +31,16 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use self::checkpoint::Checkpoints;
+use crate::index::Index;
 
 use crate::log::{READ_EVENTS_MAX, not_none};
 use crate::tail::{self, FrameSource, State, Tail};
 use crate::{
-    AppendError, Appended, Batch, Clock, EventLog, Fault, FaultKind, Head, Position, ReadError,
-    StoredFrame, Subscription, SystemClock, Verified,
+    AppendError, Appended, Batch, CheckpointError, Clock, EventLog, Fault, FaultKind, Head,
+    Position, ReadError, StoredFrame, Subscription, SystemClock, Verified,
 };
 
 /// Makes durable whatever was written to sled's file before: in production an `fdatasync`.
@@ -58,6 +63,7 @@ pub struct SledOptions {
     sync: Option<SyncFn>,
     room: Option<RoomFn>,
     reserve_bytes: u64,
+    checkpoint_key: Option<Zeroizing<[u8; 32]>>,
 }
 
 impl SledOptions {
@@ -69,6 +75,7 @@ impl SledOptions {
             sync: None,
             room: None,
             reserve_bytes: RESERVE_BYTES,
+            checkpoint_key: None,
         }
     }
 
@@ -89,6 +96,16 @@ impl SledOptions {
     /// [`AppendError::Full`]. By default [`RESERVE_BYTES`], which is enough to open and close the log.
     pub fn reserve_bytes(mut self, reserve_bytes: u64) -> Self {
         self.reserve_bytes = reserve_bytes;
+        self
+    }
+
+    /// Makes and uses checkpoints, authenticated with this key (HMAC-SHA256): opening the log then
+    /// reads what follows the last one, and not the whole log. Without a key none is made or used.
+    ///
+    /// A checkpoint that is not whole, of another log or epoch or key, or at odds with the log is not
+    /// used: the whole log is read, as without. So a key may be changed at any time.
+    pub fn checkpoint_key(mut self, key: [u8; 32]) -> Self {
+        self.checkpoint_key = Some(Zeroizing::new(key));
         self
     }
 
@@ -140,10 +157,11 @@ pub enum OpenError {
 
 /// An [`EventLog`] in a folder. Use one in one process; its files are locked.
 ///
+/// Closing it makes a checkpoint if it has a key for that and many events came since the last one.
 /// Dropping it waits for the group under way, like `close`, and blocks the thread meanwhile.
 pub struct SledLog {
     inner: Arc<Inner>,
-    commands: Mutex<Option<mpsc::Sender<Command>>>,
+    requests: Mutex<Option<mpsc::Sender<Request>>>,
     committer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -154,6 +172,21 @@ struct Inner {
     tail: Tail,
     /// None once closed or failed: the files' lock goes with it.
     events: Mutex<Option<sled::Tree>>,
+    /// None without a key.
+    checkpoints: Option<Arc<Checkpoints>>,
+}
+
+/// What the committer is asked for.
+enum Request {
+    Append(Command),
+    /// The state between two groups.
+    Copy(oneshot::Sender<Copied>),
+}
+
+struct Copied {
+    index: Index,
+    head: Head,
+    time_ms: u64,
 }
 
 /// A batch on its way to the committer.
@@ -163,7 +196,8 @@ struct Command {
 }
 
 impl SledLog {
-    /// Opens a log, or makes it, and checks it as a whole.
+    /// Opens a log, or makes it, and checks it: as a whole, or what follows its last checkpoint, see
+    /// [`SledOptions::checkpoint_key`].
     ///
     /// When sled finds itself corrupt, a snapshot of its own that a crash left half-written is moved
     /// aside, once; sled then recovers from its log.
@@ -186,12 +220,18 @@ impl SledLog {
         off_runtime(move || offline::verify(&dir, since)).await
     }
 
+    /// Asks the committer; none when it is gone.
+    async fn send(&self, request: Request) -> Option<()> {
+        let requests = lock(&self.requests).clone()?;
+        requests.send(request).await.ok()
+    }
+
     /// Why nothing more is appended.
-    fn unavailable(&self) -> AppendError {
-        AppendError::Unavailable(match self.inner.tail.state() {
+    fn why_unavailable(&self) -> Arc<str> {
+        match self.inner.tail.state() {
             State::Failed(reason) => reason,
             State::Open | State::Closed => "log is closed".into(),
-        })
+        }
     }
 }
 
@@ -208,10 +248,9 @@ impl EventLog for SledLog {
     fn append(&self, batch: Batch) -> BoxFuture<'_, Result<Appended, AppendError>> {
         Box::pin(async move {
             let (reply, outcome) = oneshot::channel();
-            let commands = lock(&self.commands).clone();
-            let commands = commands.ok_or_else(|| self.unavailable())?;
-            commands.send(Command { batch, reply }).await.map_err(|_| self.unavailable())?;
-            drop(commands);
+            let unavailable = || AppendError::Unavailable(self.why_unavailable());
+            let sent = self.send(Request::Append(Command { batch, reply })).await;
+            sent.ok_or_else(unavailable)?;
             outcome.await.unwrap_or_else(|_| {
                 Err(AppendError::OutcomeUnknown("committer ended without an answer".into()))
             })
@@ -234,6 +273,23 @@ impl EventLog for SledLog {
         tail::subscribe(Arc::clone(&self.inner), after)
     }
 
+    fn checkpoint(&self) -> BoxFuture<'_, Result<Head, CheckpointError>> {
+        Box::pin(async move {
+            let checkpoints = self.inner.checkpoints.clone().ok_or(CheckpointError::NoKey)?;
+            let _copying = checkpoints.copying.lock().await;
+            let unavailable = || CheckpointError::Unavailable(self.why_unavailable());
+            let (reply, copied) = oneshot::channel();
+            self.send(Request::Copy(reply)).await.ok_or_else(unavailable)?;
+            let Copied { index, head, time_ms } = copied.await.map_err(|_| unavailable())?;
+            let writer = Arc::clone(&checkpoints);
+            let written = spawn_blocking(move || writer.write(&index, head, time_ms)).await;
+            match written {
+                Ok(written) => written.map(|()| head),
+                Err(panic) => Err(CheckpointError::Unavailable(panic.to_string().into())),
+            }
+        })
+    }
+
     fn log_id(&self) -> Uuid {
         self.inner.log_id
     }
@@ -248,7 +304,7 @@ impl EventLog for SledLog {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            lock(&self.commands).take();
+            lock(&self.requests).take();
             let committer = lock(&self.committer).take();
             match committer {
                 // The committer catches its panics; there is nothing to learn from joining.
@@ -261,7 +317,7 @@ impl EventLog for SledLog {
 
 impl Drop for SledLog {
     fn drop(&mut self) {
-        lock(&self.commands).take();
+        lock(&self.requests).take();
         if let Some(committer) = lock(&self.committer).take() {
             // The committer catches its panics; there is nothing to learn from joining.
             drop(committer.join());

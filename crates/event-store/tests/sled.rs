@@ -27,7 +27,8 @@ fn sled_backend() -> Sled {
 impl Backend for Sled {
     fn open(&self) -> BoxFuture<'_, Result<Arc<dyn EventLog>, Fault>> {
         Box::pin(async move {
-            let options = SledOptions::new(self.dir.path()).clock(self.clock.clone());
+            let options = SledOptions::new(self.dir.path());
+            let options = options.clock(self.clock.clone()).checkpoint_key([7; 32]);
             match SledLog::open(options).await {
                 Ok(log) => Ok(Arc::new(log) as Arc<dyn EventLog>),
                 Err(OpenError::Fault(fault)) => Err(fault),

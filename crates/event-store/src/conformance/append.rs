@@ -236,6 +236,44 @@ pub async fn a_command_is_forgotten_after_a_day(backend: &dyn Backend) {
     closed(log).await;
 }
 
+/// Streams, claims and commands of before and after it are known when the log is opened again, also
+/// when a checkpoint was made after one was used.
+pub async fn a_checkpoint_changes_nothing_but_the_time_to_open(backend: &dyn Backend) {
+    let mut log = opened(backend).await;
+    assert_eq!(log.checkpoint().await.expect("of no event"), log.head());
+    let mut commands = Vec::new();
+    for round in 0..4 {
+        let name = format!("user/{round}");
+        for part in ["before", "after"] {
+            let revision = commands.len() as u64;
+            let events = [event_at("all", revision, &name), event(&name, part)];
+            let claims = vec![take(&format!("{name}/{part}"))];
+            let command = Batch { claims, ..batch(events) };
+            let at = appended(&log, command.clone()).await;
+            commands.push((command, at));
+            if part == "before" {
+                assert_eq!(log.checkpoint().await.expect("a checkpoint"), log.head());
+            }
+        }
+        let (head, events) = (log.head(), all(&log).await);
+        log = reopened(backend, log).await;
+        assert_eq!((log.head(), all(&log).await), (head, events));
+        for (command, at) in &commands {
+            let again = appended(&log, command.clone()).await;
+            assert_eq!(again, Appended { duplicate: true, ..*at });
+            let claims = command.claims.clone();
+            let error = refused(&log, Batch { claims, ..batch([event("other", "")]) }).await;
+            assert!(matches!(error, AppendError::ClaimTaken { .. }), "{error}");
+        }
+        let error = refused(&log, batch([event_at("all", 0, "")])).await;
+        let AppendError::Conflict { actual, .. } = error else { panic!("no conflict: {error}") };
+        assert_eq!(actual, Revision(commands.len() as u64));
+        backend.clock().advance(1);
+    }
+    crate::verify(&*log, None).await.expect("the log is whole");
+    closed(log).await;
+}
+
 /// One over each limit.
 pub async fn limits_are_kept_and_told(backend: &dyn Backend) {
     let log = opened(backend).await;

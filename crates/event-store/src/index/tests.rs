@@ -140,7 +140,54 @@ fn append(sequencer: &mut Sequencer, batch: Batch, log: &mut Vec<Arc<Recorded>>)
     }
 }
 
+/// The index that comes of a log's events, from the first.
+fn from_zero(log: &[Arc<Recorded>]) -> Index {
+    let mut index = Index::default();
+    log.iter().for_each(|event| index.apply(event).expect("it was recorded"));
+    index
+}
+
+fn stored(index: &Index, time_ms: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    index.write(time_ms, &mut bytes).expect("memory takes all");
+    assert!(bytes.len() as u64 <= COUNTS_BYTES as u64 + index.stored_bytes_max());
+    bytes
+}
+
+fn read_back(mut bytes: &[u8]) -> Index {
+    let counts = Index::read_counts(&mut bytes).expect("there are counts");
+    assert_eq!(Index::bytes_of(counts), Some(bytes.len() as u64));
+    let index = Index::read(counts, &mut bytes).expect("there is as much as they say");
+    assert!(bytes.is_empty());
+    index
+}
+
 proptest! {
+    #[test]
+    fn what_was_stored_and_the_events_after_it_are_the_index_from_zero(
+        commands in prop::collection::vec(command(), 1..60),
+        at: prop::sample::Index,
+    ) {
+        let clock = Arc::new(ManualClock::new(1));
+        let mut sequencer = Sequencer::new(Uuid::nil(), clock.clone());
+        let (mut log, mut cuts) = (Vec::new(), vec![0]);
+        for command in commands {
+            clock.advance(command.after_ms);
+            append(&mut sequencer, command.batch(), &mut log);
+            cuts.push(log.len());
+        }
+        let (before, after) = log.split_at(cuts[at.index(cuts.len())]);
+        let whole = from_zero(before);
+        let time_ms = before.last().map_or(0, |event| event.time_ms);
+        let mut index = read_back(&stored(&whole, time_ms));
+        prop_assert_eq!(&index, &whole);
+        for event in after {
+            prop_assert_eq!(index.apply(event), Ok(()));
+        }
+        prop_assert_eq!(&index, &from_zero(&log));
+        prop_assert_eq!(&index, sequencer.index());
+    }
+
     #[test]
     fn the_index_agrees_with_the_model_also_when_rebuilt(
         commands in prop::collection::vec((command(), prop::bool::weighted(0.1)), 1..60),
@@ -163,4 +210,22 @@ proptest! {
             prop_assert_eq!(sequencer.head().position, Position(log.len() as u64));
         }
     }
+}
+
+#[test]
+fn forgotten_commands_are_not_stored() {
+    let clock = Arc::new(ManualClock::new(1));
+    let mut sequencer = Sequencer::new(Uuid::nil(), clock.clone());
+    let mut log = Vec::new();
+    for id in 0..5 {
+        let (events, claims) = (vec![(0, None)], vec![]);
+        let command = Command { id, digest: 0, account: 0, after_ms: 0, events, claims };
+        append(&mut sequencer, command.batch(), &mut log);
+        clock.advance(1);
+    }
+    let index = from_zero(&log);
+    let kept = read_back(&stored(&index, 3 + COMMAND_MEMORY_MS));
+    assert_eq!(kept.remembered.iter().map(|(time_ms, _)| *time_ms).collect::<Vec<_>>(), [4, 5]);
+    assert_eq!(kept.commands.len(), 2);
+    assert_eq!(kept.revisions, index.revisions);
 }

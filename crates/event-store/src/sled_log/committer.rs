@@ -6,12 +6,13 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 use std::{io, iter};
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::anchor::Anchor;
-use super::{Command, Inner, RoomFn, SyncFn, key, lock};
+use super::{Command, Copied, Inner, Request, RoomFn, SyncFn, key, lock};
 use crate::sequencer::{Sequenced, Sequencer};
 use crate::tail::State;
 use crate::{AppendError, Appended, Recorded};
@@ -20,6 +21,9 @@ use crate::{AppendError, Appended, Recorded};
 const GROUP_COMMANDS_MAX: usize = 512;
 /// A group takes no more commands once their events come to this many bytes.
 const GROUP_BYTES_MAX: usize = 1 << 20;
+
+/// With fewer events since the last checkpoint, closing makes none.
+const CHECKPOINT_EVENTS_MIN: u64 = 10_000;
 
 /// Writes, makes durable, publishes and answers.
 pub(super) struct Committer {
@@ -39,11 +43,12 @@ pub(super) struct Committer {
 type Answer = Result<Appended, AppendError>;
 type Reply = oneshot::Sender<Answer>;
 
-/// Commands that have queued up, in order, and the bytes that their events come to.
+/// What has queued up: commands in order, and the bytes that their events come to.
 #[derive(Default)]
 struct Gathered {
     commands: Vec<Command>,
     bytes: usize,
+    copies: Vec<oneshot::Sender<Copied>>,
 }
 
 /// Commands that become durable together.
@@ -55,7 +60,11 @@ struct Group {
 }
 
 impl Gathered {
-    fn take(&mut self, command: Command) {
+    fn take(&mut self, request: Request) {
+        let command = match request {
+            Request::Append(command) => command,
+            Request::Copy(reply) => return self.copies.push(reply),
+        };
         // What is over its limits is refused, and must not take the others' room.
         if command.batch.check_limits().is_ok() {
             self.bytes += command.batch.frame_bytes();
@@ -70,13 +79,13 @@ impl Gathered {
 
 impl Committer {
     /// Starts the thread. It ends when every sender is gone, or when the log has failed.
-    pub(super) fn start(self, commands: mpsc::Receiver<Command>) -> io::Result<JoinHandle<()>> {
-        thread::Builder::new().name("log-committer".into()).spawn(move || self.work(commands))
+    pub(super) fn start(self, requests: mpsc::Receiver<Request>) -> io::Result<JoinHandle<()>> {
+        thread::Builder::new().name("log-committer".into()).spawn(move || self.work(requests))
     }
 
-    fn work(mut self, mut commands: mpsc::Receiver<Command>) {
+    fn work(mut self, mut requests: mpsc::Receiver<Request>) {
         let inner = Arc::clone(&self.inner);
-        let run = catch_unwind(AssertUnwindSafe(|| self.run(&mut commands)));
+        let run = catch_unwind(AssertUnwindSafe(|| self.run(&mut requests)));
         let reason = match run {
             Ok(Ok(())) => None,
             Ok(Err(reason)) => Some(reason),
@@ -85,10 +94,17 @@ impl Committer {
         if let Some(reason) = &reason {
             tracing::error!(%reason, "event log failed; it takes no more appends");
             inner.tail.end(State::Failed(Arc::clone(reason)));
-            commands.close();
-            while let Some(Command { reply, .. }) = commands.blocking_recv() {
-                drop(reply.send(Err(AppendError::Unavailable(Arc::clone(reason)))));
+            requests.close();
+            while let Some(request) = requests.blocking_recv() {
+                if let Request::Append(Command { reply, .. }) = request {
+                    drop(reply.send(Err(AppendError::Unavailable(Arc::clone(reason)))));
+                }
             }
+        } else if catch_unwind(AssertUnwindSafe(|| self.checkpoint_at_end())).is_err() {
+            tracing::error!("event log's checkpoint could not be written at closing");
+        }
+        if let Some(checkpoints) = &inner.checkpoints {
+            checkpoints.close();
         }
         // sled syncs once more as it goes, and panics if that fails.
         let gone = catch_unwind(AssertUnwindSafe(|| {
@@ -101,15 +117,16 @@ impl Committer {
         inner.tail.end(State::Closed);
     }
 
-    fn run(&mut self, commands: &mut mpsc::Receiver<Command>) -> Result<(), Arc<str>> {
-        while let Some(first) = commands.blocking_recv() {
+    fn run(&mut self, requests: &mut mpsc::Receiver<Request>) -> Result<(), Arc<str>> {
+        while let Some(first) = requests.blocking_recv() {
             let mut gathered = Gathered::default();
-            for command in iter::once(first).chain(iter::from_fn(|| commands.try_recv().ok())) {
-                gathered.take(command);
+            for request in iter::once(first).chain(iter::from_fn(|| requests.try_recv().ok())) {
+                gathered.take(request);
                 if gathered.is_full() {
                     break;
                 }
             }
+            let copies = mem::take(&mut gathered.copies);
             // Before anything is numbered: what was numbered must be written.
             match self.make_room(gathered.bytes) {
                 Ok(true) => self.record(gathered)?,
@@ -122,8 +139,33 @@ impl Committer {
                     return Err(reason);
                 }
             }
+            // All that is numbered is durable here.
+            for reply in copies {
+                drop(reply.send(self.copy()));
+            }
         }
         Ok(())
+    }
+
+    fn copy(&self) -> Copied {
+        let start = Instant::now();
+        let (index, head) = (self.sequencer.index().clone(), self.sequencer.head());
+        let took_ms = start.elapsed().as_secs_f64() * 1000.0;
+        tracing::debug!(took_ms, position = head.position.0, "copied the index for a checkpoint");
+        Copied { index, head, time_ms: self.sequencer.time_ms() }
+    }
+
+    /// So that the next opening is quick, when enough has come that it would not be.
+    fn checkpoint_at_end(&self) {
+        let Some(checkpoints) = &self.inner.checkpoints else { return };
+        let head = self.sequencer.head();
+        if checkpoints.events_since(head.position) < CHECKPOINT_EVENTS_MIN {
+            return;
+        }
+        let (index, time_ms) = (self.sequencer.index(), self.sequencer.time_ms());
+        if let Err(error) = checkpoints.write(index, head, time_ms) {
+            tracing::warn!(%error, "event log is closed without a new checkpoint");
+        }
     }
 
     fn make_room(&mut self, bytes: usize) -> Result<bool, Arc<str>> {

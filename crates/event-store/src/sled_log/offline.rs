@@ -49,19 +49,19 @@ pub(super) fn verify(dir: &Path, since: Option<Head>) -> Result<Verified, OpenEr
             let last = events.last().map_err(database_error)?;
             let last =
                 last.and_then(|(key, _)| Some(u64::from_be_bytes(key.as_ref().try_into().ok()?)));
-            check_length(dir, Position(last.unwrap_or_default()), Some(since))?;
+            check_length(dir, Position(last.unwrap_or_default()), &[since])?;
             let event = trusted(since, frame_at(events, since.position)?)?;
             let mut verifier = Verifier::after(&event, TailIndex::default())?;
-            scan(&mut verifier, events, *recorded)?;
+            scan(&mut verifier, events, recorded.as_slice())?;
             verifier.verified()?
         }
         None => {
             let mut verifier = Verifier::new(*log_id, Index::default());
             same_hash(since.unwrap_or(verifier.head()), verifier.head())?;
-            scan(&mut verifier, events, *recorded)?;
+            scan(&mut verifier, events, recorded.as_slice())?;
             verifier.verified()?
         }
     };
-    check_length(dir, verified.head.position, *recorded)?;
+    check_length(dir, verified.head.position, recorded.as_slice())?;
     Ok(verified)
 }

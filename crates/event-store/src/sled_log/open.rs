@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::anchor::Anchor;
+use super::checkpoint::{Checkpoint, Checkpoints};
 use super::committer::Committer;
 use super::room::Room;
 use super::{
@@ -33,7 +34,7 @@ const IDENTITY: &str = "log";
 const IDENTITY_VERSION: u8 = 1;
 
 pub(super) fn open(options: SledOptions) -> Result<SledLog, OpenError> {
-    let SledOptions { dir, clock, sync, room, reserve_bytes } = options;
+    let SledOptions { dir, clock, sync, room, reserve_bytes, checkpoint_key } = options;
     fs::create_dir_all(&dir).map_err(|source| io_error(&dir, source))?;
     let in_use = lock_folder(&dir)?;
     let database = open_database(&dir)?;
@@ -43,18 +44,31 @@ pub(super) fn open(options: SledOptions) -> Result<SledLog, OpenError> {
     let (log_id, epoch) = match identity(&database)? {
         Some(identity) => identity,
         None if events.is_empty() => {
-            check_length(&dir, Position::START, recorded)?;
+            check_length(&dir, Position::START, recorded.as_slice())?;
             create(&database, &mut file_sync, &dir)?
         }
         None => return Err(OpenError::NoIdentity(dir)),
     };
     sync_folders(&dir)?; // sled has made files, also when the log is not new
-    let mut verifier = Verifier::new(log_id, Index::default());
-    scan(&mut verifier, &events, recorded)?;
+    let checkpoints = checkpoint_key.map(|key| Checkpoints {
+        dir: dir.clone(),
+        key,
+        log_id,
+        epoch,
+        reserve_bytes,
+        copying: tokio::sync::Mutex::default(),
+        last: Mutex::new(Some(Position::START)),
+    });
+    let verifier = read(&dir, log_id, &events, recorded, checkpoints.as_ref())?;
     let sequencer = verifier.finish(clock)?;
-    check_length(&dir, sequencer.head().position, recorded)?;
     let tail = Tail::new(sequencer.head());
-    let inner = Arc::new(Inner { log_id, epoch, tail, events: Mutex::new(Some(events.clone())) });
+    let inner = Arc::new(Inner {
+        log_id,
+        epoch,
+        tail,
+        events: Mutex::new(Some(events.clone())),
+        checkpoints: checkpoints.map(Arc::new),
+    });
     let (sender, receiver) = mpsc::channel(QUEUE_COMMANDS_MAX);
     let sync = sync.unwrap_or(file_sync);
     let room = match room {
@@ -75,27 +89,80 @@ pub(super) fn open(options: SledOptions) -> Result<SledLog, OpenError> {
     let committer = committer.start(receiver).map_err(|source| io_error(&dir, source))?;
     Ok(SledLog {
         inner,
-        commands: Mutex::new(Some(sender)),
+        requests: Mutex::new(Some(sender)),
         committer: Mutex::new(Some(committer)),
     })
+}
+
+/// Reads and checks the log: what follows its checkpoint, or all of it when there is the least doubt.
+fn read(
+    dir: &Path,
+    log_id: Uuid,
+    events: &sled::Tree,
+    recorded: Option<Head>,
+    checkpoints: Option<&Checkpoints>,
+) -> Result<Verifier<Index>, OpenError> {
+    let mut recorded = Vec::from_iter(recorded);
+    match checkpoints.map(Checkpoints::read) {
+        None | Some(Ok(None)) => {}
+        Some(Err(reason)) => {
+            tracing::warn!(%reason, "event log's checkpoint is not used; the whole log is read");
+        }
+        Some(Ok(Some(checkpoint))) => {
+            // Only a log with this key can have written it, after the events were durable: the log
+            // was once as it says, and one that no longer is must be refused below.
+            let head = checkpoint.head;
+            recorded.push(head);
+            match resume(dir, checkpoint, events, &recorded) {
+                Ok(verifier) => {
+                    checkpoints.into_iter().for_each(|checkpoints| checkpoints.start_at(head));
+                    return Ok(verifier);
+                }
+                Err(reason) => {
+                    tracing::warn!(
+                        %reason,
+                        "event log does not continue its checkpoint; the whole log is read"
+                    );
+                }
+            }
+        }
+    }
+    let mut verifier = Verifier::new(log_id, Index::default());
+    scan(&mut verifier, events, &recorded)?;
+    verifier.verified()?;
+    check_length(dir, verifier.head().position, &recorded)?;
+    Ok(verifier)
+}
+
+fn resume(
+    dir: &Path,
+    Checkpoint { head, index }: Checkpoint,
+    events: &sled::Tree,
+    recorded: &[Head],
+) -> Result<Verifier<Index>, OpenError> {
+    let event = trusted(head, frame_at(events, head.position)?)?;
+    let mut verifier = Verifier::after(&event, index)?;
+    scan(&mut verifier, events, recorded)?;
+    verifier.verified()?;
+    check_length(dir, verifier.head().position, recorded)?;
+    Ok(verifier)
 }
 
 /// Reads what follows the head of `verifier`, and checks it, also against what was `recorded` of it.
 pub(super) fn scan(
     verifier: &mut Verifier<impl Known>,
     events: &sled::Tree,
-    recorded: Option<Head>,
+    recorded: &[Head],
 ) -> Result<(), OpenError> {
     let start = verifier.head().position;
-    if let Some(recorded) = recorded.filter(|recorded| recorded.position <= start)
-        && recorded.position > Position::START
-    {
-        trusted(recorded, frame_at(events, recorded.position)?)?;
+    for head in recorded.iter().filter(|head| (Position(1)..=start).contains(&head.position)) {
+        trusted(*head, frame_at(events, head.position)?)?;
     }
     for entry in events.range(key(start.next())..) {
         verifier.push(stored(verifier.head().position, entry)?)?;
-        if let Some(recorded) = recorded.filter(|it| it.position == verifier.head().position) {
-            same_hash(recorded, verifier.head())?;
+        let found = verifier.head();
+        for head in recorded.iter().filter(|head| head.position == found.position) {
+            same_hash(*head, found)?;
         }
     }
     Ok(())
@@ -111,12 +178,9 @@ pub(super) fn frame_at(
     Ok(bytes.map(|bytes| StoredFrame { position, bytes: Bytes::copy_from_slice(&bytes) }))
 }
 
-pub(super) fn check_length(
-    dir: &Path,
-    head: Position,
-    recorded: Option<Head>,
-) -> Result<(), OpenError> {
-    match recorded.map(|recorded| recorded.position) {
+/// Refuses a log that ends before what was `recorded` of it.
+pub(super) fn check_length(dir: &Path, head: Position, recorded: &[Head]) -> Result<(), OpenError> {
+    match recorded.iter().map(|recorded| recorded.position).max() {
         Some(recorded) if recorded > head => {
             Err(OpenError::Shortened { dir: dir.to_owned(), head, recorded })
         }
