@@ -71,6 +71,7 @@ macro_rules! conformance_tests {
             a_log_keeps_its_identity
             a_whole_log_verifies
             a_log_verifies_since_a_trusted_head
+            an_archive_is_of_the_whole_log
             a_flipped_byte_is_found
             a_missing_frame_is_found
             swapped_frames_are_found

@@ -53,6 +53,21 @@ impl Hash {
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
+
+    /// Reads what `Display` writes: 64 lowercase hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        let digits: [u8; 64] = text.as_bytes().try_into().ok()?;
+        let mut hash = [0; 32];
+        for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        Some(Self(hash))
+    }
 }
 
 impl fmt::Display for Hash {
@@ -184,6 +199,15 @@ mod tests {
             StreamId::parse("x".repeat(129)),
             Err(TextError::TooLong { bytes: 129, bytes_max: 128 })
         );
+    }
+
+    #[test]
+    fn a_hash_is_read_as_it_is_written() {
+        let hash = Hash::of(b"x");
+        assert_eq!(Hash::parse(&hash.to_string()), Some(hash));
+        for other in ["", "0", &hash.to_string().to_uppercase(), &format!("{hash}0")] {
+            assert_eq!(Hash::parse(other), None);
+        }
     }
 
     #[test]

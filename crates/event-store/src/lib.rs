@@ -10,6 +10,7 @@
 //!
 //! Every backend passes the `conformance` suite (feature of that name).
 
+pub mod archive;
 pub mod frame;
 pub mod payload;
 

@@ -17,6 +17,7 @@
 mod anchor;
 mod checkpoint;
 mod committer;
+mod import;
 mod offline;
 mod open;
 mod room;
@@ -34,6 +35,8 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use self::checkpoint::Checkpoints;
+pub use self::import::{ImportError, import};
+use crate::archive::ExportError;
 use crate::index::Index;
 
 use crate::log::{READ_EVENTS_MAX, not_none};
@@ -220,6 +223,20 @@ impl SledLog {
         off_runtime(move || offline::verify(&dir, since)).await
     }
 
+    /// Writes the archive (see [`crate::archive`]) of a log that no process has open, and gives up to
+    /// where it goes. Chain, times and batches are checked on the way. No event is changed; for sled's
+    /// own files see [`Self::verify_offline`].
+    ///
+    /// # Errors
+    /// [`ExportError`]; what was written is then no whole archive. Starting over is safe.
+    pub async fn export_offline(
+        dir: &Path,
+        sink: impl io::Write + Send + 'static,
+    ) -> Result<Head, ExportError> {
+        let dir = dir.to_owned();
+        off_runtime(move || offline::export(&dir, sink)).await
+    }
+
     /// Asks the committer; none when it is gone.
     async fn send(&self, request: Request) -> Option<()> {
         let requests = lock(&self.requests).clone()?;
@@ -235,12 +252,12 @@ impl SledLog {
     }
 }
 
-async fn off_runtime<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
-) -> Result<T, OpenError> {
+async fn off_runtime<T: Send + 'static, E: From<OpenError> + Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E> {
     match spawn_blocking(work).await {
         Ok(done) => done,
-        Err(panic) => Err(OpenError::Database(panic.to_string())),
+        Err(panic) => Err(OpenError::Database(panic.to_string()).into()),
     }
 }
 

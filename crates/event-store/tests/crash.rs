@@ -1,4 +1,5 @@
-//! A process killed while it appends: whatever it acknowledged is there, and the chain is whole.
+//! A process killed while it appends and makes checkpoints: whatever it acknowledged is there, and the
+//! chain is whole.
 //!
 //! A killed process leaves the kernel's cache, so this proves nothing about a loss of power; the test
 //! of what is there at each sync, in `sled.rs`, does.
@@ -15,6 +16,7 @@ use futures::future::join_all;
 use uuid::Uuid;
 
 const DIR: &str = "EVENT_STORE_CRASH_DIR";
+const KEY: [u8; 32] = [7; 32];
 const ROUNDS: usize = 5;
 const ACKNOWLEDGED_PER_ROUND: usize = 400;
 
@@ -28,7 +30,8 @@ async fn a_killed_process_loses_nothing_that_it_acknowledged() {
         assert!(more.len() >= ACKNOWLEDGED_PER_ROUND);
         acknowledged.extend(more);
 
-        let log = SledLog::open(SledOptions::new(dir.path())).await.unwrap();
+        let options = SledOptions::new(dir.path()).checkpoint_key(KEY);
+        let log = SledLog::open(options).await.unwrap();
         let verified = verify(&log, None).await.unwrap();
         assert_eq!(verified.head, log.head());
         for &(first, last, command_id) in &acknowledged {
@@ -71,7 +74,14 @@ fn append_until_killed(dir: &Path) -> Vec<(u64, u64, Uuid)> {
 #[ignore = "the half that is killed; run by the test above"]
 async fn appends_until_killed() {
     let dir = env::var_os(DIR).unwrap();
-    let log = Arc::new(SledLog::open(SledOptions::new(dir)).await.unwrap());
+    let options = SledOptions::new(dir).checkpoint_key(KEY);
+    let log = Arc::new(SledLog::open(options).await.unwrap());
+    let checkpoints = Arc::clone(&log);
+    tokio::spawn(async move {
+        loop {
+            checkpoints.checkpoint().await.unwrap();
+        }
+    });
     let writers = (0..16).map(|_| {
         let log = Arc::clone(&log);
         tokio::spawn(async move {

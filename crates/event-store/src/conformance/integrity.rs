@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::{Backend, all, appended, batch, closed, event, event_at, opened, reopened, take};
 use crate::frame::{self, FrameError};
 use crate::{
-    Batch, EventLog, Fault, FaultKind, Hash, Head, NewEvent, Position, ReadError, Recorded, verify,
-    verify_with,
+    Batch, EventLog, Fault, FaultKind, Hash, Head, NewEvent, Position, ReadError, Recorded,
+    archive, verify, verify_with,
 };
 
 /// Ten events: a batch of three with a claim, six of one, and one with a sealed part at the end.
@@ -34,6 +34,13 @@ async fn fault(backend: &dyn Backend, mut change: impl FnMut(&mut BTreeMap<u64, 
         Err(fault) => fault,
         Ok(log) => panic!("the log opens, at {:?}", log.head()),
     }
+}
+
+fn drop_sealed(backend: &dyn Backend, position: u64) {
+    backend.tamper(&mut |frames| {
+        let frame = frames.get_mut(&position).expect("the event is there");
+        *frame = frame::without_sealed(frame.clone()).expect("the frame decodes");
+    });
 }
 
 /// Changes one event and encodes it as if it had been so.
@@ -84,6 +91,30 @@ pub async fn a_log_verifies_since_a_trusted_head(backend: &dyn Backend) {
     let beyond = Head { position: whole.head.position.next(), ..whole.head };
     let error = verify(&*log, Some(beyond)).await.expect_err("it ends before");
     assert!(matches!(error, ReadError::AheadOfLog { .. }), "{error}");
+    closed(log).await;
+}
+
+/// Of an empty log, too, and of one with a part dropped.
+pub async fn an_archive_is_of_the_whole_log(backend: &dyn Backend) {
+    let export = async |log: &Arc<dyn EventLog>| {
+        let mut text = Vec::new();
+        let head = archive::export(Arc::clone(log), &mut text).await.expect("the log is whole");
+        let (header, verified) = archive::verify(&text[..]).expect("the archive is whole");
+        assert_eq!((head, header.head, verified.head), (log.head(), log.head(), log.head()));
+        assert_eq!((header.log_id, header.epoch), (log.log_id(), log.epoch()));
+        assert_eq!(verify(&**log, None).await.expect("the log is whole"), verified);
+        verified
+    };
+    let log = opened(backend).await;
+    assert_eq!(export(&log).await.events, 0);
+    closed(log).await;
+    let log = filled(backend).await;
+    assert_eq!(export(&log).await.sealed_dropped, 0);
+    closed(log).await;
+    drop_sealed(backend, 10);
+    let log = opened(backend).await;
+    let verified = export(&log).await;
+    assert_eq!((verified.events, verified.sealed_dropped), (10, 1));
     closed(log).await;
 }
 
@@ -190,10 +221,7 @@ pub async fn a_dropped_sealed_part_leaves_the_chain_whole(backend: &dyn Backend)
     let log = filled(backend).await;
     let head = log.head();
     closed(log).await;
-    backend.tamper(&mut |frames| {
-        let dropped = frame::without_sealed(frames[&10].clone()).expect("the frame decodes");
-        frames.insert(10, dropped);
-    });
+    drop_sealed(backend, 10);
     let log = opened(backend).await;
     let verified = verify(&*log, None).await.expect("the log is whole");
     assert_eq!((verified.head, verified.sealed_dropped), (head, 1));

@@ -45,6 +45,11 @@ impl Anchor {
         self.turn = 1 - self.turn;
         Ok(())
     }
+
+    /// Makes what was written durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
 }
 
 fn encode(head: Head) -> [u8; SLOT_BYTES] {

@@ -1,24 +1,28 @@
 //! What is done with a log that no process has open.
 
 use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use uuid::Uuid;
 
-use super::OpenError;
 use super::anchor::Anchor;
 use super::open::{
     EVENTS, check_length, database_error, frame_at, identity, io_error, lock_folder, open_database,
-    scan,
+    scan, scan_with,
 };
+use super::{OpenError, stored};
+use crate::archive::{self, ExportError, Header};
 use crate::index::Index;
+use crate::log::decode_at;
 use crate::verify::{TailIndex, Verifier, same_hash, trusted};
-use crate::{Head, Position, Verified};
+use crate::{Head, Position, ReadError, StoredFrame, Verified, genesis};
 
 /// A log that is locked for as long as this is held, and read only.
 pub(super) struct Offline {
     pub(super) events: sled::Tree,
     pub(super) log_id: Uuid,
+    pub(super) epoch: u64,
     /// What the anchor says.
     pub(super) recorded: Option<Head>,
     _database: sled::Db,
@@ -35,10 +39,43 @@ impl Offline {
         let database = open_database(dir)?;
         let events = database.open_tree(EVENTS).map_err(database_error)?;
         let identity = identity(&database)?;
-        let (log_id, _) = identity.ok_or_else(|| OpenError::NoIdentity(dir.to_owned()))?;
+        let (log_id, epoch) = identity.ok_or_else(|| OpenError::NoIdentity(dir.to_owned()))?;
         let (_, recorded) = Anchor::open(dir).map_err(|source| io_error(dir, source))?;
-        Ok(Self { events, log_id, recorded, _database: database, _in_use: in_use })
+        Ok(Self { events, log_id, epoch, recorded, _database: database, _in_use: in_use })
     }
+
+    /// The last frame.
+    fn last(&self) -> Result<Option<StoredFrame>, OpenError> {
+        let last = self.events.iter().next_back();
+        Ok(last.map(|entry| stored(Position::START, entry)).transpose()?)
+    }
+
+    fn head(&self) -> Result<Head, OpenError> {
+        let Some(last) = self.last()? else {
+            return Ok(Head { position: Position::START, hash: genesis(self.log_id) });
+        };
+        let event = decode_at(last.position, last)?;
+        Ok(Head { position: event.position, hash: event.hash })
+    }
+}
+
+pub(super) fn export(dir: &Path, sink: impl io::Write) -> Result<Head, ExportError> {
+    let log = Offline::open(dir)?;
+    let Offline { events, log_id, epoch, recorded, .. } = &log;
+    let header = Header { log_id: *log_id, epoch: *epoch, head: log.head()? };
+    check_length(dir, header.head.position, recorded.as_slice())?;
+    let mut sink = BufWriter::new(sink);
+    let mut write = |line: String| sink.write_all(line.as_bytes()).map_err(ExportError::Write);
+    write(archive::header_line(&header))?;
+    let mut verifier = Verifier::new(*log_id, ());
+    scan_with(&mut verifier, events, recorded.as_slice(), |frame| {
+        write(archive::event_line(frame).map_err(ReadError::from)?)
+    })?;
+    let verified = verifier.verified().map_err(ReadError::from)?;
+    same_hash(header.head, verified.head).map_err(ReadError::from)?;
+    write(archive::end_line(&header))?;
+    sink.flush().map_err(ExportError::Write)?;
+    Ok(header.head)
 }
 
 pub(super) fn verify(dir: &Path, since: Option<Head>) -> Result<Verified, OpenError> {
@@ -46,10 +83,9 @@ pub(super) fn verify(dir: &Path, since: Option<Head>) -> Result<Verified, OpenEr
     let Offline { events, log_id, recorded, .. } = &log;
     let verified = match since.filter(|since| since.position > Position::START) {
         Some(since) => {
-            let last = events.last().map_err(database_error)?;
-            let last =
-                last.and_then(|(key, _)| Some(u64::from_be_bytes(key.as_ref().try_into().ok()?)));
-            check_length(dir, Position(last.unwrap_or_default()), &[since])?;
+            let last = log.last()?;
+            let last = last.map_or(Position::START, |frame| frame.position);
+            check_length(dir, last, &[since])?;
             let event = trusted(since, frame_at(events, since.position)?)?;
             let mut verifier = Verifier::after(&event, TailIndex::default())?;
             scan(&mut verifier, events, recorded.as_slice())?;

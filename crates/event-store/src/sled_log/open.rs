@@ -154,16 +154,30 @@ pub(super) fn scan(
     events: &sled::Tree,
     recorded: &[Head],
 ) -> Result<(), OpenError> {
+    scan_with(verifier, events, recorded, |_| Ok(()))
+}
+
+/// Does what [`scan`] does, and gives each frame that was checked to `take`.
+pub(super) fn scan_with<E: From<OpenError>>(
+    verifier: &mut Verifier<impl Known>,
+    events: &sled::Tree,
+    recorded: &[Head],
+    mut take: impl FnMut(&StoredFrame) -> Result<(), E>,
+) -> Result<(), E> {
+    let fault = |fault: Fault| E::from(fault.into());
     let start = verifier.head().position;
     for head in recorded.iter().filter(|head| (Position(1)..=start).contains(&head.position)) {
-        trusted(*head, frame_at(events, head.position)?)?;
+        let frame = frame_at(events, head.position).map_err(fault)?;
+        trusted(*head, frame).map_err(fault)?;
     }
     for entry in events.range(key(start.next())..) {
-        verifier.push(stored(verifier.head().position, entry)?)?;
+        let frame = stored(verifier.head().position, entry).map_err(fault)?;
+        verifier.push(frame.clone()).map_err(fault)?;
         let found = verifier.head();
         for head in recorded.iter().filter(|head| head.position == found.position) {
-            same_hash(*head, found)?;
+            same_hash(*head, found).map_err(fault)?;
         }
+        take(&frame)?;
     }
     Ok(())
 }
@@ -299,30 +313,41 @@ pub(super) fn identity(database: &sled::Db) -> Result<Option<(Uuid, u64)>, OpenE
 
 /// Gives a new log its identity, durably: nothing is appended before.
 fn create(database: &sled::Db, sync: &mut SyncFn, dir: &Path) -> Result<(Uuid, u64), OpenError> {
-    let (log_id, epoch) = (Uuid::new_v4(), 1_u64);
+    let (log_id, epoch) = (Uuid::new_v4(), 1);
+    write_identity(database, sync, dir, log_id, epoch)?;
+    Ok((log_id, epoch))
+}
+
+/// Writes a log's identity, and makes it durable with all that was written before.
+pub(super) fn write_identity(
+    database: &sled::Db,
+    sync: &mut SyncFn,
+    dir: &Path,
+    log_id: Uuid,
+    epoch: u64,
+) -> Result<(), OpenError> {
     let mut value = vec![IDENTITY_VERSION];
     value.extend_from_slice(log_id.as_bytes());
     value.extend_from_slice(&epoch.to_le_bytes());
     database.insert(IDENTITY, value).map_err(database_error)?;
     database.flush().map_err(database_error)?;
-    sync().map_err(|source| io_error(dir, source))?;
-    Ok((log_id, epoch))
+    sync().map_err(|source| io_error(dir, source))
 }
 
 /// An `fdatasync` on sled's file, through a descriptor of our own.
-fn sync_of(dir: &Path) -> Result<SyncFn, OpenError> {
+pub(super) fn sync_of(dir: &Path) -> Result<SyncFn, OpenError> {
     let file = OpenOptions::new().read(true).write(true).open(dir.join("db"));
     let file = file.map_err(|source| io_error(dir, source))?;
     Ok(Box::new(move || file.sync_data()))
 }
 
-fn room_of(dir: &Path, reserve_bytes: u64) -> Result<RoomFn, OpenError> {
+pub(super) fn room_of(dir: &Path, reserve_bytes: u64) -> Result<RoomFn, OpenError> {
     let room = Room::of(dir, reserve_bytes).map_err(|source| io_error(dir, source))?;
     Ok(Box::new(move |bytes| room.make(bytes)))
 }
 
 /// Makes the names of the files durable, the folder's own name included.
-fn sync_folders(dir: &Path) -> Result<(), OpenError> {
+pub(super) fn sync_folders(dir: &Path) -> Result<(), OpenError> {
     let path = fs::canonicalize(dir).map_err(|source| io_error(dir, source))?;
     let files = [path.join("conf")];
     let folders = [path.join("blobs"), path.clone()];
