@@ -137,7 +137,12 @@ pub fn header_line(header: &Header) -> String {
 /// [`Fault`] when the frame does not decode, or stands elsewhere than it says.
 pub fn event_line(stored: &StoredFrame) -> Result<String, Fault> {
     let event = decode_at(stored.position, stored.clone())?;
-    Ok(line(&EventLine::of(&event, &stored.bytes)))
+    Ok(decoded_line(&event, stored))
+}
+
+/// The line of an event that was decoded from its frame.
+pub(crate) fn decoded_line(event: &Recorded, stored: &StoredFrame) -> String {
+    line(&EventLine::of(event, &stored.bytes))
 }
 
 /// An archive's last line.
@@ -180,8 +185,8 @@ async fn chunk(
     let left = usize::try_from(end.0 - after.0).unwrap_or(CHUNK_FRAMES);
     let mut lines = Vec::with_capacity(left.min(CHUNK_FRAMES));
     for frame in log.frames(after, left.min(CHUNK_FRAMES)).await? {
-        let bytes = frame.bytes.clone();
-        lines.push(line(&EventLine::of(&verifier.push(frame)?, &bytes)));
+        let event = verifier.push(frame.clone())?;
+        lines.push(decoded_line(&event, &frame));
     }
     Ok(Some((lines, Some(verifier))))
 }

@@ -6,7 +6,11 @@
 //! that [`verify`] finds whatever is not as it was written.
 //!
 //! * [`MemoryLog`]: for tests.
-//! * [`SledLog`]: one machine; group commit, and an `fdatasync` before anything is acknowledged.
+//! * [`SledLog`]: one machine; group commit, and an `fdatasync` before anything is acknowledged. Opening
+//!   it reads what follows its last checkpoint.
+//!
+//! A log goes elsewhere, and comes back, as an [`archive`]; it is then in its next epoch, and positions
+//! from before are refused: see [`Position::in_epoch`].
 //!
 //! Every backend passes the `conformance` suite (feature of that name).
 

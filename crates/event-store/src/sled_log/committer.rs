@@ -169,9 +169,11 @@ impl Committer {
     }
 
     fn make_room(&mut self, bytes: usize) -> Result<bool, Arc<str>> {
+        if bytes == 0 {
+            return Ok(true);
+        }
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let has_room =
-            bytes == 0 || (self.room)(bytes).map_err(|error| failed("making room", &error))?;
+        let has_room = (self.room)(bytes).map_err(|error| failed("making room", &error))?;
         match (has_room, mem::replace(&mut self.full, !has_room)) {
             (false, false) => tracing::error!("event log's disk is full; appends are refused"),
             (true, true) => tracing::info!("event log's disk has room again"),

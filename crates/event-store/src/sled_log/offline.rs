@@ -68,8 +68,8 @@ pub(super) fn export(dir: &Path, sink: impl io::Write) -> Result<Head, ExportErr
     let mut write = |line: String| sink.write_all(line.as_bytes()).map_err(ExportError::Write);
     write(archive::header_line(&header))?;
     let mut verifier = Verifier::new(*log_id, ());
-    scan_with(&mut verifier, events, recorded.as_slice(), |frame| {
-        write(archive::event_line(frame).map_err(ReadError::from)?)
+    scan_with(&mut verifier, events, recorded.as_slice(), |event, frame| {
+        write(archive::decoded_line(event, frame))
     })?;
     let verified = verifier.verified().map_err(ReadError::from)?;
     same_hash(header.head, verified.head).map_err(ReadError::from)?;

@@ -23,7 +23,9 @@ use super::{
 use crate::index::Index;
 use crate::tail::Tail;
 use crate::verify::{Known, Verifier, same_hash, trusted};
-use crate::{Clock, EPOCH_MAX, Fault, FaultKind, Head, Position, StoredFrame, SystemClock};
+use crate::{
+    Clock, EPOCH_MAX, Fault, FaultKind, Head, Position, Recorded, StoredFrame, SystemClock,
+};
 
 const CACHE_BYTES: u64 = 64 << 20;
 /// How long sled's threads may take to let go of a log that was closed before.
@@ -154,15 +156,15 @@ pub(super) fn scan(
     events: &sled::Tree,
     recorded: &[Head],
 ) -> Result<(), OpenError> {
-    scan_with(verifier, events, recorded, |_| Ok(()))
+    scan_with(verifier, events, recorded, |_, _| Ok(()))
 }
 
-/// Does what [`scan`] does, and gives each frame that was checked to `take`.
+/// Does what [`scan`] does, and gives each event that was checked to `take`, with its frame.
 pub(super) fn scan_with<E: From<OpenError>>(
     verifier: &mut Verifier<impl Known>,
     events: &sled::Tree,
     recorded: &[Head],
-    mut take: impl FnMut(&StoredFrame) -> Result<(), E>,
+    mut take: impl FnMut(&Recorded, &StoredFrame) -> Result<(), E>,
 ) -> Result<(), E> {
     let fault = |fault: Fault| E::from(fault.into());
     let start = verifier.head().position;
@@ -172,12 +174,12 @@ pub(super) fn scan_with<E: From<OpenError>>(
     }
     for entry in events.range(key(start.next())..) {
         let frame = stored(verifier.head().position, entry).map_err(fault)?;
-        verifier.push(frame.clone()).map_err(fault)?;
+        let event = verifier.push(frame.clone()).map_err(fault)?;
         let found = verifier.head();
         for head in recorded.iter().filter(|head| head.position == found.position) {
             same_hash(*head, found).map_err(fault)?;
         }
-        take(&frame)?;
+        take(&event, &frame)?;
     }
     Ok(())
 }
