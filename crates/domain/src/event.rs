@@ -1,14 +1,20 @@
 //! What has happened. The log holds nothing else; what is in it cannot be refused.
 
-use crate::{AccessKeyId, AccountNumber, DisplayName, Label, SealedSecret, Timestamp, UserName};
+use crate::tag::TagsChange;
+use crate::{
+    AccessKeyId, AccountId, AccountNumber, AccountSettings, DisplayName, Email, Label,
+    SealedSecret, Slot, TimeToLive, Timestamp, TokenHash, UserName, UserPath,
+};
 
-/// One event, of an account or of a user.
+/// One event, of an account, of a user or of an admin token.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Event {
     /// It happened to an account.
     Account(AccountEvent),
     /// It happened to a user or one of its access keys.
     User(UserEvent),
+    /// It happened to an admin token.
+    AdminToken(AdminTokenEvent),
 }
 
 /// What happens to an account.
@@ -21,6 +27,18 @@ pub enum AccountEvent {
         /// Its name for people.
         display_name: DisplayName,
     },
+    /// The account's name was changed.
+    Renamed {
+        /// Its name for people from now on.
+        display_name: DisplayName,
+    },
+    /// What the account asks of access keys was changed.
+    SettingsChanged {
+        /// All of it, from now on.
+        settings: AccountSettings,
+    },
+    /// The account is gone. Its users went before it.
+    Deleted,
 }
 
 /// What happens to a user and its access keys.
@@ -34,12 +52,40 @@ pub enum UserEvent {
         root: bool,
         /// Its label.
         label: Label,
+        /// Its comment.
+        comment: Label,
+        /// Its path.
+        path: UserPath,
+        /// Its e-mail address.
+        email: Email,
+    },
+    /// The user has another name, and its access keys with it.
+    Renamed {
+        /// The name from now on.
+        name: UserName,
     },
     /// The user's label was changed.
     LabelChanged {
         /// The label from now on.
         label: Label,
     },
+    /// The user's comment was changed.
+    CommentChanged {
+        /// The comment from now on.
+        comment: Label,
+    },
+    /// The user's path was changed.
+    PathChanged {
+        /// The path from now on.
+        path: UserPath,
+    },
+    /// The user's e-mail address was changed.
+    EmailChanged {
+        /// The e-mail address from now on.
+        email: Email,
+    },
+    /// Some of the user's tags were changed.
+    TagsChanged(TagsChange),
     /// None of the user's keys works.
     Locked,
     /// The user's keys work as before it was locked.
@@ -52,8 +98,32 @@ pub enum UserEvent {
         id: AccessKeyId,
         /// Its secret, generation 1.
         secret: SealedSecret,
+        /// Whether id and secret were brought by the client.
+        imported: bool,
+        /// Its label.
+        label: Label,
+        /// Its slot, if it has one.
+        slot: Option<Slot>,
+        /// When it begins to be valid; at once if not given.
+        not_before: Option<Timestamp>,
         /// When it ends, if ever.
         expires_at: Option<Timestamp>,
+        /// The time to live that the end was reckoned from.
+        time_to_live: Option<TimeToLive>,
+    },
+    /// An access key's label was changed.
+    AccessKeyLabelChanged {
+        /// The access key.
+        id: AccessKeyId,
+        /// The label from now on.
+        label: Label,
+    },
+    /// An access key was given a slot, or lost it.
+    AccessKeySlotChanged {
+        /// The access key.
+        id: AccessKeyId,
+        /// Its slot from now on.
+        slot: Option<Slot>,
     },
     /// An access key may be used again.
     AccessKeyActivated {
@@ -71,6 +141,8 @@ pub enum UserEvent {
         id: AccessKeyId,
         /// When it ends, if ever.
         expires_at: Option<Timestamp>,
+        /// The time to live that the end was reckoned from.
+        time_to_live: Option<TimeToLive>,
     },
     /// An access key got a new secret.
     SecretAccessKeyRotated {
@@ -88,9 +160,99 @@ pub enum UserEvent {
         /// The access key.
         id: AccessKeyId,
     },
-    /// An access key is gone.
+    /// The end of an access key is near, and its account asked to be told.
+    AccessKeyExpiring {
+        /// The access key.
+        id: AccessKeyId,
+        /// When it ends.
+        expires_at: Timestamp,
+        /// How long ahead this was to be told, in seconds.
+        notice_seconds: u32,
+    },
+    /// The secret of an access key is as old as its account lets them become.
+    AccessKeyRotationDue {
+        /// The access key.
+        id: AccessKeyId,
+        /// Which secret.
+        generation: u32,
+        /// When it was made.
+        secret_created_at: Timestamp,
+    },
+    /// An access key is dead. It is gone for good unless it can be undeleted for a while.
     AccessKeyDeleted {
         /// The access key.
         id: AccessKeyId,
+        /// Until when it can be undeleted; not at all if not given.
+        purge_at: Option<Timestamp>,
     },
+    /// A deleted access key is back, as it was.
+    AccessKeyUndeleted {
+        /// The access key.
+        id: AccessKeyId,
+    },
+    /// A deleted access key is gone for good.
+    AccessKeyPurged {
+        /// The access key.
+        id: AccessKeyId,
+    },
+}
+
+impl UserEvent {
+    /// The access key that it happened to, if it did not happen to the user itself.
+    pub fn access_key_id(&self) -> Option<&AccessKeyId> {
+        match self {
+            Self::Created { .. }
+            | Self::Renamed { .. }
+            | Self::LabelChanged { .. }
+            | Self::CommentChanged { .. }
+            | Self::PathChanged { .. }
+            | Self::EmailChanged { .. }
+            | Self::TagsChanged(_)
+            | Self::Locked
+            | Self::Unlocked
+            | Self::Deleted => None,
+            Self::AccessKeyCreated { id, .. }
+            | Self::AccessKeyLabelChanged { id, .. }
+            | Self::AccessKeySlotChanged { id, .. }
+            | Self::AccessKeyActivated { id }
+            | Self::AccessKeyDeactivated { id }
+            | Self::AccessKeyExpiryChanged { id, .. }
+            | Self::SecretAccessKeyRotated { id, .. }
+            | Self::GracePeriodEnded { id }
+            | Self::AccessKeyExpiring { id, .. }
+            | Self::AccessKeyRotationDue { id, .. }
+            | Self::AccessKeyDeleted { id, .. }
+            | Self::AccessKeyUndeleted { id }
+            | Self::AccessKeyPurged { id } => Some(id),
+        }
+    }
+
+    /// The access key that is gone for good with it: its data key is to be destroyed.
+    pub fn shredded_access_key(&self) -> Option<&AccessKeyId> {
+        let for_good = matches!(
+            self,
+            Self::AccessKeyDeleted { purge_at: None, .. } | Self::AccessKeyPurged { .. }
+        );
+        self.access_key_id().filter(|_| for_good)
+    }
+}
+
+/// What happens to an admin token.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum AdminTokenEvent {
+    /// The token was made.
+    Created {
+        /// Its name, unique among admin tokens.
+        name: UserName,
+        /// What is kept of the token itself.
+        hash: TokenHash,
+        /// The one account that it is good for; all if not given.
+        account: Option<AccountId>,
+        /// Whether it may only read.
+        read_only: bool,
+        /// When it ends, if ever.
+        expires_at: Option<Timestamp>,
+    },
+    /// The token is worth nothing from now on.
+    Revoked,
 }

@@ -1,33 +1,45 @@
-//! What accounts, users and access keys are and may do.
+//! What accounts, users, access keys and admin tokens are and may do.
 //!
-//! Pure and synchronous: no clock, no randomness, no input or output. [`account::decide`] and
-//! [`user::decide`] turn a command into the events to record or a [`Refusal`]; the `evolve` beside
-//! each applies what has been recorded. Secrets are sealed before they come here and stay so.
+//! Pure and synchronous: no clock, no randomness, no input or output. [`account::decide`],
+//! [`user::decide`] and [`admin_token::decide`] turn a command into the events to record or a
+//! [`Refusal`]; the `evolve` beside each applies what has been recorded. Secrets are sealed before
+//! they come here and stay so.
 
+mod access_key;
 pub mod account;
+pub mod admin_token;
 mod event;
+mod expiry;
 mod name;
 mod refusal;
 mod secret;
+mod settings;
+mod tag;
 pub mod user;
 
+pub use access_key::{
+    AccessKey, AccessKeyChanges, AccessKeyState, DeletedAccessKey, NewAccessKey, Secret, Slot,
+};
 pub use account::Account;
-pub use event::{AccountEvent, Event, UserEvent};
+pub use admin_token::{AdminToken, TokenHash};
+pub use event::{AccountEvent, AdminTokenEvent, Event, UserEvent};
+pub use expiry::{Expiry, LIFETIME_SECONDS_MAX, TimeToLive, parse_instant};
 pub use name::{
-    AccessKeyId, AccountId, AccountNumber, DisplayName, InvalidName, Label, UserId, UserName,
+    AccessKeyId, AccountId, AccountNumber, AdminTokenId, DisplayName, Email, InvalidName, Label,
+    UserId, UserName, UserPath,
 };
 pub use refusal::Refusal;
 pub use secret::{SealedSecret, SecretAccessKey};
-pub use user::{AccessKey, AccessKeyState, Secret, User, UserState};
+pub use settings::{
+    ACCESS_KEYS_PER_USER_MAX, AccountSettings, EXPIRY_NOTICE_SECONDS_MAX, EXPIRY_NOTICES_MAX,
+    GRACE_PERIOD_SECONDS_MAX, InvalidSetting, LockoutMode, RETENTION_SECONDS_MAX,
+    ROTATION_DUE_DAYS_MAX,
+};
+pub use tag::{TAGS_MAX, Tag, Tags, TagsChange};
+pub use user::{User, UserState};
 
 /// An instant, UTC. Recorded to the millisecond.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;
-
-/// Access keys that a user may have, whatever their state (OUTSCALE, "About Access Keys").
-pub const ACCESS_KEYS_PER_USER_MAX: usize = 10;
-
-/// Longest grace period of a rotation: 90 days, in seconds.
-pub const GRACE_PERIOD_SECONDS_MAX: u32 = 7_776_000;
 
 /// Label of the user that each new account starts with (cegedim.cloud, "Object Storage").
 pub const ROOT_USER_LABEL: &str = "Initial S3 user";

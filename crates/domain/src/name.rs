@@ -2,17 +2,20 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// A text is not of the form that the named kind of id or name asks for.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0}")]
-pub struct InvalidName(&'static str);
+pub struct InvalidName(pub(crate) &'static str);
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        #[derive(
+            Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
+        )]
         pub struct $name(pub Uuid);
 
         impl $name {
@@ -44,7 +47,7 @@ uuid_id! {
 }
 
 /// The account in ARNs: 12 decimal digits, the first not 0.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct AccountNumber(u64);
 
 impl AccountNumber {
@@ -74,7 +77,7 @@ impl fmt::Display for AccountNumber {
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
         pub struct $name(Box<str>);
 
         impl $name {
@@ -90,6 +93,11 @@ macro_rules! text {
             }
         }
     };
+}
+
+uuid_id! {
+    /// Names an admin token for ever: a UUIDv7. It is not the token.
+    AdminTokenId
 }
 
 text! {
@@ -160,7 +168,9 @@ impl UserName {
 }
 
 text! {
-    /// Text for people beside a user: 0 to 256 characters, none of them a control character.
+    /// Text for people beside a user or an access key: 0 to 256 characters, none of them a control
+    /// character.
+    #[derive(Default)]
     Label
 }
 
@@ -172,6 +182,58 @@ impl Label {
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
         if text.chars().count() > 256 || text.chars().any(char::is_control) {
             return Err(InvalidName("must be at most 256 characters, without control characters"));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+text! {
+    /// Where a user stands in its organisation: `/`, or visible ASCII between slashes, such as
+    /// `/division_abc/`; 1 to 512 characters (IAM API reference, `pathType`). Of no effect here.
+    UserPath
+}
+
+impl UserPath {
+    /// Reads a path.
+    ///
+    /// # Errors
+    /// If it is not of the form above.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !visible || text.len() > 512 || !text.starts_with('/') || !text.ends_with('/') {
+            return Err(InvalidName(
+                "must be / or begin and end with /, up to 512 visible ASCII characters",
+            ));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl Default for UserPath {
+    fn default() -> Self {
+        Self("/".into())
+    }
+}
+
+text! {
+    /// A user's e-mail address, or nothing: up to 254 characters (RFC 5321, 4.5.3.1.3), one `@`
+    /// between two parts, no space and no control character. Nothing is sent to it.
+    #[derive(Default)]
+    Email
+}
+
+impl Email {
+    /// Reads an e-mail address; the empty text for none.
+    ///
+    /// # Errors
+    /// If it is not of the form above.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        let bad = |c: char| c.is_control() || c.is_whitespace();
+        let address = text.rsplit_once('@').is_some_and(|(local, domain)| {
+            !local.is_empty() && !domain.is_empty() && !local.contains('@')
+        });
+        if !(text.is_empty() || address) || text.len() > 254 || text.contains(bad) {
+            return Err(InvalidName("must be an e-mail address of at most 254 characters"));
         }
         Ok(Self(text.into()))
     }
@@ -231,6 +293,29 @@ mod tests {
         }
         for bad in ["", "12345678901", "1234567890123", "012345678901", "12345678901x"] {
             assert_eq!(AccountNumber::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn paths_follow_the_rules_of_iam() {
+        for good in ["/", "/a/", "/division_abc/subdivision_xyz/", "/!~/"] {
+            assert!(UserPath::parse(good).is_ok(), "{good}");
+        }
+        let long = format!("/{}/", "x".repeat(511));
+        for bad in ["", "a", "/a", "a/", "/a b/", "/é/", "/\n/", long.as_str()] {
+            assert!(UserPath::parse(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(UserPath::default().as_str(), "/");
+    }
+
+    #[test]
+    fn an_email_address_has_two_parts() {
+        for good in ["", "a@b", "alice+s3@example.org"] {
+            assert!(Email::parse(good).is_ok(), "{good}");
+        }
+        let long = format!("{}@example.org", "x".repeat(254));
+        for bad in ["a", "@", "a@", "@b", "a@b@c", "a b@c", "a@b\n", long.as_str()] {
+            assert!(Email::parse(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::InvalidName;
 
 /// The secret half of a credential. Zeroed on drop, never printed, never serialised.
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -25,6 +28,18 @@ impl SecretAccessKey {
         Self(text.into_boxed_str())
     }
 
+    /// Reads a secret that a client brings: 40 to 128 visible ASCII characters. That is what every
+    /// S3 client can send and no less than AWS makes.
+    ///
+    /// # Errors
+    /// If it is not of that form; the message does not hold it.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        if !(40..=128).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(InvalidName("must be 40 to 128 visible ASCII characters"));
+        }
+        Ok(Self(text.into()))
+    }
+
     /// The secret in the clear.
     pub fn expose(&self) -> &str {
         &self.0
@@ -38,7 +53,7 @@ impl fmt::Debug for SecretAccessKey {
 }
 
 /// A secret access key, encrypted under its access key's data key. Opaque here.
-#[derive(Clone, Eq, PartialEq)]
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SealedSecret(pub Box<[u8]>);
 
 impl fmt::Debug for SealedSecret {
@@ -58,5 +73,24 @@ mod tests {
         assert_eq!(format!("{secret:?}"), "SecretAccessKey(redacted)");
         assert_eq!(SecretAccessKey::from_random([0; 30]).expose(), "A".repeat(40));
         assert_eq!(SecretAccessKey::from_random([255; 30]).expose(), "/".repeat(40));
+    }
+
+    #[test]
+    fn a_secret_of_a_clients_own_is_long_enough_and_visible() {
+        for good in
+            ["x".repeat(40), "BcA_HX6If458llhnx3n1TCO3mg4roCXG0ddYf_cJ".into(), "~".repeat(128)]
+        {
+            assert!(SecretAccessKey::parse(&good).is_ok(), "{good}");
+        }
+        for bad in [
+            "".into(),
+            "x".repeat(39),
+            "x".repeat(129),
+            format!("{} ", "x".repeat(39)),
+            "é".repeat(20),
+        ] {
+            let error = SecretAccessKey::parse(&bad).expect_err("refused");
+            assert!(bad.is_empty() || !error.to_string().contains(&bad), "{bad}");
+        }
     }
 }

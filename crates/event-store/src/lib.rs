@@ -49,4 +49,4 @@ pub use memory::{MemoryFrames, MemoryLog};
 pub use payload::PayloadError;
 pub use record::{Head, Recorded, genesis};
 pub use sled_log::{OpenError, RESERVE_BYTES, RoomFn, SledLog, SledOptions, SyncFn};
-pub use verify::{Verified, verify, verify_with};
+pub use verify::{Verified, verify, verify_until, verify_with};

@@ -1,13 +1,14 @@
 //! What an event means: domain events to recorded payloads and back.
 //!
-//! A payload is a `claviger.event.v1.Payload`, which only ever gains fields and kinds. A secret,
-//! sealed, stands beside it and not in it.
+//! A payload is a `claviger.event.v1.Payload`, which only ever gains fields and kinds. What must not
+//! be shown with it, a sealed secret or the hash of an admin token, stands beside it.
 
 use api::event::v1::{self as proto, payload::Event as Kind};
 use bytes::Bytes;
 use domain::{
-    AccessKeyId, AccountEvent, AccountNumber, DisplayName, Event, Label, SealedSecret, Timestamp,
-    UserEvent, UserName,
+    AccessKeyId, AccountEvent, AccountId, AccountNumber, AccountSettings, AdminTokenEvent,
+    DisplayName, Email, Event, InvalidName, Label, LockoutMode, SealedSecret, Slot, Tag,
+    TagsChange, TimeToLive, Timestamp, TokenHash, UserEvent, UserName, UserPath,
 };
 use prost::Message;
 
@@ -21,7 +22,7 @@ pub struct Payload {
     pub event_type: u32,
     /// An encoded `claviger.event.v1.Payload`.
     pub bytes: Bytes,
-    /// The event's secret, sealed.
+    /// What is not shown of the event: a secret, sealed, or the hash of an admin token.
     pub sealed: Option<Bytes>,
 }
 
@@ -41,12 +42,14 @@ pub enum PayloadError {
 
 /// Encodes an event for the log.
 pub fn encode(event: &Event) -> Payload {
-    let (event_type, kind, sealed) = match event {
-        Event::Account(event) => account_kind(event),
-        Event::User(event) => user_kind(event),
+    let (kind, sealed) = match event {
+        Event::Account(event) => (account_kind(event), None),
+        Event::User(event) => (user_kind(event), sealed_secret(event)),
+        Event::AdminToken(event) => (admin_token_kind(event), token_hash(event)),
     };
+    let event_type = event_type(&kind);
     let bytes = proto::Payload { event: Some(kind) }.encode_to_vec().into();
-    Payload { event_type, bytes, sealed: sealed.map(|sealed| Bytes::copy_from_slice(&sealed.0)) }
+    Payload { event_type, bytes, sealed: sealed.map(Bytes::copy_from_slice) }
 }
 
 /// Decodes what [`encode`] made, in this or an earlier version.
@@ -62,31 +65,102 @@ pub fn decode(
         return Err(PayloadError::UnknownKind);
     }
     let kind = proto::Payload::decode(bytes)?.event.ok_or(PayloadError::UnknownKind)?;
-    // A secret whose sealed part was dropped from the log stays there as an empty one.
-    let secret = || SealedSecret(sealed.map(|sealed| sealed.to_vec()).unwrap_or_default().into());
+    // What was dropped from the log stays there as nothing: a secret that does not open.
+    let sealed = sealed.map(|sealed| sealed.as_ref()).unwrap_or_default();
+    let secret = || SealedSecret(sealed.into());
     let event = match kind {
         Kind::AccountCreated(event) => {
             return Ok(Event::Account(AccountEvent::Created {
                 number: AccountNumber::parse(&event.account_number)
                     .ok_or(PayloadError::InvalidField("account_number"))?,
-                display_name: DisplayName::parse(&event.display_name)
-                    .map_err(|_| PayloadError::InvalidField("display_name"))?,
+                display_name: display_name(&event.display_name)?,
             }));
         }
+        Kind::AccountRenamed(event) => {
+            let display_name = display_name(&event.display_name)?;
+            return Ok(Event::Account(AccountEvent::Renamed { display_name }));
+        }
+        Kind::AccountSettingsChanged(event) => {
+            let settings = settings(&event.settings.unwrap_or_default())
+                .map_err(|_| PayloadError::InvalidField("settings"))?;
+            return Ok(Event::Account(AccountEvent::SettingsChanged { settings }));
+        }
+        Kind::AccountDeleted(proto::AccountDeleted {}) => {
+            return Ok(Event::Account(AccountEvent::Deleted));
+        }
+        Kind::AdminTokenCreated(event) => {
+            let hash =
+                TokenHash(sealed.try_into().map_err(|_| PayloadError::InvalidField("token hash"))?);
+            return Ok(Event::AdminToken(AdminTokenEvent::Created {
+                name: named("display_name", UserName::parse(&event.display_name))?,
+                hash,
+                account: match event.account.as_str() {
+                    "" => None,
+                    name => Some(
+                        name.strip_prefix(ACCOUNTS)
+                            .and_then(AccountId::parse)
+                            .ok_or(PayloadError::InvalidField("account"))?,
+                    ),
+                },
+                read_only: event.read_only,
+                expires_at: event.expire_time.map(timestamp).transpose()?,
+            }));
+        }
+        Kind::AdminTokenRevoked(proto::AdminTokenRevoked {}) => {
+            return Ok(Event::AdminToken(AdminTokenEvent::Revoked));
+        }
         Kind::UserCreated(event) => UserEvent::Created {
-            name: UserName::parse(&event.user_name)
-                .map_err(|_| PayloadError::InvalidField("user_name"))?,
+            name: named("user_name", UserName::parse(&event.user_name))?,
             root: event.root,
             label: label(&event.label)?,
+            comment: label(&event.comment)?,
+            path: match event.path.as_str() {
+                "" => UserPath::default(),
+                path => named("path", UserPath::parse(path))?,
+            },
+            email: named("email", Email::parse(&event.email))?,
         },
+        Kind::UserRenamed(event) => {
+            UserEvent::Renamed { name: named("user_name", UserName::parse(&event.user_name))? }
+        }
         Kind::UserLabelChanged(event) => UserEvent::LabelChanged { label: label(&event.label)? },
+        Kind::UserCommentChanged(event) => {
+            UserEvent::CommentChanged { comment: label(&event.comment)? }
+        }
+        Kind::UserPathChanged(event) => {
+            UserEvent::PathChanged { path: named("path", UserPath::parse(&event.path))? }
+        }
+        Kind::UserEmailChanged(event) => {
+            UserEvent::EmailChanged { email: named("email", Email::parse(&event.email))? }
+        }
+        Kind::UserTagsChanged(event) => UserEvent::TagsChanged(TagsChange {
+            set: event
+                .set
+                .iter()
+                .map(|tag| named("set", Tag::parse(&tag.key, &tag.value)))
+                .collect::<Result<_, _>>()?,
+            removed: event.removed_keys.into_iter().map(String::into_boxed_str).collect(),
+        }),
         Kind::UserLocked(proto::UserLocked {}) => UserEvent::Locked,
         Kind::UserUnlocked(proto::UserUnlocked {}) => UserEvent::Unlocked,
         Kind::UserDeleted(proto::UserDeleted {}) => UserEvent::Deleted,
         Kind::AccessKeyCreated(event) => UserEvent::AccessKeyCreated {
             id: access_key_id(&event.access_key_id)?,
             secret: secret(),
+            imported: event.imported,
+            label: label(&event.label)?,
+            slot: slot(event.slot)?,
+            not_before: event.not_before_time.map(timestamp).transpose()?,
             expires_at: event.expire_time.map(timestamp).transpose()?,
+            time_to_live: time_to_live(&event.time_to_live)?,
+        },
+        Kind::AccessKeyLabelChanged(event) => UserEvent::AccessKeyLabelChanged {
+            id: access_key_id(&event.access_key_id)?,
+            label: label(&event.label)?,
+        },
+        Kind::AccessKeySlotChanged(event) => UserEvent::AccessKeySlotChanged {
+            id: access_key_id(&event.access_key_id)?,
+            slot: slot(event.slot)?,
         },
         Kind::AccessKeyActivated(event) => {
             UserEvent::AccessKeyActivated { id: access_key_id(&event.access_key_id)? }
@@ -97,112 +171,351 @@ pub fn decode(
         Kind::AccessKeyExpiryChanged(event) => UserEvent::AccessKeyExpiryChanged {
             id: access_key_id(&event.access_key_id)?,
             expires_at: event.expire_time.map(timestamp).transpose()?,
+            time_to_live: time_to_live(&event.time_to_live)?,
         },
         Kind::SecretAccessKeyRotated(event) => UserEvent::SecretAccessKeyRotated {
             id: access_key_id(&event.access_key_id)?,
             generation: event.generation,
             secret: secret(),
-            previous_expires_at: event
-                .previous_expire_time
-                .ok_or(PayloadError::InvalidField("previous_expire_time"))
-                .and_then(timestamp)?,
+            previous_expires_at: required("previous_expire_time", event.previous_expire_time)?,
         },
         Kind::GracePeriodEnded(event) => {
             UserEvent::GracePeriodEnded { id: access_key_id(&event.access_key_id)? }
         }
-        Kind::AccessKeyDeleted(event) => {
-            UserEvent::AccessKeyDeleted { id: access_key_id(&event.access_key_id)? }
+        Kind::AccessKeyExpiring(event) => UserEvent::AccessKeyExpiring {
+            id: access_key_id(&event.access_key_id)?,
+            expires_at: required("expire_time", event.expire_time)?,
+            notice_seconds: event.notice_seconds,
+        },
+        Kind::AccessKeyRotationDue(event) => UserEvent::AccessKeyRotationDue {
+            id: access_key_id(&event.access_key_id)?,
+            generation: event.generation,
+            secret_created_at: required("secret_create_time", event.secret_create_time)?,
+        },
+        Kind::AccessKeyDeleted(event) => UserEvent::AccessKeyDeleted {
+            id: access_key_id(&event.access_key_id)?,
+            purge_at: event.purge_time.map(timestamp).transpose()?,
+        },
+        Kind::AccessKeyUndeleted(event) => {
+            UserEvent::AccessKeyUndeleted { id: access_key_id(&event.access_key_id)? }
+        }
+        Kind::AccessKeyPurged(event) => {
+            UserEvent::AccessKeyPurged { id: access_key_id(&event.access_key_id)? }
         }
     };
     Ok(Event::User(event))
 }
 
-fn account_kind(event: &AccountEvent) -> (u32, Kind, Option<&SealedSecret>) {
-    match event {
-        AccountEvent::Created { number, display_name } => (
-            1,
-            Kind::AccountCreated(proto::AccountCreated {
-                account_number: number.to_string(),
-                display_name: display_name.to_string(),
-            }),
-            None,
-        ),
+/// Begins the resource name of an account.
+const ACCOUNTS: &str = "accounts/";
+
+/// The number of a kind's field in `claviger.event.v1.Payload`.
+fn event_type(kind: &Kind) -> u32 {
+    match kind {
+        Kind::AccountCreated(_) => 1,
+        Kind::UserCreated(_) => 2,
+        Kind::UserLabelChanged(_) => 3,
+        Kind::UserLocked(_) => 4,
+        Kind::UserUnlocked(_) => 5,
+        Kind::UserDeleted(_) => 6,
+        Kind::AccessKeyCreated(_) => 7,
+        Kind::AccessKeyActivated(_) => 8,
+        Kind::AccessKeyDeactivated(_) => 9,
+        Kind::AccessKeyExpiryChanged(_) => 10,
+        Kind::SecretAccessKeyRotated(_) => 11,
+        Kind::GracePeriodEnded(_) => 12,
+        Kind::AccessKeyDeleted(_) => 13,
+        Kind::AccountRenamed(_) => 14,
+        Kind::AccountSettingsChanged(_) => 15,
+        Kind::AccountDeleted(_) => 16,
+        Kind::UserRenamed(_) => 17,
+        Kind::UserCommentChanged(_) => 18,
+        Kind::UserPathChanged(_) => 19,
+        Kind::UserEmailChanged(_) => 20,
+        Kind::UserTagsChanged(_) => 21,
+        Kind::AccessKeyLabelChanged(_) => 22,
+        Kind::AccessKeySlotChanged(_) => 23,
+        Kind::AccessKeyExpiring(_) => 24,
+        Kind::AccessKeyRotationDue(_) => 25,
+        Kind::AccessKeyUndeleted(_) => 26,
+        Kind::AccessKeyPurged(_) => 27,
+        Kind::AdminTokenCreated(_) => 28,
+        Kind::AdminTokenRevoked(_) => 29,
     }
 }
 
-fn user_kind(event: &UserEvent) -> (u32, Kind, Option<&SealedSecret>) {
+fn account_kind(event: &AccountEvent) -> Kind {
     match event {
-        UserEvent::Created { name, root, label } => (
-            2,
+        AccountEvent::Created { number, display_name } => {
+            Kind::AccountCreated(proto::AccountCreated {
+                account_number: number.to_string(),
+                display_name: display_name.to_string(),
+            })
+        }
+        AccountEvent::Renamed { display_name } => {
+            Kind::AccountRenamed(proto::AccountRenamed { display_name: display_name.to_string() })
+        }
+        AccountEvent::SettingsChanged { settings } => {
+            let settings = Some(proto_settings(settings));
+            Kind::AccountSettingsChanged(proto::AccountSettingsChanged { settings })
+        }
+        AccountEvent::Deleted => Kind::AccountDeleted(proto::AccountDeleted {}),
+    }
+}
+
+fn admin_token_kind(event: &AdminTokenEvent) -> Kind {
+    match event {
+        AdminTokenEvent::Created { name, hash: _, account, read_only, expires_at } => {
+            Kind::AdminTokenCreated(proto::AdminTokenCreated {
+                display_name: name.to_string(),
+                account: account.map(|id| format!("{ACCOUNTS}{id}")).unwrap_or_default(),
+                read_only: *read_only,
+                expire_time: expires_at.map(proto_timestamp),
+            })
+        }
+        AdminTokenEvent::Revoked => Kind::AdminTokenRevoked(proto::AdminTokenRevoked {}),
+    }
+}
+
+fn token_hash(event: &AdminTokenEvent) -> Option<&[u8]> {
+    match event {
+        AdminTokenEvent::Created { hash, .. } => Some(&hash.0),
+        AdminTokenEvent::Revoked => None,
+    }
+}
+
+fn sealed_secret(event: &UserEvent) -> Option<&[u8]> {
+    if let UserEvent::AccessKeyCreated { secret, .. }
+    | UserEvent::SecretAccessKeyRotated { secret, .. } = event
+    {
+        return Some(&secret.0);
+    }
+    None
+}
+
+fn user_kind(event: &UserEvent) -> Kind {
+    match event {
+        UserEvent::Created { name, root, label, comment, path, email } => {
             Kind::UserCreated(proto::UserCreated {
                 user_name: name.to_string(),
                 root: *root,
                 label: label.to_string(),
-            }),
-            None,
-        ),
-        UserEvent::LabelChanged { label } => {
-            (3, Kind::UserLabelChanged(proto::UserLabelChanged { label: label.to_string() }), None)
+                comment: comment.to_string(),
+                path: if *path == UserPath::default() { String::new() } else { path.to_string() },
+                email: email.to_string(),
+            })
         }
-        UserEvent::Locked => (4, Kind::UserLocked(proto::UserLocked {}), None),
-        UserEvent::Unlocked => (5, Kind::UserUnlocked(proto::UserUnlocked {}), None),
-        UserEvent::Deleted => (6, Kind::UserDeleted(proto::UserDeleted {}), None),
-        UserEvent::AccessKeyCreated { id, secret, expires_at } => (
-            7,
-            Kind::AccessKeyCreated(proto::AccessKeyCreated {
+        UserEvent::Renamed { name } => {
+            Kind::UserRenamed(proto::UserRenamed { user_name: name.to_string() })
+        }
+        UserEvent::LabelChanged { label } => {
+            Kind::UserLabelChanged(proto::UserLabelChanged { label: label.to_string() })
+        }
+        UserEvent::CommentChanged { comment } => {
+            Kind::UserCommentChanged(proto::UserCommentChanged { comment: comment.to_string() })
+        }
+        UserEvent::PathChanged { path } => {
+            Kind::UserPathChanged(proto::UserPathChanged { path: path.to_string() })
+        }
+        UserEvent::EmailChanged { email } => {
+            Kind::UserEmailChanged(proto::UserEmailChanged { email: email.to_string() })
+        }
+        UserEvent::TagsChanged(change) => Kind::UserTagsChanged(proto::UserTagsChanged {
+            set: change.set.iter().map(proto_tag).collect(),
+            removed_keys: change.removed.iter().map(ToString::to_string).collect(),
+        }),
+        UserEvent::Locked => Kind::UserLocked(proto::UserLocked {}),
+        UserEvent::Unlocked => Kind::UserUnlocked(proto::UserUnlocked {}),
+        UserEvent::Deleted => Kind::UserDeleted(proto::UserDeleted {}),
+        UserEvent::AccessKeyCreated {
+            id,
+            secret: _,
+            imported,
+            label,
+            slot,
+            not_before,
+            expires_at,
+            time_to_live,
+        } => Kind::AccessKeyCreated(proto::AccessKeyCreated {
+            access_key_id: id.to_string(),
+            imported: *imported,
+            label: label.to_string(),
+            slot: slot_number(*slot),
+            not_before_time: not_before.map(proto_timestamp),
+            expire_time: expires_at.map(proto_timestamp),
+            time_to_live: spelling(time_to_live.as_ref()),
+        }),
+        UserEvent::AccessKeyLabelChanged { id, label } => {
+            Kind::AccessKeyLabelChanged(proto::AccessKeyLabelChanged {
                 access_key_id: id.to_string(),
-                expire_time: expires_at.map(proto_timestamp),
-            }),
-            Some(secret),
-        ),
-        UserEvent::AccessKeyActivated { id } => (
-            8,
-            Kind::AccessKeyActivated(proto::AccessKeyActivated { access_key_id: id.to_string() }),
-            None,
-        ),
-        UserEvent::AccessKeyDeactivated { id } => (
-            9,
+                label: label.to_string(),
+            })
+        }
+        UserEvent::AccessKeySlotChanged { id, slot } => {
+            Kind::AccessKeySlotChanged(proto::AccessKeySlotChanged {
+                access_key_id: id.to_string(),
+                slot: slot_number(*slot),
+            })
+        }
+        UserEvent::AccessKeyActivated { id } => {
+            Kind::AccessKeyActivated(proto::AccessKeyActivated { access_key_id: id.to_string() })
+        }
+        UserEvent::AccessKeyDeactivated { id } => {
             Kind::AccessKeyDeactivated(proto::AccessKeyDeactivated {
                 access_key_id: id.to_string(),
-            }),
-            None,
-        ),
-        UserEvent::AccessKeyExpiryChanged { id, expires_at } => (
-            10,
+            })
+        }
+        UserEvent::AccessKeyExpiryChanged { id, expires_at, time_to_live } => {
             Kind::AccessKeyExpiryChanged(proto::AccessKeyExpiryChanged {
                 access_key_id: id.to_string(),
                 expire_time: expires_at.map(proto_timestamp),
-            }),
-            None,
-        ),
-        UserEvent::SecretAccessKeyRotated { id, generation, secret, previous_expires_at } => (
-            11,
+                time_to_live: spelling(time_to_live.as_ref()),
+            })
+        }
+        UserEvent::SecretAccessKeyRotated { id, generation, secret: _, previous_expires_at } => {
             Kind::SecretAccessKeyRotated(proto::SecretAccessKeyRotated {
                 access_key_id: id.to_string(),
                 generation: *generation,
                 previous_expire_time: Some(proto_timestamp(*previous_expires_at)),
-            }),
-            Some(secret),
-        ),
-        UserEvent::GracePeriodEnded { id } => (
-            12,
-            Kind::GracePeriodEnded(proto::GracePeriodEnded { access_key_id: id.to_string() }),
-            None,
-        ),
-        UserEvent::AccessKeyDeleted { id } => (
-            13,
-            Kind::AccessKeyDeleted(proto::AccessKeyDeleted { access_key_id: id.to_string() }),
-            None,
-        ),
+            })
+        }
+        UserEvent::GracePeriodEnded { id } => {
+            Kind::GracePeriodEnded(proto::GracePeriodEnded { access_key_id: id.to_string() })
+        }
+        UserEvent::AccessKeyExpiring { id, expires_at, notice_seconds } => {
+            Kind::AccessKeyExpiring(proto::AccessKeyExpiring {
+                access_key_id: id.to_string(),
+                expire_time: Some(proto_timestamp(*expires_at)),
+                notice_seconds: *notice_seconds,
+            })
+        }
+        UserEvent::AccessKeyRotationDue { id, generation, secret_created_at } => {
+            Kind::AccessKeyRotationDue(proto::AccessKeyRotationDue {
+                access_key_id: id.to_string(),
+                generation: *generation,
+                secret_create_time: Some(proto_timestamp(*secret_created_at)),
+            })
+        }
+        UserEvent::AccessKeyDeleted { id, purge_at } => {
+            Kind::AccessKeyDeleted(proto::AccessKeyDeleted {
+                access_key_id: id.to_string(),
+                purge_time: purge_at.map(proto_timestamp),
+            })
+        }
+        UserEvent::AccessKeyUndeleted { id } => {
+            Kind::AccessKeyUndeleted(proto::AccessKeyUndeleted { access_key_id: id.to_string() })
+        }
+        UserEvent::AccessKeyPurged { id } => {
+            Kind::AccessKeyPurged(proto::AccessKeyPurged { access_key_id: id.to_string() })
+        }
     }
 }
 
+fn named<T>(field: &'static str, parsed: Result<T, InvalidName>) -> Result<T, PayloadError> {
+    parsed.map_err(|_| PayloadError::InvalidField(field))
+}
+
 fn access_key_id(text: &str) -> Result<AccessKeyId, PayloadError> {
-    AccessKeyId::parse(text).map_err(|_| PayloadError::InvalidField("access_key_id"))
+    named("access_key_id", AccessKeyId::parse(text))
 }
 
 fn label(text: &str) -> Result<Label, PayloadError> {
-    Label::parse(text).map_err(|_| PayloadError::InvalidField("label"))
+    named("label", Label::parse(text))
+}
+
+fn display_name(text: &str) -> Result<DisplayName, PayloadError> {
+    named("display_name", DisplayName::parse(text))
+}
+
+fn time_to_live(spelling: &str) -> Result<Option<TimeToLive>, PayloadError> {
+    if spelling.is_empty() {
+        return Ok(None);
+    }
+    named("time_to_live", TimeToLive::parse(spelling)).map(Some)
+}
+
+fn spelling(time_to_live: Option<&TimeToLive>) -> String {
+    time_to_live.map(|time_to_live| time_to_live.as_str().to_owned()).unwrap_or_default()
+}
+
+fn slot(number: u32) -> Result<Option<Slot>, PayloadError> {
+    match number {
+        0 => Ok(None),
+        1 => Ok(Some(Slot::One)),
+        2 => Ok(Some(Slot::Two)),
+        _ => Err(PayloadError::InvalidField("slot")),
+    }
+}
+
+/// The number of a slot; 0 for none.
+pub fn slot_number(slot: Option<Slot>) -> u32 {
+    match slot {
+        None => 0,
+        Some(Slot::One) => 1,
+        Some(Slot::Two) => 2,
+    }
+}
+
+/// The protobuf form of a tag.
+pub fn proto_tag(tag: &Tag) -> proto::Tag {
+    proto::Tag { key: tag.key().to_owned(), value: tag.value().to_owned() }
+}
+
+/// The protobuf form of an account's settings.
+pub fn proto_settings(settings: &AccountSettings) -> proto::AccountSettings {
+    let lockout_mode = match settings.lockout {
+        LockoutMode::Off => proto::LockoutMode::Off,
+        LockoutMode::PerSource => proto::LockoutMode::PerSource,
+        LockoutMode::PerKey => proto::LockoutMode::PerKey,
+    };
+    proto::AccountSettings {
+        access_keys_per_user_max: settings.access_keys_per_user_max.into(),
+        access_key_lifetime_seconds_max: settings
+            .access_key_lifetime_seconds_max
+            .unwrap_or_default(),
+        default_grace_period_seconds: settings.default_grace_period_seconds,
+        lockout_mode: lockout_mode.into(),
+        retention_seconds: settings.retention_seconds,
+        expiry_notice_seconds: settings.expiry_notice_seconds.clone(),
+        rotation_due_days: settings.rotation_due_days,
+    }
+}
+
+/// Reads an account's settings from their protobuf form.
+///
+/// # Errors
+/// The first setting that is out of its range.
+pub fn settings(
+    settings: &proto::AccountSettings,
+) -> Result<AccountSettings, domain::InvalidSetting> {
+    let unknown = |setting, rule| domain::InvalidSetting { setting, rule };
+    let defaults = AccountSettings::default();
+    let lockout = match settings.lockout_mode() {
+        proto::LockoutMode::Unspecified if settings.lockout_mode != 0 => {
+            return Err(unknown("lockout_mode", "must be OFF, PER_SOURCE or PER_KEY"));
+        }
+        proto::LockoutMode::Unspecified => defaults.lockout,
+        proto::LockoutMode::Off => LockoutMode::Off,
+        proto::LockoutMode::PerSource => LockoutMode::PerSource,
+        proto::LockoutMode::PerKey => LockoutMode::PerKey,
+    };
+    let access_keys_per_user_max = match settings.access_keys_per_user_max {
+        0 => defaults.access_keys_per_user_max,
+        max => {
+            u8::try_from(max).map_err(|_| unknown("access_keys_per_user_max", "must be 1 to 10"))?
+        }
+    };
+    AccountSettings {
+        access_keys_per_user_max,
+        access_key_lifetime_seconds_max: Some(settings.access_key_lifetime_seconds_max)
+            .filter(|seconds| *seconds > 0),
+        default_grace_period_seconds: settings.default_grace_period_seconds,
+        lockout,
+        retention_seconds: settings.retention_seconds,
+        expiry_notice_seconds: settings.expiry_notice_seconds.clone(),
+        rotation_due_days: settings.rotation_due_days,
+    }
+    .checked()
 }
 
 /// The protobuf form of an instant.
@@ -220,89 +533,12 @@ fn timestamp(time: prost_types::Timestamp) -> Result<Timestamp, PayloadError> {
         .ok_or(PayloadError::InvalidField("timestamp"))
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn id() -> AccessKeyId {
-        AccessKeyId::parse("AKIAIOSFODNN7EXAMPLE").expect("valid")
-    }
-
-    fn at(ms: i64) -> Timestamp {
-        Timestamp::from_timestamp_millis(ms).expect("in range")
-    }
-
-    fn every_kind() -> Vec<Event> {
-        let name = UserName::parse("alice").expect("valid");
-        let text = Label::parse("Alice's laptop").expect("valid");
-        let secret = SealedSecret([1, 2, 3].into());
-        let user = [
-            UserEvent::Created { name, root: true, label: text.clone() },
-            UserEvent::LabelChanged { label: text },
-            UserEvent::Locked,
-            UserEvent::Unlocked,
-            UserEvent::Deleted,
-            UserEvent::AccessKeyCreated { id: id(), secret: secret.clone(), expires_at: None },
-            UserEvent::AccessKeyActivated { id: id() },
-            UserEvent::AccessKeyDeactivated { id: id() },
-            UserEvent::AccessKeyExpiryChanged { id: id(), expires_at: Some(at(1_700_000_000_123)) },
-            UserEvent::SecretAccessKeyRotated {
-                id: id(),
-                generation: 2,
-                secret,
-                previous_expires_at: at(1_700_000_000_999),
-            },
-            UserEvent::GracePeriodEnded { id: id() },
-            UserEvent::AccessKeyDeleted { id: id() },
-        ];
-        let account = AccountEvent::Created {
-            number: AccountNumber::parse("123456789012").expect("valid"),
-            display_name: DisplayName::parse("Acme").expect("valid"),
-        };
-        [Event::Account(account)].into_iter().chain(user.map(Event::User)).collect()
-    }
-
-    #[test]
-    fn every_kind_of_event_comes_back_as_it_was() {
-        for event in every_kind() {
-            let Payload { bytes, sealed, .. } = encode(&event);
-            let decoded = decode(SCHEMA_VERSION, bytes, sealed.as_ref()).expect("decodes");
-            assert_eq!(decoded, event);
-        }
-    }
-
-    /// Recorded by version 1. These bytes stand in logs: they must decode for ever.
-    #[test]
-    fn what_version_1_recorded_still_decodes() {
-        let golden = include_str!("../tests/golden/v1.txt");
-        let recorded: Vec<_> = golden.lines().filter(|line| !line.starts_with('#')).collect();
-        let events = every_kind();
-        assert_eq!(recorded.len(), events.len());
-        for (line, event) in recorded.into_iter().zip(events) {
-            let (event_type, hex) = line.split_once(' ').expect("type and bytes");
-            let bytes: Vec<u8> = (0..hex.len())
-                .step_by(2)
-                .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal"))
-                .collect();
-            let sealed = Bytes::from_static(&[1, 2, 3]);
-            assert_eq!(decode(1, bytes.into(), Some(&sealed)).expect("decodes"), event);
-            assert_eq!(encode(&event).event_type.to_string(), event_type);
-        }
-    }
-
-    #[test]
-    fn an_unknown_kind_or_version_is_an_error() {
-        assert!(matches!(decode(1, Bytes::new(), None), Err(PayloadError::UnknownKind)));
-        let locked = encode(&Event::User(UserEvent::Locked)).bytes;
-        assert!(matches!(decode(2, locked, None), Err(PayloadError::UnknownKind)));
-    }
-
-    proptest! {
-        #[test]
-        fn decoding_any_bytes_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = decode(SCHEMA_VERSION, bytes.into(), None);
-        }
-    }
+fn required(
+    field: &'static str,
+    time: Option<prost_types::Timestamp>,
+) -> Result<Timestamp, PayloadError> {
+    time.ok_or(PayloadError::InvalidField(field)).and_then(timestamp)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,23 @@
-//! Who may call: bearer tokens stand for roles, and each service asks for the roles it serves.
+//! Who may call: bearer tokens stand for callers, and each service asks for those it serves.
 
 use api::error::v1::Reason;
 use tonic::service::Interceptor;
 use tonic::{Code, Request, Status};
 
 use crate::Token;
+use crate::audit::AuditTrail;
+
+/// Tells who shows a token.
+pub trait Identify: Clone + Send + Sync + 'static {
+    /// A caller, in the request's extensions after a [`Guard`].
+    type Caller: Clone + Send + Sync + 'static;
+
+    /// Who shows this token; none if nobody holds it.
+    fn identify(&self, token: &[u8]) -> Option<Self::Caller>;
+
+    /// How logs name a caller.
+    fn name(caller: &Self::Caller) -> String;
+}
 
 /// What a caller is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,16 +61,16 @@ impl Callers {
         !self.admin_token.is(self.service_token.expose().as_bytes())
     }
 
-    /// A guard that lets these roles pass.
-    pub fn guard(&self, allowed: &'static [Role]) -> Guard {
-        Guard { callers: self.clone(), allowed }
+    /// A guard that lets these callers pass.
+    pub fn guard(&self, allowed: fn(&Caller) -> bool) -> Guard<Self> {
+        Guard::new(self.clone(), allowed)
     }
+}
 
-    fn identify(&self, authorization: &[u8]) -> Option<Caller> {
-        let (scheme, token) = authorization.split_at_checked(7)?;
-        if !scheme.eq_ignore_ascii_case(b"bearer ") {
-            return None;
-        }
+impl Identify for Callers {
+    type Caller = Caller;
+
+    fn identify(&self, token: &[u8]) -> Option<Caller> {
         // Both are compared, whichever it is.
         let (admin, service) = (self.admin_token.is(token), self.service_token.is(token));
         match (admin, service) {
@@ -66,16 +79,27 @@ impl Callers {
             (false, false) => None,
         }
     }
+
+    fn name(caller: &Caller) -> String {
+        caller.principal().to_owned()
+    }
 }
 
-/// Stands before a service and lets only some roles pass: deny by default.
+/// Stands before a service and lets only some callers pass: deny by default.
 #[derive(Clone, Debug)]
-pub struct Guard {
-    callers: Callers,
-    allowed: &'static [Role],
+pub struct Guard<I: Identify> {
+    identify: I,
+    allowed: fn(&I::Caller) -> bool,
 }
 
-impl Interceptor for Guard {
+impl<I: Identify> Guard<I> {
+    /// Lets those pass whom `identify` knows and who are `allowed`.
+    pub fn new(identify: I, allowed: fn(&I::Caller) -> bool) -> Self {
+        Self { identify, allowed }
+    }
+}
+
+impl<I: Identify> Interceptor for Guard<I> {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let refuse = |code, reason, message: &str| Err(api::status(code, reason, message));
         let mut presented = request.metadata().get_all("authorization").iter();
@@ -96,10 +120,14 @@ impl Interceptor for Guard {
                 );
             }
         };
-        let Some(caller) = self.callers.identify(authorization.as_encoded_bytes()) else {
+        let token = bearer(authorization.as_encoded_bytes());
+        let Some(caller) = token.and_then(|token| self.identify.identify(token)) else {
             return refuse(Code::Unauthenticated, Reason::InvalidToken, "the token is not known");
         };
-        if !self.allowed.contains(&caller.role) {
+        if let Some(trail) = request.extensions().get::<AuditTrail>() {
+            trail.set_caller(I::name(&caller));
+        }
+        if !(self.allowed)(&caller) {
             return refuse(
                 Code::PermissionDenied,
                 Reason::CallerNotAllowed,
@@ -109,6 +137,11 @@ impl Interceptor for Guard {
         request.extensions_mut().insert(caller);
         Ok(request)
     }
+}
+
+fn bearer(authorization: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = authorization.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
 }
 
 #[cfg(test)]
@@ -127,7 +160,7 @@ mod tests {
         for value in authorization {
             request.metadata_mut().append("authorization", value.parse().expect("ASCII"));
         }
-        let found = callers.guard(&[Role::Operator]).call(request);
+        let found = callers.guard(|caller| caller.role == Role::Operator).call(request);
         let found = found
             .map(|request| request.extensions().get::<Caller>().expect("known").role)
             .map_err(|status| (status.code(), api::reason(&status).expect("has a reason")));

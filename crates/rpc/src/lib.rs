@@ -1,13 +1,15 @@
 //! How every gRPC server and client of ours is set up: who may call, limits, health, reflection,
 //! keepalive and drain, once for all.
 
+mod audit;
 mod callers;
 mod client;
 mod incoming;
 mod server;
 mod token;
 
-pub use callers::{Caller, Callers, Guard, Role};
+pub use audit::{AuditTrail, Audited};
+pub use callers::{Caller, Callers, Guard, Identify, Role};
 pub use client::{Channel, channel};
 pub use server::{Server, routes};
 pub use token::{InvalidToken, Token};

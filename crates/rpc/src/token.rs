@@ -51,7 +51,7 @@ impl Token {
     }
 
     /// Whether `presented` is this token, in a time that tells nothing of either.
-    pub(crate) fn is(&self, presented: &[u8]) -> bool {
+    pub fn is(&self, presented: &[u8]) -> bool {
         let digest = |bytes: &[u8]| -> [u8; 32] { Sha256::digest(bytes).into() };
         digest(self.0.as_bytes()).ct_eq(&digest(presented)).into()
     }

@@ -262,6 +262,11 @@ impl Keystore {
         durable.map(|(id, _)| id.clone()).collect::<Vec<_>>().into_iter()
     }
 
+    /// The keys that it is opened with.
+    pub fn keyring(&self) -> &Keyring {
+        &self.shared.keyring
+    }
+
     /// How many slots are damaged: whose keys they hold cannot be said.
     pub fn damaged(&self) -> usize {
         self.shared.index().damaged.len()

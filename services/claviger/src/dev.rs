@@ -85,10 +85,6 @@ async fn start(
     let admin_token = state.admin_token.token()?;
     // Nobody outside needs these: new ones at each start do.
     let (auth_token, gateway_token) = (Token::generate()?, Token::generate()?);
-    let callers = |service_token: &Token| Callers {
-        admin_token: admin_token.clone(),
-        service_token: service_token.clone(),
-    };
     let report = Report {
         s3: uri(&listeners.s3)?,
         rest: uri(&listeners.rest)?,
@@ -110,7 +106,11 @@ async fn start(
     let config = identity::Config {
         data_dir: dir.root().to_owned(),
         keyring: dir.keyring()?,
-        callers: callers(&auth_token),
+        tokens: identity::Tokens {
+            admin: admin_token.clone(),
+            auth: auth_token.clone(),
+            gateway: None,
+        },
     };
     let flag = identity_ready.clone();
     process.start("identity", |shutdown| {
@@ -120,7 +120,10 @@ async fn start(
     let channel = rpc::channel(&report.identity, &admin_token)?;
     let account = account::ensure(channel.clone(), dir, &mut state).await?;
 
-    let callers = callers(&gateway_token);
+    let callers = Callers {
+        admin_token: admin_token.clone(),
+        service_token: gateway_token.clone(),
+    };
     let config = auth::Config::new(report.identity.as_str(), callers, auth_token);
     let flag = auth_ready.clone();
     process.start("auth", |shutdown| auth::serve(config, listeners.auth, flag, shutdown));

@@ -36,16 +36,21 @@ pub(crate) async fn identity(args: ServerArgs<config::Identity>) -> Outcome {
         Ok(identity::Config {
             data_dir: set.data_dir.clone().unwrap_or_else(|| PathBuf::from(DATA_DIR)),
             keyring: keyring(&given, &set)?,
-            callers: Callers {
-                admin_token: token(
+            tokens: identity::Tokens {
+                admin: token(
                     "CLAVIGER_IDENTITY__ADMIN_TOKEN",
                     given.admin_token_file.as_deref(),
                     set.admin_token_file.as_deref(),
                 )?,
-                service_token: token(
+                auth: token(
                     "CLAVIGER_IDENTITY__AUTH_TOKEN",
                     given.auth_token_file.as_deref(),
                     set.auth_token_file.as_deref(),
+                )?,
+                gateway: optional_token(
+                    "CLAVIGER_IDENTITY__GATEWAY_TOKEN",
+                    given.gateway_token_file.as_deref(),
+                    set.gateway_token_file.as_deref(),
                 )?,
             },
         })
@@ -194,9 +199,27 @@ fn keyring(given: &config::Identity, set: &config::Identity) -> anyhow::Result<K
     };
     let mut keyring = Keyring::new(primary);
     for path in set.old_kek_files.iter().flatten() {
-        keyring = keyring.with(KeyEncryptionKey::from_file(path)?);
+        keyring = keyring.with(KeyEncryptionKey::from_file(path)?)?;
+    }
+    // Beside those in files: each is told apart by itself, and given twice refused.
+    if let Some(old) = secret::find(OLD_KEKS, None, None)? {
+        for text in old.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+            keyring = keyring.with(KeyEncryptionKey::from_text(OLD_KEKS, text)?)?;
+        }
     }
     Ok(keyring)
+}
+
+/// Older key-encryption keys, parted by commas.
+const OLD_KEKS: &str = "CLAVIGER_IDENTITY__OLD_KEKS";
+
+fn optional_token(
+    variable: &str,
+    given: Option<&Path>,
+    set: Option<&Path>,
+) -> anyhow::Result<Option<Token>> {
+    let found = secret::find(variable, given, set)?;
+    found.map(|text| Token::parse(&text).with_context(|| key_of(variable))).transpose()
 }
 
 fn token(variable: &str, given: Option<&Path>, set: Option<&Path>) -> anyhow::Result<Token> {

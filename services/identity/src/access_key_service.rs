@@ -1,6 +1,5 @@
 //! AccessKeyService: the access keys of users, and their secrets.
 
-use std::ops::Bound;
 use std::sync::Arc;
 
 use api::identity::v1::access_key_service_server::AccessKeyService;
@@ -8,19 +7,26 @@ use api::identity::v1::{
     AccessKey, AccessKeyState, CreateAccessKeyRequest, CreateAccessKeyResponse,
     DeleteAccessKeyRequest, DeleteAccessKeyResponse, EndGracePeriodRequest, EndGracePeriodResponse,
     GetAccessKeyRequest, GetAccessKeyResponse, ListAccessKeysRequest, ListAccessKeysResponse,
-    RotateSecretAccessKeyRequest, RotateSecretAccessKeyResponse, UpdateAccessKeyRequest,
+    PurgeAccessKeyRequest, PurgeAccessKeyResponse, ReplaceAccessKeyRequest,
+    ReplaceAccessKeyResponse, RotateSecretAccessKeyRequest, RotateSecretAccessKeyResponse,
+    UndeleteAccessKeyRequest, UndeleteAccessKeyResponse, UpdateAccessKeyRequest,
     UpdateAccessKeyResponse,
 };
-use domain::{AccessKeyId, Timestamp, UserId, user};
+use domain::{
+    AccessKeyChanges, AccessKeyId, Expiry, Label, NewAccessKey, SealedSecret, SecretAccessKey,
+    Slot, TimeToLive, Timestamp, UserId, user,
+};
 use tonic::{Request, Response, Status};
 
-use crate::call::Call;
+use crate::caller::Call;
 use crate::command::CommandKey;
 use crate::error::Error;
 use crate::model::UserEntry;
 use crate::vault::SecretOf;
-use crate::writer::{Outcome, Writer};
-use crate::{answer, page, render, resource};
+use crate::writer::{Outcome, Prepared, Writer};
+use crate::{answer, history, render, resource};
+
+mod list;
 
 pub(crate) struct AccessKeys(pub(crate) Arc<Writer>);
 
@@ -30,7 +36,7 @@ impl AccessKeyService for AccessKeys {
         &self,
         request: Request<CreateAccessKeyRequest>,
     ) -> Result<Response<CreateAccessKeyResponse>, Status> {
-        let call = Call::of(&request)?;
+        let call = Call::of(&self.0, &request)?;
         let created = create(Arc::clone(&self.0), call, request.into_inner());
         Ok(Response::new(answer::whole(created).await?))
     }
@@ -39,12 +45,25 @@ impl AccessKeyService for AccessKeys {
         &self,
         request: Request<GetAccessKeyRequest>,
     ) -> Result<Response<GetAccessKeyResponse>, Status> {
+        let call = Call::of(&self.0, &request)?;
         let request = request.into_inner();
         self.0.applied(request.min_position).await?;
-        let model = self.0.model();
-        let (_, id) = resource::access_key(&model, "name", &request.name)?;
-        let (holder, key) = model.access_key(&id).ok_or(Error::NoSuchAccessKey)?;
-        let access_key = Some(render::access_key(holder, key, self.0.now()));
+        let access_key = match history::read_time(&self.0, request.read_time)? {
+            None => {
+                let model = self.0.model();
+                let (holder, id) = resource::access_key(&model, &call, "name", &request.name)?;
+                call.reads_user(holder.account, holder.id)?;
+                shown(holder, &id, self.0.now())
+            }
+            Some(at) => {
+                let (account, user, id) =
+                    resource::access_key_ever(&self.0.model(), &call, "name", &request.name)?;
+                call.reads_user(account, user)?;
+                let holder = history::user_at(&self.0, user, at).await?;
+                holder.and_then(|holder| shown(&holder, &id, at))
+            }
+        };
+        let access_key = Some(access_key.ok_or(Error::NoSuchAccessKey)?);
         Ok(Response::new(GetAccessKeyResponse { access_key }))
     }
 
@@ -52,37 +71,30 @@ impl AccessKeyService for AccessKeys {
         &self,
         request: Request<ListAccessKeysRequest>,
     ) -> Result<Response<ListAccessKeysResponse>, Status> {
+        let call = Call::of(&self.0, &request)?;
         let request = request.into_inner();
         self.0.applied(request.min_position).await?;
-        Ok(Response::new(list(&self.0, &request)?))
+        let listed = match history::read_time(&self.0, request.read_time)? {
+            None => list::now(&self.0, &call, &request)?,
+            Some(at) => list::at(&self.0, &call, &request, at).await?,
+        };
+        Ok(Response::new(listed))
     }
 
     async fn update_access_key(
         &self,
         request: Request<UpdateAccessKeyRequest>,
     ) -> Result<Response<UpdateAccessKeyResponse>, Status> {
-        let call = Call::of(&request)?;
+        let call = Call::of(&self.0, &request)?;
         let request = request.into_inner();
-        let key = CommandKey::new("UpdateAccessKey", call.principal(), "", &request)?;
+        let key =
+            CommandKey::new("UpdateAccessKey", &call.principal(), &request.request_id, &request)?;
         let asked = request.access_key.ok_or_else(|| Error::invalid("access_key", "is missing"))?;
-        let (mut state, mut expires_at) = (None, None);
         let paths = request.update_mask.unwrap_or_default().paths;
-        for path in &paths {
-            match path.as_str() {
-                "state" => state = Some(settable_state(asked.state)?),
-                "expire_time" => expires_at = Some(expiry(asked.expire_time)?),
-                _ => return Err(mask_error().into()),
-            }
-        }
-        if paths.is_empty() {
-            return Err(mask_error().into());
-        }
-        let target = self.target("access_key.name", &asked.name, asked.etag)?;
-        let (access_key, position) = self
-            .change(call, key, target, move |_, id| {
-                Ok(user::Command::UpdateAccessKey { id, state, expires_at })
-            })
-            .await?;
+        let changes = changes(&asked, &paths, request.lifetime_days_max)?;
+        let target = self.target(&call, "access_key.name", &asked.name, asked.etag)?;
+        let command = |id| user::Command::UpdateAccessKey { id, changes };
+        let (access_key, position) = self.change(call, key, target, command).await?;
         Ok(Response::new(UpdateAccessKeyResponse { access_key: Some(access_key), position }))
     }
 
@@ -90,7 +102,7 @@ impl AccessKeyService for AccessKeys {
         &self,
         request: Request<RotateSecretAccessKeyRequest>,
     ) -> Result<Response<RotateSecretAccessKeyResponse>, Status> {
-        let call = Call::of(&request)?;
+        let call = Call::of(&self.0, &request)?;
         let rotated = rotate(Arc::clone(&self.0), call, request.into_inner());
         Ok(Response::new(answer::whole(rotated).await?))
     }
@@ -99,30 +111,73 @@ impl AccessKeyService for AccessKeys {
         &self,
         request: Request<EndGracePeriodRequest>,
     ) -> Result<Response<EndGracePeriodResponse>, Status> {
-        let call = Call::of(&request)?;
+        let call = Call::of(&self.0, &request)?;
         let request = request.into_inner();
-        let key = CommandKey::new("EndGracePeriod", call.principal(), "", &request)?;
-        let target = self.target("name", &request.name, request.etag)?;
-        let (access_key, position) = self
-            .change(call, key, target, |_, id| Ok(user::Command::EndGracePeriod { id }))
-            .await?;
+        let key =
+            CommandKey::new("EndGracePeriod", &call.principal(), &request.request_id, &request)?;
+        let target = self.target(&call, "name", &request.name, request.etag)?;
+        let command = |id| user::Command::EndGracePeriod { id };
+        let (access_key, position) = self.change(call, key, target, command).await?;
         Ok(Response::new(EndGracePeriodResponse { access_key: Some(access_key), position }))
+    }
+
+    async fn replace_access_key(
+        &self,
+        request: Request<ReplaceAccessKeyRequest>,
+    ) -> Result<Response<ReplaceAccessKeyResponse>, Status> {
+        let call = Call::of(&self.0, &request)?;
+        let replaced = replace(Arc::clone(&self.0), call, request.into_inner());
+        Ok(Response::new(answer::whole(replaced).await?))
     }
 
     async fn delete_access_key(
         &self,
         request: Request<DeleteAccessKeyRequest>,
     ) -> Result<Response<DeleteAccessKeyResponse>, Status> {
-        let call = Call::of(&request)?;
+        let call = Call::of(&self.0, &request)?;
+        let deleted = delete(Arc::clone(&self.0), call, request.into_inner());
+        Ok(Response::new(answer::whole(deleted).await?))
+    }
+
+    async fn undelete_access_key(
+        &self,
+        request: Request<UndeleteAccessKeyRequest>,
+    ) -> Result<Response<UndeleteAccessKeyResponse>, Status> {
+        let call = Call::of(&self.0, &request)?;
         let request = request.into_inner();
-        let key = CommandKey::new("DeleteAccessKey", call.principal(), "", &request)?;
-        let target = self.target("name", &request.name, request.etag)?;
+        let key =
+            CommandKey::new("UndeleteAccessKey", &call.principal(), &request.request_id, &request)?;
+        let target = self.target(&call, "name", &request.name, request.etag)?;
+        let command = |id| user::Command::UndeleteAccessKey { id };
+        let (access_key, position) = self.change(call, key, target, command).await?;
+        Ok(Response::new(UndeleteAccessKeyResponse { access_key: Some(access_key), position }))
+    }
+
+    async fn purge_access_key(
+        &self,
+        request: Request<PurgeAccessKeyRequest>,
+    ) -> Result<Response<PurgeAccessKeyResponse>, Status> {
+        let call = Call::of(&self.0, &request)?;
+        let request = request.into_inner();
         let writer = Arc::clone(&self.0);
-        let deleted = answer::whole(async move {
-            let delete = |_: &Writer, id| Ok(user::Command::DeleteAccessKey { id });
-            change(&writer, &call, key, &target, delete).await?.ok_or(Error::Internal)
+        let purged = answer::whole(async move {
+            let key = CommandKey::new(
+                "PurgeAccessKey",
+                &call.principal(),
+                &request.request_id,
+                &request,
+            )?;
+            let outcome = match writer.repeated(key)? {
+                Some(outcome) => outcome,
+                None => {
+                    let target = Target::of(&writer, &call, "name", &request.name, request.etag)?;
+                    let command = |id| user::Command::PurgeAccessKey { id };
+                    change(&writer, &call, key, &target, command).await?.ok_or(Error::Internal)?
+                }
+            };
+            Ok(PurgeAccessKeyResponse { position: writer.told(outcome.last) })
         });
-        Ok(Response::new(DeleteAccessKeyResponse { position: deleted.await?.last.0 }))
+        Ok(Response::new(purged.await?))
     }
 }
 
@@ -133,11 +188,42 @@ struct Target {
     etag: String,
 }
 
+impl Target {
+    /// Finds it, if the caller may change it.
+    fn of(
+        writer: &Writer,
+        call: &Call,
+        field: &'static str,
+        name: &str,
+        etag: String,
+    ) -> Result<Self, Error> {
+        let model = writer.model();
+        let (holder, id) = resource::access_key(&model, call, field, name)?;
+        call.manages_access_keys(holder.account, holder.id)?;
+        Ok(Self { holder: holder.id, id, etag })
+    }
+
+    /// Whether it is still as the client saw it.
+    fn check_etag(&self, holder: &UserEntry) -> Result<(), Error> {
+        let deleted = || holder.user.deleted_access_key(&self.id).map(|key| &key.access_key);
+        let key = holder.user.access_key(&self.id).or_else(deleted);
+        let key = key.ok_or(Error::NoSuchAccessKey)?;
+        if self.etag.is_empty() || render::access_key_etag(holder, key) == self.etag {
+            return Ok(());
+        }
+        Err(Error::EtagMismatch)
+    }
+}
+
 impl AccessKeys {
-    fn target(&self, field: &'static str, name: &str, etag: String) -> Result<Target, Error> {
-        let model = self.0.model();
-        let (holder, id) = resource::access_key(&model, field, name)?;
-        Ok(Target { holder: holder.id, id, etag })
+    fn target(
+        &self,
+        call: &Call,
+        field: &'static str,
+        name: &str,
+        etag: String,
+    ) -> Result<Target, Error> {
+        Target::of(&self.0, call, field, name, etag)
     }
 
     /// Changes an access key and shows it, with the position at which it is so.
@@ -146,15 +232,24 @@ impl AccessKeys {
         call: Call,
         key: CommandKey,
         target: Target,
-        command: impl FnOnce(&Writer, AccessKeyId) -> Result<user::Command, Error> + Send + 'static,
+        command: impl FnOnce(AccessKeyId) -> user::Command + Send + 'static,
     ) -> Result<(AccessKey, u64), Error> {
         let writer = Arc::clone(&self.0);
         answer::whole(async move {
-            let outcome = change(&writer, &call, key, &target, command).await?;
-            let model = writer.model();
-            let position = outcome.map_or(model.position(), |outcome| outcome.last);
-            let (holder, key) = model.access_key(&target.id).ok_or(Error::NoSuchAccessKey)?;
-            Ok((render::access_key(holder, key, writer.now()), position.0))
+            match change(&writer, &call, key, &target, command).await? {
+                Some(outcome) => {
+                    let Target { holder, id, .. } = &target;
+                    let shown = answer::access_key_after(&writer, *holder, id, outcome).await?;
+                    Ok((shown, writer.told(outcome.last)))
+                }
+                None => {
+                    let model = writer.model();
+                    let (holder, key) =
+                        model.access_key(&target.id).ok_or(Error::NoSuchAccessKey)?;
+                    let shown = render::access_key(holder, key, writer.now());
+                    Ok((shown, writer.told(model.position())))
+                }
+            }
         })
         .await
     }
@@ -166,43 +261,94 @@ async fn change(
     call: &Call,
     key: CommandKey,
     target: &Target,
-    command: impl FnOnce(&Writer, AccessKeyId) -> Result<user::Command, Error> + Send,
+    command: impl FnOnce(AccessKeyId) -> user::Command + Send,
 ) -> Result<Option<Outcome>, Error> {
-    let decide = |holder: &UserEntry| {
-        let access_key = holder.user.access_key(&target.id).ok_or(Error::NoSuchAccessKey)?;
-        let etag = &target.etag;
-        if !etag.is_empty() && render::access_key_etag(holder, access_key) != *etag {
-            return Err(Error::EtagMismatch);
-        }
-        command(writer, target.id.clone())
-    };
-    writer.change_user(call, key, target.holder, decide).await
+    let changed = writer.change_user(call, key, target.holder, |holder| {
+        target.check_etag(holder)?;
+        Ok(command(target.id.clone()))
+    });
+    changed.await
 }
 
 async fn create(
     writer: Arc<Writer>,
     call: Call,
-    request: CreateAccessKeyRequest,
+    mut request: CreateAccessKeyRequest,
 ) -> Result<CreateAccessKeyResponse, Error> {
-    let key = CommandKey::new("CreateAccessKey", call.principal(), &request.request_id, &request)?;
+    let secret = Brought::take(&mut request.secret_access_key);
+    let key = CommandKey::new("CreateAccessKey", &call.principal(), &request.request_id, &request)?;
     let asked = request.access_key.unwrap_or_default();
-    let expires_at = expiry(asked.expire_time)?;
-    let state = match asked.state {
-        0 => domain::AccessKeyState::Active,
-        state => settable_state(state)?,
-    };
+    let new = New::of(&asked, secret, request.lifetime_days_max)?;
+    let secret = new.secret_digest();
     let outcome = match writer.repeated(key)? {
         Some(outcome) => outcome,
         None => {
-            let user = resource::user(&writer.model(), "parent", &request.parent)?.id;
-            writer.create_access_key(&call, key, user, expires_at, state).await?
+            let holder = {
+                let model = writer.model();
+                let holder = resource::user(&model, &call, "parent", &request.parent)?;
+                call.manages_access_keys(holder.account, holder.id)?;
+                Arc::clone(holder)
+            };
+            let user = holder.id;
+            writer.would_refuse(user, user::Command::CreateAccessKey(new.placeholder()?))?;
+            let New { spec, brought } = new;
+            let created = writer.with_access_key(holder.account, brought, async |prepared| {
+                let command = user::Command::CreateAccessKey(spec.with(prepared));
+                writer.change_user(&call, key, user, |_| Ok(command)).await
+            });
+            created.await?.ok_or(Error::Internal)?
         }
     };
     let answer = answer::with_secret(&writer, outcome).await?;
+    secret.check(&answer.secret_access_key)?;
     Ok(CreateAccessKeyResponse {
         access_key: Some(answer.access_key),
         secret_access_key: answer.secret_access_key,
-        position: outcome.last.0,
+        position: writer.told(outcome.last),
+    })
+}
+
+async fn replace(
+    writer: Arc<Writer>,
+    call: Call,
+    mut request: ReplaceAccessKeyRequest,
+) -> Result<ReplaceAccessKeyResponse, Error> {
+    let secret = Brought::take(&mut request.secret_access_key);
+    let key =
+        CommandKey::new("ReplaceAccessKey", &call.principal(), &request.request_id, &request)?;
+    let asked = request.access_key.unwrap_or_default();
+    let new = New::of(&asked, secret, request.lifetime_days_max)?;
+    let secret = new.secret_digest();
+    let grace_period_seconds = request.grace_period_seconds;
+    let outcome = match writer.repeated(key)? {
+        Some(outcome) => outcome,
+        None => {
+            let target = Target::of(&writer, &call, "name", &request.name, request.etag)?;
+            let command = |replacement| user::Command::ReplaceAccessKey {
+                id: target.id.clone(),
+                replacement,
+                grace_period_seconds,
+            };
+            writer.would_refuse(target.holder, command(new.placeholder()?))?;
+            let account = writer.model().user(target.holder).ok_or(Error::NoSuchUser)?.account;
+            let New { spec, brought } = new;
+            let replaced = writer.with_access_key(account, brought, async |prepared| {
+                let command = command(spec.with(prepared));
+                let replaced = writer.change_user(&call, key, target.holder, |holder| {
+                    target.check_etag(holder)?;
+                    Ok(command)
+                });
+                replaced.await
+            });
+            replaced.await?.ok_or(Error::Internal)?
+        }
+    };
+    let answer = answer::with_secret(&writer, outcome).await?;
+    secret.check(&answer.secret_access_key)?;
+    Ok(ReplaceAccessKeyResponse {
+        access_key: Some(answer.access_key),
+        secret_access_key: answer.secret_access_key,
+        position: writer.told(outcome.last),
     })
 }
 
@@ -212,26 +358,30 @@ async fn rotate(
     request: RotateSecretAccessKeyRequest,
 ) -> Result<RotateSecretAccessKeyResponse, Error> {
     let key =
-        CommandKey::new("RotateSecretAccessKey", call.principal(), &request.request_id, &request)?;
+        CommandKey::new("RotateSecretAccessKey", &call.principal(), &request.request_id, &request)?;
+    let expiry = expiry(&request.access_key.unwrap_or_default())?;
+    let lifetime_seconds_max = lifetime_seconds_max(request.lifetime_days_max);
+    let grace_period_seconds = request.grace_period_seconds;
     let outcome = match writer.repeated(key)? {
         Some(outcome) => outcome,
         None => {
-            let target = {
-                let model = writer.model();
-                let (holder, id) = resource::access_key(&model, "name", &request.name)?;
-                Target { holder: holder.id, id, etag: request.etag }
-            };
-            let grace_period_seconds = request.grace_period_seconds;
+            let target = Target::of(&writer, &call, "name", &request.name, request.etag)?;
             // Under the user's lock, so that the generation it is sealed for is the next.
-            let rotated = change(&writer, &call, key, &target, |writer, id| {
-                let (account, generation) = {
-                    let model = writer.model();
-                    let (holder, key) = model.access_key(&id).ok_or(Error::NoSuchAccessKey)?;
-                    (holder.account, key.generation() + 1)
-                };
-                let of = SecretOf { account, access_key: &id, generation };
+            let rotated = writer.change_user(&call, key, target.holder, |holder| {
+                target.check_etag(holder)?;
+                let access_key =
+                    holder.user.access_key(&target.id).ok_or(Error::NoSuchAccessKey)?;
+                let generation = access_key.generation() + 1;
+                let id = target.id.clone();
+                let of = SecretOf { account: holder.account, access_key: &id, generation };
                 let secret = writer.vault.make_secret(of)?;
-                Ok(user::Command::RotateSecretAccessKey { id, secret, grace_period_seconds })
+                Ok(user::Command::RotateSecretAccessKey {
+                    id,
+                    secret,
+                    grace_period_seconds,
+                    expiry,
+                    lifetime_seconds_max,
+                })
             });
             rotated.await?.ok_or(Error::Internal)?
         }
@@ -240,78 +390,292 @@ async fn rotate(
     Ok(RotateSecretAccessKeyResponse {
         access_key: Some(answer.access_key),
         secret_access_key: answer.secret_access_key,
-        position: outcome.last.0,
+        position: writer.told(outcome.last),
     })
 }
 
-/// Access keys by user name, then oldest first. A cursor is the place of the last one in that
-/// order: folded user name, creation, id.
-fn list(writer: &Writer, request: &ListAccessKeysRequest) -> Result<ListAccessKeysResponse, Error> {
-    let size = page::size(request.page_size)?;
-    let model = writer.model();
-    let (account, user) = resource::user_or_all(&model, "parent", &request.parent)?;
-    let list = match user {
-        Some(user) => format!("access-keys/{account}/{user}"),
-        None => format!("access-keys/{account}"),
-    };
-    let after = page::cursor(&list, &request.page_token)?;
-    let from = match after.as_deref().and_then(|cursor| cursor.split('/').next()) {
-        Some(name) => Bound::Included(name.to_owned()),
-        None => Bound::Unbounded,
-    };
-    let now = writer.now();
-    let mut found = vec![];
-    let holders: Box<dyn Iterator<Item = &UserEntry>> = match user {
-        Some(user) => Box::new(model.user(user).into_iter()),
-        None => Box::new(model.users_from(account, from)),
-    };
-    for holder in holders {
-        let name = holder.user.name.folded();
-        // Fixed width, so that the cursors of one user compare as their keys do.
-        let place = |key: &domain::AccessKey| {
-            format!("{name}/{:015}/{}", key.created_at.timestamp_millis(), key.id)
-        };
-        let mut keys: Vec<_> =
-            holder.user.access_keys.iter().map(|key| (place(key), key)).collect();
-        keys.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let seen = after.as_deref().filter(|after| after.split('/').next() == Some(name.as_str()));
-        keys.retain(|(place, _)| seen.is_none_or(|seen| place.as_str() > seen));
-        for (place, key) in keys {
-            if found.len() == size {
-                let last = found.last().map(|(place, _): &(String, _)| page::token(&list, place));
-                return Ok(ListAccessKeysResponse {
-                    access_keys: found.into_iter().map(|(_, key)| key).collect(),
-                    next_page_token: last.unwrap_or_default(),
+async fn delete(
+    writer: Arc<Writer>,
+    call: Call,
+    request: DeleteAccessKeyRequest,
+) -> Result<DeleteAccessKeyResponse, Error> {
+    let key = CommandKey::new("DeleteAccessKey", &call.principal(), &request.request_id, &request)?;
+    let outcome = match writer.repeated(key)? {
+        Some(outcome) => outcome,
+        None => {
+            let target = Target::of(&writer, &call, "name", &request.name, request.etag)?;
+            let command = |replacement: Option<NewAccessKey>| user::Command::DeleteAccessKey {
+                id: target.id.clone(),
+                replacement,
+            };
+            let deleted = if request.replace_last {
+                let account = writer.model().user(target.holder).ok_or(Error::NoSuchUser)?.account;
+                let deleted = writer.with_access_key(account, None, async |prepared| {
+                    let command = command(Some(Spec::default().with(prepared)));
+                    let deleted = writer.change_user(&call, key, target.holder, |holder| {
+                        target.check_etag(holder)?;
+                        Ok(command)
+                    });
+                    deleted.await
                 });
-            }
-            found.push((place, render::access_key(holder, key, now)));
+                deleted.await?
+            } else {
+                change(&writer, &call, key, &target, |_| command(None)).await?
+            };
+            deleted.ok_or(Error::Internal)?
+        }
+    };
+    let position = writer.told(outcome.last);
+    Ok(match answer::with_secret_if_any(&writer, outcome).await? {
+        None => DeleteAccessKeyResponse { position, ..Default::default() },
+        Some(answer) => DeleteAccessKeyResponse {
+            position,
+            replacement: Some(answer.access_key),
+            replacement_secret_access_key: answer.secret_access_key,
+        },
+    })
+}
+
+/// The secret that a client brings, taken out of its request: a digest of the request stands in the
+/// log, and would let a weak secret be guessed.
+struct Brought(Option<SecretAccessKey>, bool);
+
+impl Brought {
+    fn take(field: &mut String) -> Self {
+        let text = zeroize::Zeroizing::new(std::mem::take(field));
+        Self(SecretAccessKey::parse(&text).ok(), !text.is_empty())
+    }
+}
+
+/// What is known of the secret that a request brought, for when the request comes again.
+struct SecretDigest(Option<domain::TokenHash>);
+
+impl SecretDigest {
+    fn of(secret: &str) -> domain::TokenHash {
+        use sha2::{Digest, Sha256};
+        domain::TokenHash(Sha256::digest(secret).into())
+    }
+
+    /// Refuses a request that came again with another secret.
+    fn check(&self, recorded: &str) -> Result<(), Error> {
+        match &self.0 {
+            Some(brought) if *brought != Self::of(recorded) => Err(Error::RequestIdReused),
+            Some(_) | None => Ok(()),
         }
     }
-    Ok(ListAccessKeysResponse {
-        access_keys: found.into_iter().map(|(_, key)| key).collect(),
-        next_page_token: String::new(),
-    })
+}
+
+/// What a request asks of a new access key, all but its id and secret.
+#[derive(Clone)]
+struct Spec {
+    label: Label,
+    slot: Option<Slot>,
+    state: domain::AccessKeyState,
+    not_before: Option<Timestamp>,
+    expiry: Expiry,
+    lifetime_seconds_max: Option<u64>,
+    imported: bool,
+}
+
+impl Default for Spec {
+    fn default() -> Self {
+        Self {
+            label: Label::default(),
+            slot: None,
+            state: domain::AccessKeyState::Active,
+            not_before: None,
+            expiry: Expiry::Never,
+            lifetime_seconds_max: None,
+            imported: false,
+        }
+    }
+}
+
+impl Spec {
+    fn with(self, Prepared { id, secret }: Prepared) -> NewAccessKey {
+        let Self { label, slot, state, not_before, expiry, lifetime_seconds_max, imported } = self;
+        NewAccessKey {
+            id,
+            secret,
+            imported,
+            label,
+            slot,
+            state,
+            not_before,
+            expiry,
+            lifetime_seconds_max,
+        }
+    }
+}
+
+/// What a request asks of a new access key.
+struct New {
+    spec: Spec,
+    brought: Option<(AccessKeyId, SecretAccessKey)>,
+}
+
+impl New {
+    fn of(asked: &AccessKey, secret: Brought, lifetime_days_max: u32) -> Result<Self, Error> {
+        let brought = match (asked.access_key_id.as_str(), secret) {
+            ("", Brought(_, false)) => None,
+            ("", Brought(_, true)) => {
+                return Err(Error::invalid(
+                    "access_key.access_key_id",
+                    "must be given with secret_access_key, or neither",
+                ));
+            }
+            (_, Brought(_, false)) => {
+                return Err(Error::invalid(
+                    "secret_access_key",
+                    "must be given with access_key.access_key_id, or neither",
+                ));
+            }
+            (_, Brought(None, true)) => {
+                return Err(Error::invalid(
+                    "secret_access_key",
+                    "must be 40 to 128 visible ASCII characters",
+                ));
+            }
+            (id, Brought(Some(secret), true)) => {
+                let id = AccessKeyId::parse(id).map_err(|error| {
+                    Error::invalid("access_key.access_key_id", error.to_string())
+                })?;
+                Some((id, secret))
+            }
+        };
+        let state = match asked.state {
+            0 => domain::AccessKeyState::Active,
+            state => settable_state(state)?,
+        };
+        let spec = Spec {
+            label: label(asked)?,
+            slot: slot(asked.slot)?,
+            state,
+            not_before: instant("access_key.not_before_time", asked.not_before_time.as_ref())?,
+            expiry: expiry(asked)?.unwrap_or(Expiry::Never),
+            lifetime_seconds_max: lifetime_seconds_max(lifetime_days_max),
+            imported: brought.is_some(),
+        };
+        Ok(Self { spec, brought })
+    }
+
+    fn secret_digest(&self) -> SecretDigest {
+        SecretDigest(self.brought.as_ref().map(|(_, secret)| SecretDigest::of(secret.expose())))
+    }
+
+    /// The same without a secret, to ask whether it would be refused.
+    fn placeholder(&self) -> Result<NewAccessKey, Error> {
+        let id = match &self.brought {
+            Some((id, _)) => id.clone(),
+            None => AccessKeyId::from_random([0; 10]),
+        };
+        let secret = SealedSecret(Box::default());
+        Ok(self.spec.clone().with(Prepared { id, secret }))
+    }
+}
+
+fn changes(
+    asked: &AccessKey,
+    paths: &[String],
+    lifetime_days_max: u32,
+) -> Result<AccessKeyChanges, Error> {
+    let mut changes = AccessKeyChanges {
+        lifetime_seconds_max: lifetime_seconds_max(lifetime_days_max),
+        ..AccessKeyChanges::default()
+    };
+    let mut expiries = 0;
+    for path in paths {
+        match path.as_str() {
+            "state" => changes.state = Some(settable_state(asked.state)?),
+            "label" => changes.label = Some(label(asked)?),
+            "slot" => changes.slot = Some(slot(asked.slot)?),
+            "expire_time" | "time_to_live" | "expiration_date" => {
+                expiries += 1;
+                changes.expiry = Some(expiry(asked)?.unwrap_or(Expiry::Never));
+            }
+            _ => return Err(mask_error()),
+        }
+    }
+    if paths.is_empty() || expiries > 1 { Err(mask_error()) } else { Ok(changes) }
 }
 
 fn mask_error() -> Error {
-    Error::invalid("update_mask", "must name state or expire_time, and nothing else")
+    Error::invalid(
+        "update_mask",
+        "must name state, label, slot or one of expire_time, time_to_live and expiration_date",
+    )
+}
+
+fn shown(holder: &UserEntry, id: &AccessKeyId, now: Timestamp) -> Option<AccessKey> {
+    let present = holder.user.access_key(id).map(|key| render::access_key(holder, key, now));
+    present.or_else(|| {
+        let deleted = holder.user.deleted_access_key(id)?;
+        Some(render::deleted_access_key(holder, deleted, now))
+    })
+}
+
+fn label(asked: &AccessKey) -> Result<Label, Error> {
+    Label::parse(&asked.label)
+        .map_err(|error| Error::invalid("access_key.label", error.to_string()))
+}
+
+fn slot(number: u32) -> Result<Option<Slot>, Error> {
+    match number {
+        0 => Ok(None),
+        1 => Ok(Some(Slot::One)),
+        2 => Ok(Some(Slot::Two)),
+        _ => Err(Error::invalid("access_key.slot", "must be 0, 1 or 2")),
+    }
 }
 
 fn settable_state(state: i32) -> Result<domain::AccessKeyState, Error> {
     match AccessKeyState::try_from(state) {
         Ok(AccessKeyState::Active) => Ok(domain::AccessKeyState::Active),
         Ok(AccessKeyState::Inactive) => Ok(domain::AccessKeyState::Inactive),
-        Ok(AccessKeyState::Unspecified | AccessKeyState::Expired) | Err(_) => {
-            Err(Error::invalid("access_key.state", "must be ACTIVE or INACTIVE"))
-        }
+        Ok(
+            AccessKeyState::Unspecified
+            | AccessKeyState::Expired
+            | AccessKeyState::Deleted
+            | AccessKeyState::NotYetValid,
+        )
+        | Err(_) => Err(Error::invalid("access_key.state", "must be ACTIVE or INACTIVE")),
     }
 }
 
-/// An expiry to the millisecond, before the year 10000.
-fn expiry(time: Option<prost_types::Timestamp>) -> Result<Option<Timestamp>, Error> {
+fn lifetime_seconds_max(days: u32) -> Option<u64> {
+    (days > 0).then(|| u64::from(days) * 86_400)
+}
+
+/// When an access key is to end, in whichever form that was given; none if in none.
+fn expiry(asked: &AccessKey) -> Result<Option<Expiry>, Error> {
+    let time = instant("access_key.expire_time", asked.expire_time.as_ref())?;
+    let (ttl, date) = (asked.time_to_live.as_str(), asked.expiration_date.as_str());
+    match (time, ttl, date) {
+        (None, "", "") => Ok(None),
+        (Some(time), "", "") => Ok(Some(Expiry::At(time))),
+        (None, ttl, "") => match TimeToLive::parse(ttl) {
+            Ok(ttl) => Ok(Some(Expiry::After(ttl))),
+            Err(error) => Err(Error::invalid("access_key.time_to_live", error.to_string())),
+        },
+        (None, "", date) => match domain::parse_instant(date) {
+            Ok(time) => Ok(Some(Expiry::At(time))),
+            Err(error) => Err(Error::invalid("access_key.expiration_date", error.to_string())),
+        },
+        _ => Err(Error::invalid(
+            "access_key",
+            "at most one of expire_time, time_to_live and expiration_date may be given",
+        )),
+    }
+}
+
+/// An instant to the millisecond, between the years 1970 and 9999.
+pub(crate) fn instant(
+    field: &'static str,
+    time: Option<&prost_types::Timestamp>,
+) -> Result<Option<Timestamp>, Error> {
     const SECONDS_MAX: i64 = 253_402_300_799;
     let Some(time) = time else { return Ok(None) };
-    let invalid = || Error::invalid("access_key.expire_time", "must be a time before year 10000");
+    let invalid = || Error::invalid(field, "must be a time between the years 1970 and 9999");
     if !(0..=SECONDS_MAX).contains(&time.seconds) || !(0..1_000_000_000).contains(&time.nanos) {
         return Err(invalid());
     }

@@ -1,15 +1,16 @@
-//! Answers to writes, made from what the log recorded: a request that is sent again gets the same.
+//! Answers to writes, made from what the log recorded: a request that is sent again gets the same,
+//! whatever has happened since.
 
 use std::sync::Arc;
 
 use api::identity::v1 as proto;
-use domain::{AccountId, Event, UserEvent, UserId};
+use domain::{AccessKeyId, Event, User, UserEvent, UserId, account};
 
 use crate::error::Error;
-use crate::render;
 use crate::stream::Stream;
 use crate::vault::SecretOf;
 use crate::writer::{Outcome, Writer};
+use crate::{history, render};
 
 /// Runs a write to its end also when its client goes away: what follows an append, such as the
 /// destruction of a data key, must not be left out.
@@ -24,8 +25,6 @@ pub(crate) async fn whole<T: Send + 'static>(
 
 /// What is told of a write that made a secret.
 pub(crate) struct WithSecret {
-    pub(crate) account: AccountId,
-    pub(crate) user: UserId,
     pub(crate) access_key: proto::AccessKey,
     pub(crate) secret_access_key: String,
 }
@@ -33,33 +32,57 @@ pub(crate) struct WithSecret {
 /// Reads back the secret that a command recorded. That it opens is so seen before it is told.
 ///
 /// # Errors
-/// [`Error::SecretShredded`] if the access key has been deleted since.
+/// [`Error::RequestIdReused`] if the command recorded none; [`Error::SecretShredded`] if the access
+/// key has been deleted since.
 pub(crate) async fn with_secret(
     writer: &Arc<Writer>,
     outcome: Outcome,
 ) -> Result<WithSecret, Error> {
+    // Without a secret, the id was used for another kind of request.
+    with_secret_if_any(writer, outcome).await?.ok_or(Error::RequestIdReused)
+}
+
+/// Reads back the secret that a command recorded, if it did.
+///
+/// # Errors
+/// [`Error::SecretShredded`] if the access key has been deleted since.
+pub(crate) async fn with_secret_if_any(
+    writer: &Arc<Writer>,
+    outcome: Outcome,
+) -> Result<Option<WithSecret>, Error> {
     for (account, stream, event) in writer.recorded(outcome).await? {
         let (id, generation, sealed) = match event {
             Event::User(UserEvent::AccessKeyCreated { id, secret, .. }) => (id, 1, secret),
             Event::User(UserEvent::SecretAccessKeyRotated { id, generation, secret, .. }) => {
                 (id, generation, secret)
             }
-            Event::User(_) | Event::Account(_) => continue,
+            Event::User(_) | Event::Account(_) | Event::AdminToken(_) => continue,
         };
         let Stream::User(user) = stream else { return Err(Error::Internal) };
-        let access_key = {
-            let model = writer.model();
-            let (holder, key) = model.access_key(&id).ok_or(Error::SecretShredded)?;
-            render::access_key(holder, key, writer.now())
-        };
-        let secret =
-            writer.vault.open(SecretOf { account, access_key: &id, generation }, &sealed)?;
+        let of = SecretOf { account, access_key: &id, generation };
+        // An access key that is deleted and can be undeleted has its data key still.
+        if writer.model().access_key(&id).is_none() {
+            return Err(Error::SecretShredded);
+        }
+        let secret = writer.vault.open(of, &sealed)?;
         let secret_access_key =
             std::str::from_utf8(secret.expose()).map_err(|_| Error::Internal)?.to_owned();
-        return Ok(WithSecret { account, user, access_key, secret_access_key });
+        let access_key = access_key_after(writer, user, &id, outcome).await?;
+        return Ok(Some(WithSecret { access_key, secret_access_key }));
     }
-    // The command recorded no secret: its id was used for another kind of request.
-    Err(Error::RequestIdReused)
+    Ok(None)
+}
+
+/// An access key as it was right after a command on it.
+pub(crate) async fn access_key_after(
+    writer: &Writer,
+    user: UserId,
+    id: &AccessKeyId,
+    outcome: Outcome,
+) -> Result<proto::AccessKey, Error> {
+    let holder = history::user_after(writer, user, outcome).await?;
+    let key = holder.user.access_key(id).ok_or(Error::NoSuchAccessKey)?;
+    Ok(render::access_key(&holder, key, outcome.time()))
 }
 
 /// Reads back the user that a command made.
@@ -69,9 +92,32 @@ pub(crate) async fn created_user(
 ) -> Result<proto::User, Error> {
     for (_, stream, event) in writer.recorded(outcome).await? {
         if let (Stream::User(id), Event::User(UserEvent::Created { .. })) = (stream, event) {
-            let model = writer.model();
-            return model.user(id).map(render::user).ok_or(Error::NoSuchUser);
+            return Ok(render::user(&*history::user_after(writer, id, outcome).await?));
         }
     }
     Err(Error::RequestIdReused)
+}
+
+/// What is told of an account that a command made: it and its root user, as they were then.
+pub(crate) async fn created_account(
+    writer: &Arc<Writer>,
+    outcome: Outcome,
+) -> Result<(proto::Account, proto::User), Error> {
+    let at = outcome.time();
+    let (mut made, mut root): (_, Option<(UserId, User)>) = (None, None);
+    for (_, stream, event) in writer.recorded(outcome).await? {
+        match (stream, event) {
+            (Stream::Account(id), Event::Account(event)) => {
+                let state = made.take().map(|(_, account)| account);
+                made = account::evolve(state, &event, at).map(|account| (id, account));
+            }
+            (Stream::User(id), Event::User(event)) => {
+                let state = root.take().map(|(_, user)| user);
+                root = domain::user::evolve(state, &event, at).map(|user| (id, user));
+            }
+            (Stream::Account(_) | Stream::User(_) | Stream::AdminToken(_), _) => {}
+        }
+    }
+    let ((id, account), (user_id, user)) = made.zip(root).ok_or(Error::RequestIdReused)?;
+    Ok((render::account(id, &account), render::user_of(id, user_id, &user)))
 }

@@ -35,6 +35,11 @@ impl CommandKey {
         let own = digest_uuid(&digest_of_id(principal, request_id));
         Ok(Self { id: own, digest })
     }
+
+    /// Of what the server does by itself.
+    pub(crate) fn of_server() -> Self {
+        Self { id: Uuid::now_v7(), digest: [0; 32] }
+    }
 }
 
 /// Whether a command in the log was given an id by its client, and so may come again. Such ids are

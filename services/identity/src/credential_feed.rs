@@ -105,7 +105,7 @@ impl Feed {
         let mut last_day = today(&self.writer) + 1;
         self.snapshot().await?;
         let complete = SnapshotComplete {
-            position: position.0,
+            position: self.writer.told(position),
             log_id: self.writer.log.log_id().as_bytes().to_vec(),
         };
         self.send(Message::SnapshotComplete(complete)).await?;
@@ -147,7 +147,8 @@ impl Feed {
 
     async fn change(&self, change: Result<Change, RecvError>) -> Result<Position, Error> {
         let Change { position, effect } = change.map_err(|_| Error::WatchEnded)?;
-        let mut change = CredentialChange { position: position.0, ..Default::default() };
+        let mut change =
+            CredentialChange { position: self.writer.told(position), ..Default::default() };
         let mut records = CredentialRecords::default();
         match effect {
             Effect::None => {}
@@ -190,7 +191,7 @@ impl Feed {
             *sent = self.change(changes.recv().await).await?;
         }
         let time = Some(proto_timestamp(self.writer.now()));
-        self.send(Message::Heartbeat(Heartbeat { position: sent.0, time })).await
+        self.send(Message::Heartbeat(Heartbeat { position: self.writer.told(*sent), time })).await
     }
 
     /// Sends the date keys of a day that has come near.
@@ -218,13 +219,13 @@ impl Feed {
     }
 
     /// Those of the users that are still there.
-    fn entries(&self, ids: &[UserId]) -> Vec<UserEntry> {
+    fn entries(&self, ids: &[UserId]) -> Vec<Arc<UserEntry>> {
         let model = self.writer.model();
-        ids.iter().filter_map(|id| model.user(*id).cloned()).collect()
+        ids.iter().filter_map(|id| model.user(*id).map(Arc::clone)).collect()
     }
 
-    fn entry(&self, id: UserId) -> Option<UserEntry> {
-        self.writer.model().user(id).cloned()
+    fn entry(&self, id: UserId) -> Option<Arc<UserEntry>> {
+        self.writer.model().user(id).map(Arc::clone)
     }
 
     fn user_record(&self, entry: &UserEntry) -> Option<UserRecord> {
@@ -267,6 +268,7 @@ fn access_key_record(
         user_id: holder.id.0.as_bytes().to_vec(),
         active: key.state == domain::AccessKeyState::Active,
         expire_time_ms: key.expires_at.map(|end| end.timestamp_millis()),
+        not_before_time_ms: key.not_before.map(|start| start.timestamp_millis()),
         secrets,
     }))
 }

@@ -20,8 +20,27 @@ pub(crate) enum Error {
     NoSuchUser,
     #[error("no such access key")]
     NoSuchAccessKey,
+    #[error("no such admin token")]
+    NoSuchAdminToken,
     #[error("the account has a user of this name, in this or another case")]
     UserNameTaken,
+    #[error("the access key ID is or was in use")]
+    AccessKeyIdTaken,
+    #[error("an admin token has this name, in this or another case")]
+    AdminTokenNameTaken,
+    /// The caller is known and may not do this, or not there.
+    #[error("the caller may not make this call")]
+    NotAllowed,
+    /// The position was told before the log was restored.
+    #[error(
+        "{field}: the position is of epoch {of}, before or after a restore; the log's is {log}"
+    )]
+    OtherEpoch { field: &'static str, of: u64, log: u64 },
+    #[error("read_time: lies in the future")]
+    ReadTimeInFuture,
+    /// The disk is full: nothing was recorded.
+    #[error("there is no room on the disk; nothing was recorded")]
+    StorageFull,
     /// The client saw another state than there is.
     #[error("the resource has changed since its etag was read")]
     EtagMismatch,

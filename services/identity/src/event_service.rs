@@ -1,30 +1,47 @@
-//! EventService: the audit trail.
+//! EventService: the audit trail, and the proof that it is whole.
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use api::event::v1::payload::Event as Kind;
-use api::event::v1::{Event, Payload};
 use api::identity::v1::event_service_server::EventService;
 use api::identity::v1::{
+    Checkpoint, ExportLogRequest, ExportLogResponse, GetCheckpointRequest, GetCheckpointResponse,
     ListEventsRequest, ListEventsResponse, VerifyLogRequest, VerifyLogResponse, WatchEventsRequest,
     WatchEventsResponse,
 };
-use domain::{AccountId, UserId};
-use event_store::{Position, Recorded};
+use event_store::payload::proto_timestamp;
+use event_store::{Hash, Head, Position};
 use futures::{Stream, StreamExt};
+use sealing::{SignedCheckpoint, SigningKey};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+use crate::caller::Call;
 use crate::error::Error;
+use crate::model::time;
 use crate::writer::{Writer, read_failed};
-use crate::{page, render, resource, stream};
 
-/// The most events that one page looks at. A page of a sparse filter ends there, with a token.
-const SCANNED_MAX: usize = 50_000;
+mod filter;
+mod list;
+
+use filter::Filter;
+
+/// How long a watch lasts that does not say.
+const WATCH_SECONDS_DEFAULT: u32 = 3600;
+/// How long a watch lasts at most.
+const WATCH_SECONDS_MAX: u32 = 86_400;
+/// How often a watch without events tells how far the log was looked through.
+const WATCH_PROGRESS: Duration = Duration::from_secs(10);
+/// The most events that are verified in one call.
+const VERIFIED_EVENTS_MAX: u32 = 1_000_000;
+/// Lines of an export go together in messages of about so many bytes.
+const EXPORT_BYTES: usize = 256 << 10;
 
 pub(crate) struct Events {
     pub(crate) writer: Arc<Writer>,
+    pub(crate) signing_key: Arc<SigningKey>,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -32,139 +49,213 @@ pub(crate) struct Events {
 impl EventService for Events {
     type WatchEventsStream =
         Pin<Box<dyn Stream<Item = Result<WatchEventsResponse, Status>> + Send>>;
+    type ExportLogStream = Pin<Box<dyn Stream<Item = Result<ExportLogResponse, Status>> + Send>>;
 
     async fn list_events(
         &self,
         request: Request<ListEventsRequest>,
     ) -> Result<Response<ListEventsResponse>, Status> {
+        let call = Call::of(&self.writer, &request)?;
         let request = request.into_inner();
-        let size = page::size(request.page_size)?;
-        let filter = Filter::of(&request)?;
-        let list = format!("events/{}/{}/{}", request.account, request.user, request.access_key_id);
-        let mut after = match page::cursor(&list, &request.page_token)? {
-            None => Position::START,
-            Some(cursor) => Position(cursor.parse().map_err(|_| Error::InvalidPageToken)?),
-        };
         self.writer.applied(request.min_position).await?;
-        let mut events = vec![];
-        let mut scanned = 0;
-        loop {
-            let limit = event_store::READ_EVENTS_MAX.min(SCANNED_MAX - scanned);
-            let read = self.writer.log.read(after, limit).await.map_err(read_failed)?;
-            if read.is_empty() {
-                return Ok(Response::new(ListEventsResponse {
-                    events,
-                    next_page_token: String::new(),
-                }));
-            }
-            for recorded in read {
-                if events.len() == size {
-                    break;
-                }
-                scanned += 1;
-                after = recorded.position;
-                events.extend(filter.pass(&recorded)?);
-            }
-            if events.len() == size || scanned >= SCANNED_MAX {
-                let at_head = after >= self.writer.log.head().position;
-                let next_page_token =
-                    if at_head { String::new() } else { page::token(&list, &after.to_string()) };
-                return Ok(Response::new(ListEventsResponse { events, next_page_token }));
-            }
-        }
+        let filter = Filter::of_list(&call, &request)?;
+        Ok(Response::new(list::page(&self.writer, &filter, request).await?))
     }
 
     async fn watch_events(
         &self,
         request: Request<WatchEventsRequest>,
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
-        let after = Position(request.into_inner().after_position);
+        let call = Call::of(&self.writer, &request)?;
+        let request = request.into_inner();
+        let filter = Filter::of_watch(&call, &request)?;
+        let after = self.writer.asked("after_position", request.after_position)?;
+        let seconds = match request.duration_seconds {
+            0 => WATCH_SECONDS_DEFAULT,
+            seconds if seconds <= WATCH_SECONDS_MAX => seconds,
+            _ => return Err(Error::invalid("duration_seconds", "must be at most 86400").into()),
+        };
         let head = self.writer.log.head().position;
         if after > head {
-            return Err(Error::Behind { asked: after.0, head: head.0 }.into());
+            let head = self.writer.told(head);
+            return Err(Error::Behind { asked: request.after_position, head }.into());
         }
-        let events = self.writer.log.subscribe(after).map(|event| {
-            let event = render::event(&*event.map_err(read_failed)?)?;
-            Ok(WatchEventsResponse { event: Some(event) })
-        });
-        let ended = futures::stream::once(async { Err(Status::from(Error::WatchEnded)) });
-        let until_shutdown = self.shutdown.clone().cancelled_owned();
-        Ok(Response::new(Box::pin(events.take_until(until_shutdown).chain(ended))))
+        let watch = Watch {
+            events: self.writer.log.subscribe(after),
+            writer: Arc::clone(&self.writer),
+            shutdown: self.shutdown.clone(),
+            filter,
+            seen: after,
+            end: Instant::now() + Duration::from_secs(seconds.into()),
+        };
+        Ok(Response::new(Box::pin(watch.stream())))
+    }
+
+    async fn get_checkpoint(
+        &self,
+        request: Request<GetCheckpointRequest>,
+    ) -> Result<Response<GetCheckpointResponse>, Status> {
+        Call::of(&self.writer, &request)?.reads_all()?;
+        self.writer.applied(request.into_inner().min_position).await?;
+        let Head { position, hash } = self.writer.model().head();
+        let log = &self.writer.log;
+        let time_ms = u64::try_from(self.writer.now().timestamp_millis()).unwrap_or_default();
+        let statement = SignedCheckpoint {
+            log_id: log.log_id(),
+            epoch: log.epoch(),
+            position: position.0,
+            hash: hash.0,
+            time_ms,
+            model_digest: None,
+        };
+        let checkpoint = Checkpoint {
+            log_id: statement.log_id.to_string(),
+            epoch: u32::try_from(statement.epoch).unwrap_or(u32::MAX),
+            position: self.writer.told(position),
+            hash: hash.0.to_vec(),
+            time: Some(proto_timestamp(time(time_ms))),
+            public_key: self.signing_key.public_key().to_vec(),
+            signature: statement.sign(&self.signing_key).to_vec(),
+        };
+        Ok(Response::new(GetCheckpointResponse { checkpoint: Some(checkpoint) }))
     }
 
     async fn verify_log(
         &self,
-        _request: Request<VerifyLogRequest>,
+        request: Request<VerifyLogRequest>,
     ) -> Result<Response<VerifyLogResponse>, Status> {
-        let verified = event_store::verify(&*self.writer.log).await.map_err(read_failed)?;
+        Call::of(&self.writer, &request)?.reads_all()?;
+        let request = request.into_inner();
+        let events_max = match request.events_max {
+            0 => VERIFIED_EVENTS_MAX,
+            events if events <= VERIFIED_EVENTS_MAX => events,
+            _ => return Err(Error::invalid("events_max", "must be at most 1000000").into()),
+        };
+        let since = request.since.map(|since| self.head_of(&since)).transpose()?;
+        let log = &*self.writer.log;
+        let from = since.map_or(Position::START, |since| since.position);
+        let until = Position(from.0.saturating_add(events_max.into()));
+        let verified = event_store::verify_until(log, since, until).await.map_err(read_failed)?;
+        let head = verified.head;
         Ok(Response::new(VerifyLogResponse {
-            head_position: verified.head.position.0,
-            head_hash: verified.head.hash.0.to_vec(),
-            log_id: self.writer.log.log_id().to_string(),
+            head_position: self.writer.told(head.position),
+            head_hash: head.hash.0.to_vec(),
+            log_id: log.log_id().to_string(),
+            complete: head.position < until || head.position == log.head().position,
+            epoch: u32::try_from(log.epoch()).unwrap_or(u32::MAX),
         }))
+    }
+
+    async fn export_log(
+        &self,
+        request: Request<ExportLogRequest>,
+    ) -> Result<Response<Self::ExportLogStream>, Status> {
+        Call::of(&self.writer, &request)?.manages_all()?;
+        let lines = event_store::archive::lines(Arc::clone(&self.writer.log));
+        let messages = futures::stream::unfold(Some(lines), |lines| async move {
+            let mut lines = lines?;
+            let mut together = Vec::new();
+            while together.len() < EXPORT_BYTES {
+                match lines.next().await {
+                    Some(Ok(line)) => together.extend_from_slice(line.as_bytes()),
+                    Some(Err(error)) => {
+                        return Some((Err(Status::from(read_failed(error))), None));
+                    }
+                    None if together.is_empty() => return None,
+                    None => return Some((Ok(ExportLogResponse { lines: together }), None)),
+                }
+            }
+            Some((Ok(ExportLogResponse { lines: together }), Some(lines)))
+        });
+        let ended = futures::stream::once(async { Err(Status::from(Error::WatchEnded)) });
+        let mut over = false;
+        let messages = messages.map(Some).chain(futures::stream::once(async { None }));
+        // The stream ends OK when all was sent, and with an error when the server stops before.
+        let messages = messages
+            .take_until(self.shutdown.clone().cancelled_owned())
+            .map(Some)
+            .chain(ended.map(|error| Some(Some(error))))
+            .filter_map(move |message| {
+                let message = message.flatten();
+                let told = if over { None } else { message };
+                over |= told.is_none();
+                async move { told }
+            });
+        Ok(Response::new(Box::pin(messages)))
     }
 }
 
-/// Which events to show. What is not given matches everything.
-struct Filter {
-    account: Option<AccountId>,
-    user: Option<UserId>,
-    access_key_id: Option<String>,
+impl Events {
+    /// The head that a client trusts, if it is one of this log.
+    fn head_of(&self, since: &Checkpoint) -> Result<Head, Error> {
+        let log = &self.writer.log;
+        if !since.log_id.is_empty() && since.log_id != log.log_id().to_string() {
+            return Err(Error::invalid("since.log_id", "is of another log"));
+        }
+        let hash: [u8; 32] = since
+            .hash
+            .as_slice()
+            .try_into()
+            .map_err(|_| Error::invalid("since.hash", "must be 32 bytes"))?;
+        // What was signed before a restore must still be there after it.
+        let epoch = if since.epoch == 0 { log.epoch() } else { u64::from(since.epoch) };
+        let position = Position::parse_in_epoch(since.position, epoch).map_err(|other| {
+            Error::OtherEpoch { field: "since.position", of: other.found, log: other.current }
+        })?;
+        if position > log.head().position {
+            let (asked, head) = (since.position, self.writer.told(log.head().position));
+            return Err(Error::Behind { asked, head });
+        }
+        Ok(Head { position, hash: Hash(hash) })
+    }
 }
 
-impl Filter {
-    fn of(request: &ListEventsRequest) -> Result<Self, Error> {
-        let given = |text: &str| !text.is_empty();
-        let id = Some(&request.access_key_id).filter(|id| given(id));
-        if let Some(id) = id {
-            domain::AccessKeyId::parse(id)
-                .map_err(|error| Error::invalid("access_key_id", error.to_string()))?;
-        }
-        Ok(Self {
-            account: Some(&request.account)
-                .filter(|name| given(name))
-                .map(|name| resource::account_id("account", name))
-                .transpose()?,
-            user: Some(&request.user)
-                .filter(|name| given(name))
-                .map(|name| resource::user_id("user", name))
-                .transpose()?,
-            access_key_id: id.cloned(),
+/// One watcher.
+struct Watch {
+    writer: Arc<Writer>,
+    events: event_store::Subscription,
+    shutdown: CancellationToken,
+    filter: Filter,
+    /// Everything up to here was sent or did not match.
+    seen: Position,
+    end: Instant,
+}
+
+impl Watch {
+    fn stream(self) -> impl Stream<Item = Result<WatchEventsResponse, Status>> {
+        futures::stream::unfold(Some(self), |watch| async move {
+            let mut watch = watch?;
+            match watch.next().await {
+                Ok(Some(message)) => Some((Ok(message), Some(watch))),
+                // The last message says where to resume.
+                Ok(None) => Some((Ok(watch.progress()), None)),
+                Err(error) => Some((Err(error.into()), None)),
+            }
         })
     }
 
-    /// The event, if it is to be shown.
-    fn pass(&self, recorded: &Recorded) -> Result<Option<Event>, Error> {
-        if self.account.is_some_and(|account| account.0 != recorded.account) {
-            return Ok(None);
+    /// The next message; none when the time is over.
+    async fn next(&mut self) -> Result<Option<WatchEventsResponse>, Error> {
+        let progress = Instant::now() + WATCH_PROGRESS;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => return Err(Error::WatchEnded),
+                () = tokio::time::sleep_until(self.end) => return Ok(None),
+                event = self.events.next() => {
+                    let recorded = event.ok_or(Error::WatchEnded)?.map_err(read_failed)?;
+                    self.seen = recorded.position;
+                    if let Some(event) = self.filter.pass(&self.writer, &recorded)? {
+                        let resume_position = self.writer.told(self.seen);
+                        return Ok(Some(WatchEventsResponse { event: Some(event), resume_position }));
+                    }
+                }
+                () = tokio::time::sleep_until(progress) => return Ok(Some(self.progress())),
+            }
         }
-        let stream = stream::Stream::parse(recorded.stream.as_str());
-        if self.user.is_some_and(|user| stream != Some(stream::Stream::User(user))) {
-            return Ok(None);
-        }
-        let event = render::event(recorded)?;
-        let found = event.payload.as_ref().and_then(access_key_id);
-        if self.access_key_id.as_deref().is_some_and(|id| found != Some(id)) {
-            return Ok(None);
-        }
-        Ok(Some(event))
     }
-}
 
-fn access_key_id(payload: &Payload) -> Option<&str> {
-    match payload.event.as_ref()? {
-        Kind::AccessKeyCreated(event) => Some(&event.access_key_id),
-        Kind::AccessKeyActivated(event) => Some(&event.access_key_id),
-        Kind::AccessKeyDeactivated(event) => Some(&event.access_key_id),
-        Kind::AccessKeyExpiryChanged(event) => Some(&event.access_key_id),
-        Kind::SecretAccessKeyRotated(event) => Some(&event.access_key_id),
-        Kind::GracePeriodEnded(event) => Some(&event.access_key_id),
-        Kind::AccessKeyDeleted(event) => Some(&event.access_key_id),
-        Kind::AccountCreated(_)
-        | Kind::UserCreated(_)
-        | Kind::UserLabelChanged(_)
-        | Kind::UserLocked(_)
-        | Kind::UserUnlocked(_)
-        | Kind::UserDeleted(_) => None,
+    fn progress(&self) -> WatchEventsResponse {
+        WatchEventsResponse { event: None, resume_position: self.writer.told(self.seen) }
     }
 }

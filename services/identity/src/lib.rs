@@ -6,17 +6,22 @@
 
 mod access_key_service;
 mod account_service;
+mod admin_token_service;
 mod answer;
-mod call;
+mod caller;
+mod checkpoint;
 mod command;
 mod credential_feed;
 mod error;
 mod event_service;
+mod history;
+mod keystore_service;
 mod metrics;
 mod model;
 mod page;
 mod render;
 mod resource;
+mod schedule;
 mod status;
 mod stream;
 mod user_service;
@@ -27,34 +32,50 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use api::identity::v1::access_key_service_server::AccessKeyServiceServer;
 use api::identity::v1::account_service_server::AccountServiceServer;
+use api::identity::v1::admin_token_service_server::AdminTokenServiceServer;
 use api::identity::v1::credential_feed_service_server::CredentialFeedServiceServer;
 use api::identity::v1::event_service_server::EventServiceServer;
+use api::identity::v1::keystore_service_server::KeystoreServiceServer;
 use api::identity::v1::user_service_server::UserServiceServer;
-use event_store::{Clock, EventLog, SledLog, SledOptions};
-use rpc::{Callers, Role};
-use sealing::{Keyring, Keystore};
+use event_store::{Clock, EventLog, Head, Position, SledLog, SledOptions};
+use rpc::{Audited, Guard};
+use sealing::{Keyring, Keystore, SigningKey};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 
+pub use crate::caller::Tokens;
+use crate::caller::{Caller, Gate};
+use crate::checkpoint::LogIdentity;
+use crate::model::Model;
 use crate::writer::Writer;
 
 /// The most bytes of a request.
 const REQUEST_BYTES_MAX: usize = 256 << 10;
 
 /// Names under which health is told.
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 7] = [
     "claviger.identity.v1.AccountService",
     "claviger.identity.v1.UserService",
     "claviger.identity.v1.AccessKeyService",
     "claviger.identity.v1.EventService",
+    "claviger.identity.v1.AdminTokenService",
+    "claviger.identity.v1.KeystoreService",
     "claviger.identity.v1.CredentialFeedService",
 ];
+
+/// Names the keystore's key that checkpoints of the log's index are authenticated with.
+const INDEX_CHECKPOINT_KEY: &str = "claviger/log-checkpoint";
+/// How often it is looked whether a checkpoint is due.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+/// A checkpoint is due when the log has grown by so many events since the last.
+const CHECKPOINT_EVENTS: u64 = 10_000;
 
 /// What identity needs to know.
 #[derive(Debug)]
@@ -63,8 +84,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Opens the keystore.
     pub keyring: Keyring,
-    /// Who may call.
-    pub callers: Callers,
+    /// By which callers are known.
+    pub tokens: Tokens,
 }
 
 /// Where the log of a data directory is kept.
@@ -84,8 +105,8 @@ pub async fn serve(
     ready: telemetry::ReadyFlag,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let Config { data_dir, keyring, callers } = config;
-    anyhow::ensure!(callers.are_distinct(), "operators and services must not have the same token");
+    let Config { data_dir, keyring, tokens } = config;
+    anyhow::ensure!(tokens.are_distinct(), "two kinds of callers must not have the same token");
     // User names and sealed secrets are nobody else's business.
     DirBuilder::new()
         .recursive(true)
@@ -97,16 +118,27 @@ pub async fn serve(
     if keystore.damaged() > 0 {
         tracing::warn!(slots = keystore.damaged(), "the keystore has slots that cannot be read");
     }
-    let options = SledOptions::new(log_dir(&data_dir)).clock(Arc::clone(&clock));
+    let signing_key = Arc::new(SigningKey::of(&keystore).await?);
+    let index_key = keystore.reserved_key(INDEX_CHECKPOINT_KEY).await?;
+    let options = SledOptions::new(log_dir(&data_dir))
+        .clock(Arc::clone(&clock))
+        .checkpoint_key(*index_key.expose());
     let log: Arc<dyn EventLog> = Arc::new(SledLog::open(options).await?);
+    let checkpoints = Checkpoints {
+        path: data_dir.join("checkpoint"),
+        log: Arc::clone(&log),
+        signing_key: Arc::clone(&signing_key),
+    };
+    let model = checkpoints.load().await?;
+    let from = model.position();
     let vault = vault::Vault::new(Arc::clone(&keystore), log.log_id());
-    let writer = Arc::new(Writer::replay(Arc::clone(&log), vault, clock).await?);
+    let writer = Arc::new(Writer::replay(Arc::clone(&log), vault, clock, model).await?);
     writer.check_data_keys()?;
     let shredded = writer.shred_deleted().await?;
-    let position = writer.model().position().0;
-    tracing::info!(position, shredded, "the log has been replayed");
+    let position = writer.model().position();
+    tracing::info!(position = position.0, from = from.0, shredded, "the log has been replayed");
 
-    metrics::register(&writer);
+    metrics::register(&writer, &keystore);
 
     let (serving, is_serving) = watch::channel(true);
     ready.set(true);
@@ -116,7 +148,10 @@ pub async fn serve(
         ready: is_serving,
         shutdown: shutdown.clone(),
     };
-    let served = server.serve(routes(&writer, &callers, &shutdown)?);
+    let gate = Gate { tokens, writer: Arc::clone(&writer) };
+    let served = server.serve(routes(&gate, &keystore, &signing_key, &shutdown)?);
+    tokio::spawn(rewrap(Arc::clone(&keystore), shutdown.clone()));
+    let scheduled = tokio::spawn(schedule::run(Arc::clone(&writer), shutdown.clone()));
     let result = tokio::select! {
         result = served => result,
         result = writer.follow() => {
@@ -124,43 +159,169 @@ pub async fn serve(
         }
         reason = log.failed() => Err(anyhow::anyhow!("the event log failed: {reason}")),
         reason = keystore.failed() => Err(anyhow::anyhow!("the keystore failed: {reason}")),
+        never = checkpoints.keep(&writer, from) => match never {},
     };
     ready.set(false);
     serving.send_replace(false);
+    // What is scheduled ends with the shutdown, or has nothing left to write to.
+    scheduled.abort();
+    if result.is_ok() {
+        checkpoints.write_if_due(&writer, from).await;
+    }
     log.close().await;
     result
 }
 
+/// Wraps with the present key-encryption key whatever is wrapped with an older one.
+async fn rewrap(keystore: Arc<Keystore>, shutdown: CancellationToken) {
+    let mut rewrapped = 0;
+    while keystore.remaining() > 0 && !shutdown.is_cancelled() {
+        match keystore.rewrap().await {
+            Ok(count) => rewrapped += count,
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(error, "data keys could not be wrapped with the present key");
+                return;
+            }
+        }
+    }
+    if rewrapped > 0 && keystore.remaining() == 0 {
+        tracing::info!(rewrapped, "older key-encryption keys are needed no more");
+    }
+}
+
+/// Keeps checkpoints of the model and of the log's index.
+struct Checkpoints {
+    path: PathBuf,
+    log: Arc<dyn EventLog>,
+    signing_key: Arc<SigningKey>,
+}
+
+impl Checkpoints {
+    fn identity(&self) -> LogIdentity {
+        LogIdentity { log_id: self.log.log_id(), epoch: self.log.epoch() }
+    }
+
+    /// The model of the last checkpoint, if the log goes on from there; or else an empty one.
+    async fn load(&self) -> anyhow::Result<Model> {
+        let (path, identity) = (self.path.clone(), self.identity());
+        let public_key = self.signing_key.public_key();
+        let read =
+            tokio::task::spawn_blocking(move || checkpoint::read(&path, identity, &public_key));
+        let empty = || {
+            let hash = event_store::genesis(self.log.log_id());
+            Model::new(Head { position: Position::START, hash })
+        };
+        match read.await? {
+            Ok(None) => Ok(empty()),
+            Ok(Some(model)) if self.log_holds(model.head()).await? => Ok(model),
+            Ok(Some(_)) => {
+                tracing::warn!("the checkpoint is not of this log; the log is read from the start");
+                Ok(empty())
+            }
+            Err(error) => {
+                let error: &(dyn std::error::Error + 'static) = &*error;
+                tracing::warn!(
+                    error,
+                    "the checkpoint is of no use; the log is read from the start"
+                );
+                Ok(empty())
+            }
+        }
+    }
+
+    async fn log_holds(&self, head: Head) -> anyhow::Result<bool> {
+        if head.position > self.log.head().position {
+            return Ok(false);
+        }
+        if head.position == Position::START {
+            return Ok(head.hash == event_store::genesis(self.log.log_id()));
+        }
+        let events = self.log.read(Position(head.position.0 - 1), 1).await?;
+        Ok(events.first().is_some_and(|event| event.hash == head.hash))
+    }
+
+    /// Writes a checkpoint whenever one is due, for ever.
+    async fn keep(&self, writer: &Arc<Writer>, mut last: Position) -> std::convert::Infallible {
+        loop {
+            tokio::time::sleep(CHECKPOINT_INTERVAL).await;
+            last = self.write_if_due(writer, last).await;
+        }
+    }
+
+    /// Writes a checkpoint if the log has grown enough since `last`, and tells where the last is now.
+    async fn write_if_due(&self, writer: &Arc<Writer>, last: Position) -> Position {
+        if writer.model().position().0 < last.0 + CHECKPOINT_EVENTS {
+            return last;
+        }
+        let (path, identity) = (self.path.clone(), self.identity());
+        let (key, writer) = (Arc::clone(&self.signing_key), Arc::clone(writer));
+        let written = tokio::task::spawn_blocking(move || {
+            let snapshot = writer.model().snapshot();
+            checkpoint::write(&path, identity, &snapshot, &key).map(|()| snapshot.head.position)
+        });
+        let position = match written.await {
+            Ok(Ok(position)) => position,
+            Ok(Err(error)) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(
+                    error,
+                    "a checkpoint could not be written; the next start is slower"
+                );
+                return last;
+            }
+            Err(_) => return last,
+        };
+        if let Err(error) = self.log.checkpoint().await {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "the log's checkpoint could not be written");
+        }
+        tracing::info!(position = position.0, "a checkpoint was written");
+        position
+    }
+}
+
 fn routes(
-    writer: &Arc<Writer>,
-    callers: &Callers,
+    gate: &Gate,
+    keystore: &Arc<Keystore>,
+    signing_key: &Arc<SigningKey>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<tonic::service::RoutesBuilder> {
-    let operators = || callers.guard(&[Role::Operator]);
-    let services = callers.guard(&[Role::Service]);
-    let accounts = AccountServiceServer::new(account_service::Accounts(Arc::clone(writer)))
-        .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let users = UserServiceServer::new(user_service::Users(Arc::clone(writer)))
-        .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let access_keys =
-        AccessKeyServiceServer::new(access_key_service::AccessKeys(Arc::clone(writer)))
-            .max_decoding_message_size(REQUEST_BYTES_MAX);
+    /// Who manages: operators, and gateways for users. What each may do is for each call to say.
+    fn manages(caller: &Caller) -> bool {
+        matches!(caller, Caller::Operator(_) | Caller::Gateway)
+    }
+    let writer = || Arc::clone(&gate.writer);
+    let accounts = AccountServiceServer::new(account_service::Accounts(writer()));
+    let users = UserServiceServer::new(user_service::Users(writer()));
+    let access_keys = AccessKeyServiceServer::new(access_key_service::AccessKeys(writer()));
     let events = EventServiceServer::new(event_service::Events {
-        writer: Arc::clone(writer),
+        writer: writer(),
+        signing_key: Arc::clone(signing_key),
         shutdown: shutdown.clone(),
-    })
-    .max_decoding_message_size(REQUEST_BYTES_MAX);
+    });
+    let admin_tokens = AdminTokenServiceServer::new(admin_token_service::AdminTokens(writer()));
+    let keeper =
+        keystore_service::KeystoreKeeper { writer: writer(), keystore: Arc::clone(keystore) };
+    let keystore = KeystoreServiceServer::new(keeper);
     let feed = CredentialFeedServiceServer::new(credential_feed::CredentialFeed {
-        writer: Arc::clone(writer),
+        writer: writer(),
         shutdown: shutdown.clone(),
-    })
-    .max_decoding_message_size(REQUEST_BYTES_MAX);
+    });
     let mut routes = rpc::routes(&SERVICES)?;
-    routes
-        .add_service(InterceptedService::new(accounts, operators()))
-        .add_service(InterceptedService::new(users, operators()))
-        .add_service(InterceptedService::new(access_keys, operators()))
-        .add_service(InterceptedService::new(events, operators()))
-        .add_service(InterceptedService::new(feed, services));
+    macro_rules! add {
+        ($service:expr, $allowed:expr) => {
+            let service = $service.max_decoding_message_size(REQUEST_BYTES_MAX);
+            let guard = Guard::new(gate.clone(), $allowed);
+            routes.add_service(Audited::new(InterceptedService::new(service, guard)));
+        };
+    }
+    add!(accounts, manages);
+    add!(users, manages);
+    add!(access_keys, manages);
+    add!(events, manages);
+    add!(admin_tokens, |caller| matches!(caller, Caller::Operator(_)));
+    add!(keystore, |caller| matches!(caller, Caller::Operator(_)));
+    add!(feed, |caller| matches!(caller, Caller::Auth));
     Ok(routes)
 }

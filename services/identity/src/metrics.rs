@@ -2,10 +2,12 @@
 
 use std::sync::{Arc, Weak};
 
+use sealing::Keystore;
+
 use crate::writer::Writer;
 
 /// Tells of the log, of access keys and of those who follow, for as long as the writer is there.
-pub(crate) fn register(writer: &Arc<Writer>) {
+pub(crate) fn register(writer: &Arc<Writer>, keystore: &Arc<Keystore>) {
     gauge(
         writer,
         "claviger.identity.log.position",
@@ -21,21 +23,33 @@ pub(crate) fn register(writer: &Arc<Writer>) {
         "Watchers of the credential feed.",
         |writer| writer.watchers() as u64,
     );
+    gauge(
+        keystore,
+        "claviger.identity.keystore.data_keys_to_rewrap",
+        "Data keys that are wrapped with an older key-encryption key.",
+        |keystore| keystore.remaining() as u64,
+    );
+    gauge(
+        keystore,
+        "claviger.identity.keystore.damaged_slots",
+        "Slots of the keystore that cannot be read.",
+        |keystore| keystore.damaged() as u64,
+    );
 }
 
-fn gauge(
-    writer: &Arc<Writer>,
+fn gauge<T: Send + Sync + 'static>(
+    of: &Arc<T>,
     name: &'static str,
     description: &'static str,
-    value: impl Fn(&Writer) -> u64 + Send + Sync + 'static,
+    value: impl Fn(&T) -> u64 + Send + Sync + 'static,
 ) {
-    let writer: Weak<Writer> = Arc::downgrade(writer);
+    let of: Weak<T> = Arc::downgrade(of);
     telemetry::meter()
         .u64_observable_gauge(name)
         .with_description(description)
         .with_callback(move |observer| {
-            if let Some(writer) = writer.upgrade() {
-                observer.observe(value(&writer), &[]);
+            if let Some(of) = of.upgrade() {
+                observer.observe(value(&of), &[]);
             }
         })
         .build();

@@ -1,55 +1,96 @@
-//! The write model: accounts, users and access keys as the log has them, in memory.
+//! The write model: accounts, users, access keys and admin tokens as the log has them, in memory.
 //!
 //! It is a projection of the log and of nothing else: applied event by event, in order, at boot as
 //! in service. What is decided is decided on it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use domain::{
-    AccessKey, AccessKeyId, Account, AccountId, AccountNumber, Event, Timestamp, User, UserEvent,
-    UserId, UserName, account, user,
+    AccessKey, AccessKeyId, Account, AccountId, AccountNumber, AccountSettings, AdminToken,
+    AdminTokenEvent, AdminTokenId, Event, Timestamp, TokenHash, User, UserEvent, UserId, UserName,
+    account, admin_token, user,
 };
-use event_store::{Position, Recorded, Revision};
+use event_store::{Head, Position, Recorded, Revision};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::stream::Stream;
 
 /// Everything that is known at one position.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Model {
-    position: Position,
+    head: Head,
     time_ms: u64,
     accounts: BTreeMap<AccountId, AccountEntry>,
     account_numbers: HashMap<AccountNumber, AccountId>,
-    users: HashMap<UserId, UserEntry>,
+    /// Of each account that there ever was.
+    pasts: HashMap<AccountId, AccountPast>,
+    users: HashMap<UserId, Arc<UserEntry>>,
+    former_users: HashMap<UserId, Arc<FormerUser>>,
+    /// Who holds an access key, or held it and can have it undeleted.
     access_keys: HashMap<AccessKeyId, UserId>,
+    admin_tokens: BTreeMap<AdminTokenId, AdminTokenEntry>,
+    token_hashes: HashMap<TokenHash, AdminTokenId>,
     commands: HashMap<Uuid, KnownCommand>,
 }
 
-#[derive(Debug)]
+/// An account.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct AccountEntry {
     pub(crate) id: AccountId,
     pub(crate) account: Account,
-    /// By folded name: the order in which users are listed.
+    pub(crate) revision: Revision,
+    /// By folded name: the order in which users are listed. Made from the users.
+    #[serde(skip)]
     users: BTreeMap<String, UserId>,
 }
 
-#[derive(Clone, Debug)]
+/// What an account ever had.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AccountPast {
+    /// Where its events stand.
+    pub(crate) events: Arc<Vec<Position>>,
+    /// All users that it ever had, oldest first.
+    pub(crate) users: BTreeSet<UserId>,
+}
+
+/// A user with its access keys.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct UserEntry {
     pub(crate) id: UserId,
     pub(crate) account: AccountId,
     pub(crate) user: User,
     pub(crate) revision: Revision,
+    /// Where its events stand.
+    pub(crate) events: Vec<Position>,
+}
+
+/// A user that was deleted.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct FormerUser {
+    pub(crate) id: UserId,
+    pub(crate) account: AccountId,
+    /// Where its events stand.
+    pub(crate) events: Vec<Position>,
+}
+
+/// An admin token.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct AdminTokenEntry {
+    pub(crate) id: AdminTokenId,
+    pub(crate) token: AdminToken,
+    pub(crate) revision: Revision,
 }
 
 /// Where the outcome of a command stands that may be asked for again.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct KnownCommand {
     pub(crate) digest: [u8; 32],
     pub(crate) first: Position,
     pub(crate) last: Position,
-    time_ms: u64,
+    pub(crate) time_ms: u64,
 }
 
 /// What an event changed, for those who keep a copy.
@@ -76,10 +117,46 @@ pub(crate) enum ApplyError {
     Stream(Position, String),
 }
 
+/// All of a model, in one order, so that two that are the same are written the same. Shares what
+/// is large with the model that it was taken of.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) head: Head,
+    pub(crate) time_ms: u64,
+    pub(crate) accounts: Vec<AccountEntry>,
+    pub(crate) account_events: Vec<(AccountId, Arc<Vec<Position>>)>,
+    pub(crate) users: Vec<Arc<UserEntry>>,
+    pub(crate) former_users: Vec<Arc<FormerUser>>,
+    pub(crate) admin_tokens: Vec<AdminTokenEntry>,
+    pub(crate) commands: Vec<(Uuid, KnownCommand)>,
+}
+
 impl Model {
+    /// Of a log without events, whose head that is.
+    pub(crate) fn new(genesis: Head) -> Self {
+        Self {
+            head: genesis,
+            time_ms: 0,
+            accounts: BTreeMap::new(),
+            account_numbers: HashMap::new(),
+            pasts: HashMap::new(),
+            users: HashMap::new(),
+            former_users: HashMap::new(),
+            access_keys: HashMap::new(),
+            admin_tokens: BTreeMap::new(),
+            token_hashes: HashMap::new(),
+            commands: HashMap::new(),
+        }
+    }
+
     /// How far the log has been applied.
     pub(crate) fn position(&self) -> Position {
-        self.position
+        self.head.position
+    }
+
+    /// The last event that was applied.
+    pub(crate) fn head(&self) -> Head {
+        self.head
     }
 
     /// When the last event was recorded, in milliseconds since 1970.
@@ -97,6 +174,16 @@ impl Model {
         self.accounts.get(&id)
     }
 
+    /// What an account asks of access keys.
+    pub(crate) fn settings(&self, id: AccountId) -> AccountSettings {
+        self.accounts.get(&id).map(|entry| entry.account.settings.clone()).unwrap_or_default()
+    }
+
+    /// What an account ever had, also one that was deleted.
+    pub(crate) fn past(&self, id: AccountId) -> Option<&AccountPast> {
+        self.pasts.get(&id)
+    }
+
     pub(crate) fn account_by_number(&self, number: AccountNumber) -> Option<AccountId> {
         self.account_numbers.get(&number).copied()
     }
@@ -110,8 +197,16 @@ impl Model {
         self.accounts.range((from, Bound::Unbounded)).map(|(_, entry)| entry)
     }
 
-    pub(crate) fn user(&self, id: UserId) -> Option<&UserEntry> {
+    pub(crate) fn user(&self, id: UserId) -> Option<&Arc<UserEntry>> {
         self.users.get(&id)
+    }
+
+    /// Whose a user is or was, and where its events stand.
+    pub(crate) fn user_past(&self, id: UserId) -> Option<(AccountId, &[Position])> {
+        let present = self.users.get(&id).map(|entry| (entry.account, entry.events.as_slice()));
+        present.or_else(|| {
+            self.former_users.get(&id).map(|entry| (entry.account, entry.events.as_slice()))
+        })
     }
 
     pub(crate) fn user_by_name(&self, account: AccountId, name: &UserName) -> Option<UserId> {
@@ -123,7 +218,7 @@ impl Model {
         &self,
         account: AccountId,
         from: Bound<String>,
-    ) -> impl Iterator<Item = &UserEntry> {
+    ) -> impl Iterator<Item = &Arc<UserEntry>> {
         let users = self.accounts.get(&account).map(|entry| &entry.users);
         users
             .into_iter()
@@ -131,15 +226,21 @@ impl Model {
             .filter_map(|(_, id)| self.users.get(id))
     }
 
-    pub(crate) fn access_key(&self, id: &AccessKeyId) -> Option<(&UserEntry, &AccessKey)> {
-        let entry = self.users.get(self.access_keys.get(id)?)?;
+    pub(crate) fn access_key(&self, id: &AccessKeyId) -> Option<(&Arc<UserEntry>, &AccessKey)> {
+        let entry = self.holder(id)?;
         Some((entry, entry.user.access_key(id)?))
+    }
+
+    /// Who holds an access key, or held it and can have it undeleted.
+    pub(crate) fn holder(&self, id: &AccessKeyId) -> Option<&Arc<UserEntry>> {
+        self.users.get(self.access_keys.get(id)?)
     }
 
     pub(crate) fn access_key_count(&self) -> usize {
         self.access_keys.len()
     }
 
+    /// Whether an access key is there, or can be undeleted.
     pub(crate) fn holds_access_key(&self, id: &str) -> bool {
         AccessKeyId::parse(id).is_ok_and(|id| self.access_keys.contains_key(&id))
     }
@@ -147,6 +248,23 @@ impl Model {
     /// Ids of all users, in no order.
     pub(crate) fn user_ids(&self) -> Vec<UserId> {
         self.users.keys().copied().collect()
+    }
+
+    pub(crate) fn admin_token(&self, id: AdminTokenId) -> Option<&AdminTokenEntry> {
+        self.admin_tokens.get(&id)
+    }
+
+    pub(crate) fn admin_token_by_hash(&self, hash: &TokenHash) -> Option<&AdminTokenEntry> {
+        self.admin_tokens.get(self.token_hashes.get(hash)?)
+    }
+
+    /// Admin tokens after `after`, oldest first.
+    pub(crate) fn admin_tokens_after(
+        &self,
+        after: Option<AdminTokenId>,
+    ) -> impl Iterator<Item = &AdminTokenEntry> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.admin_tokens.range((from, Bound::Unbounded)).map(|(_, entry)| entry)
     }
 
     /// A command that was recorded in the 24 hours before `now_ms`.
@@ -167,45 +285,66 @@ impl Model {
             recorded.sealed.as_ref(),
         )
         .map_err(|error| ApplyError::Payload(recorded.position, error))?;
-        let at = time(recorded.time_ms);
         let stream = Stream::parse(recorded.stream.as_str()).ok_or_else(unfit)?;
         let effect = match (stream, event) {
             (Stream::Account(id), Event::Account(event)) => {
-                let known = self.accounts.remove(&id);
-                let users = known.as_ref().map(|entry| entry.users.clone()).unwrap_or_default();
-                if let Some(account) = account::evolve(known.map(|entry| entry.account), &event, at)
-                {
-                    self.account_numbers.insert(account.number, id);
-                    self.accounts.insert(id, AccountEntry { id, account, users });
-                }
+                self.apply_account(id, &event, recorded);
                 Effect::None
             }
-            (Stream::User(id), Event::User(event)) => {
-                self.apply_user(id, AccountId(recorded.account), &event, recorded.revision, at)
+            (Stream::User(id), Event::User(event)) => self.apply_user(id, &event, recorded),
+            (Stream::AdminToken(id), Event::AdminToken(event)) => {
+                self.apply_admin_token(id, &event, recorded);
+                Effect::None
             }
-            (Stream::Account(_), Event::User(_)) | (Stream::User(_), Event::Account(_)) => {
-                return Err(unfit());
-            }
+            (Stream::Account(_), Event::User(_) | Event::AdminToken(_))
+            | (Stream::User(_), Event::Account(_) | Event::AdminToken(_))
+            | (Stream::AdminToken(_), Event::Account(_) | Event::User(_)) => return Err(unfit()),
         };
         self.remember(recorded);
-        self.position = recorded.position;
+        self.head = Head { position: recorded.position, hash: recorded.hash };
         self.time_ms = recorded.time_ms;
         Ok(effect)
     }
 
-    fn apply_user(
-        &mut self,
-        id: UserId,
-        account: AccountId,
-        event: &UserEvent,
-        revision: Revision,
-        at: Timestamp,
-    ) -> Effect {
-        let known = self.users.remove(&id).map(|entry| entry.user);
+    fn apply_account(&mut self, id: AccountId, event: &domain::AccountEvent, recorded: &Recorded) {
+        self.record_past(id, recorded.position);
+        let (known, users) = match self.accounts.remove(&id) {
+            Some(entry) => (Some(entry.account), entry.users),
+            None => (None, BTreeMap::new()),
+        };
+        let number = known.as_ref().map(|account| account.number);
+        match account::evolve(known, event, time(recorded.time_ms)) {
+            Some(account) => {
+                self.account_numbers.insert(account.number, id);
+                let revision = recorded.revision;
+                self.accounts.insert(id, AccountEntry { id, account, revision, users });
+            }
+            None => {
+                if let Some(number) = number {
+                    self.account_numbers.remove(&number);
+                }
+            }
+        }
+    }
+
+    fn apply_user(&mut self, id: UserId, event: &UserEvent, recorded: &Recorded) -> Effect {
+        let account = AccountId(recorded.account);
+        let past = self.record_past(account, recorded.position);
+        past.users.insert(id);
+        let (known, mut events) = match self.users.remove(&id).map(Arc::unwrap_or_clone) {
+            Some(entry) => (Some(entry.user), entry.events),
+            None => (None, vec![]),
+        };
+        events.push(recorded.position);
         let names = self.accounts.get_mut(&account).map(|entry| &mut entry.users);
         let effect = match event {
             UserEvent::Created { name, .. } => {
-                if let Some(names) = names {
+                names.map(|names| names.insert(name.folded(), id));
+                Effect::User(id)
+            }
+            UserEvent::Renamed { name } => {
+                if let (Some(names), Some(user)) = (names, &known) {
+                    names.remove(&user.name.folded());
                     names.insert(name.folded(), id);
                 }
                 Effect::User(id)
@@ -214,31 +353,76 @@ impl Model {
                 if let (Some(names), Some(user)) = (names, &known) {
                     names.remove(&user.name.folded());
                 }
-                for key in known.iter().flat_map(|user| &user.access_keys) {
+                for key in known.iter().flat_map(held_access_keys) {
                     self.access_keys.remove(&key.id);
                 }
                 Effect::UserDeleted(id)
             }
             UserEvent::Locked | UserEvent::Unlocked => Effect::User(id),
-            UserEvent::LabelChanged { .. } => Effect::None,
             UserEvent::AccessKeyCreated { id: key, .. } => {
                 self.access_keys.insert(key.clone(), id);
                 Effect::AccessKey(key.clone())
             }
-            UserEvent::AccessKeyDeleted { id: key } => {
-                self.access_keys.remove(key);
+            UserEvent::AccessKeyDeleted { id: key, purge_at } => {
+                if purge_at.is_none() {
+                    self.access_keys.remove(key);
+                }
                 Effect::AccessKeyDeleted(key.clone())
+            }
+            UserEvent::AccessKeyPurged { id: key } => {
+                self.access_keys.remove(key);
+                Effect::None
             }
             UserEvent::AccessKeyActivated { id: key }
             | UserEvent::AccessKeyDeactivated { id: key }
             | UserEvent::AccessKeyExpiryChanged { id: key, .. }
             | UserEvent::SecretAccessKeyRotated { id: key, .. }
-            | UserEvent::GracePeriodEnded { id: key } => Effect::AccessKey(key.clone()),
+            | UserEvent::GracePeriodEnded { id: key }
+            | UserEvent::AccessKeyUndeleted { id: key } => Effect::AccessKey(key.clone()),
+            UserEvent::LabelChanged { .. }
+            | UserEvent::CommentChanged { .. }
+            | UserEvent::PathChanged { .. }
+            | UserEvent::EmailChanged { .. }
+            | UserEvent::TagsChanged(_)
+            | UserEvent::AccessKeyLabelChanged { .. }
+            | UserEvent::AccessKeySlotChanged { .. }
+            | UserEvent::AccessKeyExpiring { .. }
+            | UserEvent::AccessKeyRotationDue { .. } => Effect::None,
         };
-        if let Some(user) = user::evolve(known, event, at) {
-            self.users.insert(id, UserEntry { id, account, user, revision });
+        match user::evolve(known, event, time(recorded.time_ms)) {
+            Some(user) => {
+                let revision = recorded.revision;
+                let entry = UserEntry { id, account, user, revision, events };
+                self.users.insert(id, Arc::new(entry));
+            }
+            None => {
+                self.former_users.insert(id, Arc::new(FormerUser { id, account, events }));
+            }
         }
         effect
+    }
+
+    fn apply_admin_token(
+        &mut self,
+        id: AdminTokenId,
+        event: &AdminTokenEvent,
+        recorded: &Recorded,
+    ) {
+        let known = self.admin_tokens.remove(&id).map(|entry| entry.token);
+        if let Some(token) = &known {
+            self.token_hashes.remove(&token.hash);
+        }
+        if let Some(token) = admin_token::evolve(known, event, time(recorded.time_ms)) {
+            self.token_hashes.insert(token.hash, id);
+            let revision = recorded.revision;
+            self.admin_tokens.insert(id, AdminTokenEntry { id, token, revision });
+        }
+    }
+
+    fn record_past(&mut self, account: AccountId, position: Position) -> &mut AccountPast {
+        let past = self.pasts.entry(account).or_default();
+        Arc::make_mut(&mut past.events).push(position);
+        past
     }
 
     /// Keeps the outcome of a command that a client gave an id, for as long as the log does.
@@ -260,6 +444,82 @@ impl Model {
             self.commands.retain(|_, command| command.time_ms >= oldest);
         }
     }
+
+    /// All of it, as it stands. Takes time in proportion to the number of users, and copies no user.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let mut users: Vec<_> = self.users.values().map(Arc::clone).collect();
+        let mut former_users: Vec<_> = self.former_users.values().map(Arc::clone).collect();
+        let mut account_events: Vec<_> =
+            self.pasts.iter().map(|(id, past)| (*id, Arc::clone(&past.events))).collect();
+        let oldest = self.time_ms.saturating_sub(event_store::COMMAND_MEMORY_MS);
+        let mut commands: Vec<_> = self
+            .commands
+            .iter()
+            .filter(|(_, command)| command.time_ms >= oldest)
+            .map(|(id, command)| (*id, *command))
+            .collect();
+        users.sort_unstable_by_key(|entry| entry.id);
+        former_users.sort_unstable_by_key(|entry| entry.id);
+        account_events.sort_unstable_by_key(|(id, _)| *id);
+        commands.sort_unstable_by_key(|(id, _)| *id);
+        let without_names = |entry: &AccountEntry| AccountEntry {
+            id: entry.id,
+            account: entry.account.clone(),
+            revision: entry.revision,
+            users: BTreeMap::new(),
+        };
+        Snapshot {
+            head: self.head,
+            time_ms: self.time_ms,
+            accounts: self.accounts.values().map(without_names).collect(),
+            account_events,
+            users,
+            former_users,
+            admin_tokens: self.admin_tokens.values().cloned().collect(),
+            commands,
+        }
+    }
+}
+
+impl From<Snapshot> for Model {
+    fn from(snapshot: Snapshot) -> Self {
+        let mut model = Self::new(snapshot.head);
+        model.time_ms = snapshot.time_ms;
+        for entry in snapshot.accounts {
+            model.account_numbers.insert(entry.account.number, entry.id);
+            model.accounts.insert(entry.id, entry);
+        }
+        for (id, events) in snapshot.account_events {
+            model.pasts.insert(id, AccountPast { events, users: BTreeSet::new() });
+        }
+        for entry in snapshot.users {
+            model.pasts.entry(entry.account).or_default().users.insert(entry.id);
+            if let Some(account) = model.accounts.get_mut(&entry.account) {
+                account.users.insert(entry.user.name.folded(), entry.id);
+            }
+            for key in held_access_keys(&entry.user) {
+                model.access_keys.insert(key.id.clone(), entry.id);
+            }
+            model.users.insert(entry.id, entry);
+        }
+        for entry in snapshot.former_users {
+            model.pasts.entry(entry.account).or_default().users.insert(entry.id);
+            model.former_users.insert(entry.id, entry);
+        }
+        for entry in snapshot.admin_tokens {
+            model.token_hashes.insert(entry.token.hash, entry.id);
+            model.admin_tokens.insert(entry.id, entry);
+        }
+        model.commands.extend(snapshot.commands);
+        model
+    }
+}
+
+/// The access keys of a user, and those that can be undeleted.
+fn held_access_keys(user: &User) -> impl Iterator<Item = &AccessKey> {
+    user.access_keys
+        .iter()
+        .chain(user.deleted_access_keys.iter().map(|deleted| &deleted.access_key))
 }
 
 /// A log's time as the domain has it.

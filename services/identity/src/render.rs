@@ -2,38 +2,47 @@
 
 use api::event::v1 as event;
 use api::identity::v1 as proto;
-use domain::{AccessKey, AccessKeyState, AccountId, Timestamp, UserState};
+use domain::{
+    AccessKey, AccessKeyState, Account, AccountId, DeletedAccessKey, Timestamp, User, UserId,
+    UserState,
+};
 use event_store::Recorded;
-use event_store::payload::proto_timestamp;
+use event_store::payload::{proto_settings, proto_tag, proto_timestamp, slot_number};
 use prost::Message;
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::model::{AccountEntry, UserEntry, time};
+use crate::model::{AdminTokenEntry, UserEntry, time};
 use crate::stream::Stream;
+use crate::writer::Writer;
 
-pub(crate) fn account(entry: &AccountEntry) -> proto::Account {
-    let mut account = proto::Account {
-        name: account_name(entry.id),
-        account_id: entry.id.to_string(),
-        account_number: entry.account.number.to_string(),
-        display_name: entry.account.display_name.to_string(),
-        create_time: Some(proto_timestamp(entry.account.created_at)),
+pub(crate) fn account(id: AccountId, account: &Account) -> proto::Account {
+    let mut shown = proto::Account {
+        name: account_name(id),
+        account_id: id.to_string(),
+        account_number: account.number.to_string(),
+        display_name: account.display_name.to_string(),
+        create_time: Some(proto_timestamp(account.created_at)),
         etag: String::new(),
+        settings: Some(proto_settings(&account.settings)),
+        update_time: Some(proto_timestamp(account.modified_at)),
     };
-    account.etag = etag(&account);
-    account
+    shown.etag = etag(&shown);
+    shown
 }
 
 pub(crate) fn user(entry: &UserEntry) -> proto::User {
-    let user = &entry.user;
+    user_of(entry.account, entry.id, &entry.user)
+}
+
+pub(crate) fn user_of(account: AccountId, id: UserId, user: &User) -> proto::User {
     let state = match user.state {
         UserState::Active => proto::UserState::Active,
         UserState::Locked => proto::UserState::Locked,
     };
     let mut shown = proto::User {
-        name: user_name(entry),
-        user_id: entry.id.to_string(),
+        name: user_name(account, id),
+        user_id: id.to_string(),
         user_name: user.name.to_string(),
         label: user.label.to_string(),
         state: state.into(),
@@ -41,6 +50,10 @@ pub(crate) fn user(entry: &UserEntry) -> proto::User {
         create_time: Some(proto_timestamp(user.created_at)),
         update_time: Some(proto_timestamp(user.modified_at)),
         etag: String::new(),
+        comment: user.comment.to_string(),
+        path: user.path.to_string(),
+        email: user.email.to_string(),
+        tags: user.tags.iter().map(proto_tag).collect(),
     };
     shown.etag = etag(&shown);
     shown
@@ -53,6 +66,20 @@ pub(crate) fn access_key(holder: &UserEntry, key: &AccessKey, now: Timestamp) ->
     shown
 }
 
+/// An access key that can be undeleted.
+pub(crate) fn deleted_access_key(
+    holder: &UserEntry,
+    deleted: &DeletedAccessKey,
+    now: Timestamp,
+) -> proto::AccessKey {
+    proto::AccessKey {
+        state: proto::AccessKeyState::Deleted.into(),
+        delete_time: Some(proto_timestamp(deleted.deleted_at)),
+        purge_time: Some(proto_timestamp(deleted.purge_at)),
+        ..access_key(holder, &deleted.access_key, now)
+    }
+}
+
 /// Changes when the access key is changed, not when it expires or a grace period ends by itself.
 pub(crate) fn access_key_etag(holder: &UserEntry, key: &AccessKey) -> String {
     etag(&access_key_at(holder, key, Timestamp::MIN_UTC))
@@ -63,16 +90,21 @@ fn access_key_at(holder: &UserEntry, key: &AccessKey, now: Timestamp) -> proto::
         AccessKeyState::Active | AccessKeyState::Inactive if key.is_expired(now) => {
             proto::AccessKeyState::Expired
         }
+        AccessKeyState::Active if key.not_before.is_some_and(|start| now < start) => {
+            proto::AccessKeyState::NotYetValid
+        }
         AccessKeyState::Active => proto::AccessKeyState::Active,
         AccessKeyState::Inactive => proto::AccessKeyState::Inactive,
     };
+    // A secret ends with its access key.
+    let ends_at = |own: Timestamp| key.expires_at.map_or(own, |end| end.min(own));
     let secrets = key.valid_secrets(now).map(|secret| proto::SecretGeneration {
         generation: secret.generation,
         create_time: Some(proto_timestamp(secret.created_at)),
-        expire_time: secret.expires_at.map(proto_timestamp),
+        expire_time: secret.expires_at.map(ends_at).map(proto_timestamp),
     });
     proto::AccessKey {
-        name: format!("{}/accessKeys/{}", user_name(holder), key.id),
+        name: format!("{}/accessKeys/{}", user_name(holder.account, holder.id), key.id),
         access_key_id: key.id.to_string(),
         state: state.into(),
         expire_time: key.expires_at.map(proto_timestamp),
@@ -80,23 +112,52 @@ fn access_key_at(holder: &UserEntry, key: &AccessKey, now: Timestamp) -> proto::
         create_time: Some(proto_timestamp(key.created_at)),
         update_time: Some(proto_timestamp(key.modified_at)),
         etag: String::new(),
+        label: key.label.to_string(),
+        slot: slot_number(key.slot),
+        not_before_time: key.not_before.map(proto_timestamp),
+        time_to_live: key
+            .time_to_live
+            .as_ref()
+            .map(|time_to_live| time_to_live.as_str().to_owned())
+            .unwrap_or_default(),
+        expiration_date: String::new(),
+        imported: key.imported,
+        delete_time: None,
+        purge_time: None,
     }
 }
 
-pub(crate) fn event(recorded: &Recorded) -> Result<event::Event, Error> {
+pub(crate) fn admin_token(entry: &AdminTokenEntry) -> proto::AdminToken {
+    let token = &entry.token;
+    proto::AdminToken {
+        name: format!("adminTokens/{}", entry.id),
+        display_name: token.name.to_string(),
+        account: token.account.map(account_name).unwrap_or_default(),
+        read_only: token.read_only,
+        expire_time: token.expires_at.map(proto_timestamp),
+        create_time: Some(proto_timestamp(token.created_at)),
+    }
+}
+
+pub(crate) fn event(writer: &Writer, recorded: &Recorded) -> Result<event::Event, Error> {
     let payload = event::Payload::decode(recorded.payload.clone())
         .map_err(|_| Error::LogCorrupt { position: recorded.position.0 })?;
-    let account = account_name(AccountId(recorded.account));
-    let user = match Stream::parse(recorded.stream.as_str()) {
-        Some(Stream::User(id)) => format!("{account}/users/{id}"),
-        Some(Stream::Account(_)) | None => String::new(),
+    let (account, user, admin_token) = match Stream::parse(recorded.stream.as_str()) {
+        Some(Stream::User(id)) => {
+            let account = AccountId(recorded.account);
+            (account_name(account), user_name(account, id), String::new())
+        }
+        Some(Stream::Account(id)) => (account_name(id), String::new(), String::new()),
+        Some(Stream::AdminToken(id)) => (String::new(), String::new(), format!("adminTokens/{id}")),
+        None => return Err(Error::LogCorrupt { position: recorded.position.0 }),
     };
     let actor = &recorded.actor;
     Ok(event::Event {
-        position: recorded.position.0,
+        position: writer.told(recorded.position),
         time: Some(proto_timestamp(time(recorded.time_ms))),
         account,
         user,
+        admin_token,
         stream_revision: recorded.revision.0,
         command_id: recorded.command_id.to_string(),
         actor: Some(event::Actor {
@@ -115,8 +176,8 @@ pub(crate) fn account_name(id: AccountId) -> String {
     format!("accounts/{id}")
 }
 
-fn user_name(entry: &UserEntry) -> String {
-    format!("accounts/{}/users/{}", entry.account, entry.id)
+fn user_name(account: AccountId, id: UserId) -> String {
+    format!("accounts/{account}/users/{id}")
 }
 
 /// A weak etag: 64 bits of a digest of what is shown.

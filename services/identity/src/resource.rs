@@ -1,7 +1,10 @@
 //! Resource names: `accounts/{account}/users/{user}/accessKeys/{id}`, as requests spell them.
 
-use domain::{AccessKeyId, AccountId, AccountNumber, UserId, UserName};
+use std::sync::Arc;
 
+use domain::{AccessKeyId, AccountId, AccountNumber, AdminTokenId, UserId, UserName};
+
+use crate::caller::Call;
 use crate::error::Error;
 use crate::model::{Model, UserEntry};
 
@@ -9,54 +12,136 @@ use crate::model::{Model, UserEntry};
 const ANY: &str = "-";
 
 /// Finds the account that `name` names, `accounts/{account}`.
-pub(crate) fn account(model: &Model, field: &'static str, name: &str) -> Result<AccountId, Error> {
+///
+/// Whoever has to do with one account only is refused any other, whether it is there or not.
+pub(crate) fn account(
+    model: &Model,
+    call: &Call,
+    field: &'static str,
+    name: &str,
+) -> Result<AccountId, Error> {
     let [account] = segments(field, name, ["accounts"])?;
-    find_account(model, field, account)
+    find_account(model, call, field, account)
 }
 
 /// Finds the user that `name` names, `accounts/{account}/users/{user}`.
 pub(crate) fn user<'a>(
     model: &'a Model,
+    call: &Call,
     field: &'static str,
     name: &str,
-) -> Result<&'a UserEntry, Error> {
+) -> Result<&'a Arc<UserEntry>, Error> {
     let [account, user] = segments(field, name, ["accounts", "users"])?;
-    let account = find_account(model, field, account)?;
+    let account = find_account(model, call, field, account)?;
     find_user(model, field, account, user)
 }
 
 /// Finds the user that `parent` names, or `None` for `accounts/{account}/users/-`, all of them.
 pub(crate) fn user_or_all(
     model: &Model,
+    call: &Call,
     field: &'static str,
     parent: &str,
 ) -> Result<(AccountId, Option<UserId>), Error> {
     let [account, user] = segments(field, parent, ["accounts", "users"])?;
-    let account = find_account(model, field, account)?;
+    let account = find_account(model, call, field, account)?;
     if user == ANY {
         return Ok((account, None));
     }
     Ok((account, Some(find_user(model, field, account, user)?.id)))
 }
 
-/// Finds who holds the access key that `name` names, and its id. It must be held by whom the name
-/// says, or the name say `-`.
+/// Finds who holds the access key that `name` names, or can have it undeleted, and its id. It must
+/// be held by whom the name says, or the name say `-`.
 pub(crate) fn access_key<'a>(
     model: &'a Model,
+    call: &Call,
     field: &'static str,
     name: &str,
-) -> Result<(&'a UserEntry, AccessKeyId), Error> {
+) -> Result<(&'a Arc<UserEntry>, AccessKeyId), Error> {
     let [account, user, id] = segments(field, name, ["accounts", "users", "accessKeys"])?;
-    let id = AccessKeyId::parse(id)
-        .map_err(|error| Error::invalid(field, format!("access key ID {error}")))?;
-    let (holder, _) = model.access_key(&id).ok_or(Error::NoSuchAccessKey)?;
-    if account != ANY && find_account(model, field, account)? != holder.account {
+    let id = access_key_id(field, id)?;
+    if account != ANY {
+        find_account(model, call, field, account)?;
+    }
+    let holder = model.holder(&id).ok_or(Error::NoSuchAccessKey)?;
+    if call.account().is_some_and(|own| own != holder.account) {
+        return Err(Error::NoSuchAccessKey);
+    }
+    if account != ANY && find_account(model, call, field, account)? != holder.account {
         return Err(Error::NoSuchAccessKey);
     }
     if user != ANY && find_user(model, field, holder.account, user)?.id != holder.id {
         return Err(Error::NoSuchAccessKey);
     }
     Ok((holder, id))
+}
+
+/// Reads `accounts/{account}/users/{user}` of what may be gone: by UUIDs, or as it is now.
+pub(crate) fn user_ever(
+    model: &Model,
+    call: &Call,
+    field: &'static str,
+    name: &str,
+) -> Result<(AccountId, UserId), Error> {
+    match user_or_all_ever(model, call, field, name)? {
+        (account, Some(user)) => Ok((account, user)),
+        (_, None) => Err(Error::invalid(field, "must name one user")),
+    }
+}
+
+/// Reads `accounts/{account}/users/{user}` or `accounts/{account}/users/-` of what may be gone.
+pub(crate) fn user_or_all_ever(
+    model: &Model,
+    call: &Call,
+    field: &'static str,
+    name: &str,
+) -> Result<(AccountId, Option<UserId>), Error> {
+    let [account, user] = segments(field, name, ["accounts", "users"])?;
+    let account = match AccountId::parse(account) {
+        Some(id) if call.account().is_none_or(|own| own == id) => id,
+        Some(_) => return Err(Error::NotAllowed),
+        None => find_account(model, call, field, account)?,
+    };
+    if user == ANY {
+        model.past(account).ok_or(Error::NoSuchAccount)?;
+        return Ok((account, None));
+    }
+    let user = match UserId::parse(user) {
+        Some(id) => Some(id),
+        None => Some(find_user(model, field, account, user)?.id),
+    };
+    let of_account =
+        |user: &UserId| model.user_past(*user).is_some_and(|(holder, _)| holder == account);
+    user.filter(of_account).map(|user| (account, Some(user))).ok_or(Error::NoSuchUser)
+}
+
+/// Reads `accounts/{account}/users/{user}/accessKeys/{id}` with a user that may be gone.
+pub(crate) fn access_key_ever(
+    model: &Model,
+    call: &Call,
+    field: &'static str,
+    name: &str,
+) -> Result<(AccountId, UserId, AccessKeyId), Error> {
+    let [account, user, id] = segments(field, name, ["accounts", "users", "accessKeys"])?;
+    let id = access_key_id(field, id)?;
+    if account == ANY || user == ANY {
+        let (holder, id) = access_key(model, call, field, name)?;
+        return Ok((holder.account, holder.id, id));
+    }
+    let parent = format!("accounts/{account}/users/{user}");
+    let (account, user) = user_ever(model, call, field, &parent)?;
+    Ok((account, user, id))
+}
+
+/// Reads `adminTokens/{uuid}`.
+pub(crate) fn admin_token(field: &'static str, name: &str) -> Result<AdminTokenId, Error> {
+    let [token] = segments(field, name, ["adminTokens"])?;
+    AdminTokenId::parse(token).ok_or_else(|| Error::invalid(field, "must be adminTokens/{uuid}"))
+}
+
+fn access_key_id(field: &'static str, id: &str) -> Result<AccessKeyId, Error> {
+    AccessKeyId::parse(id).map_err(|error| Error::invalid(field, format!("access key ID {error}")))
 }
 
 /// Reads `accounts/{uuid}`: for filters, which may name what is gone.
@@ -94,7 +179,12 @@ fn segments<'a, const N: usize>(
     }
 }
 
-fn find_account(model: &Model, field: &'static str, text: &str) -> Result<AccountId, Error> {
+fn find_account(
+    model: &Model,
+    call: &Call,
+    field: &'static str,
+    text: &str,
+) -> Result<AccountId, Error> {
     let id = match (AccountId::parse(text), AccountNumber::parse(text)) {
         (Some(id), _) => Some(id).filter(|id| model.account(*id).is_some()),
         (None, Some(number)) => model.account_by_number(number),
@@ -102,7 +192,10 @@ fn find_account(model: &Model, field: &'static str, text: &str) -> Result<Accoun
             return Err(Error::invalid(field, "an account is named by UUID or 12 digits"));
         }
     };
-    id.ok_or(Error::NoSuchAccount)
+    match call.account() {
+        Some(own) if id != Some(own) => Err(Error::NotAllowed),
+        Some(_) | None => id.ok_or(Error::NoSuchAccount),
+    }
 }
 
 fn find_user<'a>(
@@ -110,7 +203,7 @@ fn find_user<'a>(
     field: &'static str,
     account: AccountId,
     text: &str,
-) -> Result<&'a UserEntry, Error> {
+) -> Result<&'a Arc<UserEntry>, Error> {
     let id = match UserId::parse(text) {
         Some(id) => Some(id),
         None => {

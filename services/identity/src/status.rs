@@ -17,7 +17,14 @@ impl From<Error> for Status {
             Error::NoSuchAccount => (Code::NotFound, Reason::NoSuchAccount),
             Error::NoSuchUser => (Code::NotFound, Reason::NoSuchUser),
             Error::NoSuchAccessKey => (Code::NotFound, Reason::NoSuchAccessKey),
+            Error::NoSuchAdminToken => (Code::NotFound, Reason::NoSuchAdminToken),
             Error::UserNameTaken => (Code::AlreadyExists, Reason::UserNameTaken),
+            Error::AccessKeyIdTaken => (Code::AlreadyExists, Reason::AccessKeyIdTaken),
+            Error::AdminTokenNameTaken => (Code::AlreadyExists, Reason::AdminTokenNameTaken),
+            Error::NotAllowed => (Code::PermissionDenied, Reason::CallerNotAllowed),
+            Error::OtherEpoch { .. } => (Code::InvalidArgument, Reason::OtherEpoch),
+            Error::ReadTimeInFuture => (Code::InvalidArgument, Reason::ReadTimeOutOfRange),
+            Error::StorageFull => (Code::ResourceExhausted, Reason::StorageFull),
             Error::EtagMismatch => (Code::Aborted, Reason::EtagMismatch),
             Error::Conflict => (Code::Aborted, Reason::RevisionConflict),
             Error::RequestIdReused => (Code::AlreadyExists, Reason::RequestIdReused),
@@ -43,7 +50,20 @@ fn refused(refusal: &Refusal) -> (Code, Reason) {
         Refusal::Expired => (Code::FailedPrecondition, Reason::AccessKeyExpired),
         Refusal::NoGracePeriod => (Code::FailedPrecondition, Reason::NoGracePeriod),
         Refusal::GracePeriodTooLong { .. } => (Code::InvalidArgument, Reason::InvalidField),
+        Refusal::NoSuchAccount => (Code::NotFound, Reason::NoSuchAccount),
+        Refusal::AccountHasUsers { .. } => (Code::FailedPrecondition, Reason::AccountHasUsers),
+        Refusal::LifetimesLonger { .. } => (Code::FailedPrecondition, Reason::LifetimesLonger),
+        Refusal::SlotTaken { .. } => (Code::AlreadyExists, Reason::SlotTaken),
+        Refusal::ExpiryBeforeStart | Refusal::StartTooFar { .. } => {
+            (Code::InvalidArgument, Reason::InvalidField)
+        }
+        Refusal::ExpiryRequired { .. } => (Code::InvalidArgument, Reason::ExpiryRequired),
+        Refusal::LifetimeTooLong { .. } => (Code::InvalidArgument, Reason::LifetimeTooLong),
+        Refusal::NotDeleted => (Code::FailedPrecondition, Reason::NotDeleted),
+        Refusal::NoSuchAdminToken => (Code::NotFound, Reason::NoSuchAdminToken),
         // Ids are made here and never twice: whoever meets one again met another writer.
-        Refusal::AccountExists | Refusal::UserExists => (Code::Aborted, Reason::RevisionConflict),
+        Refusal::AccountExists | Refusal::UserExists | Refusal::AdminTokenExists => {
+            (Code::Aborted, Reason::RevisionConflict)
+        }
     }
 }

@@ -1,6 +1,7 @@
-//! Names of the streams: one for each account, one for each user with its access keys.
+//! Names of the streams: one for each account, one for each user with its access keys, one for each
+//! admin token.
 
-use domain::{AccountId, UserId};
+use domain::{AccountId, AdminTokenId, UserId};
 use event_store::StreamId;
 
 /// What a stream is about.
@@ -10,6 +11,8 @@ pub(crate) enum Stream {
     Account(AccountId),
     /// A user and its access keys.
     User(UserId),
+    /// An admin token.
+    AdminToken(AdminTokenId),
 }
 
 impl Stream {
@@ -17,6 +20,7 @@ impl Stream {
         match name.split_once('/')? {
             ("account", id) => AccountId::parse(id).map(Self::Account),
             ("user", id) => UserId::parse(id).map(Self::User),
+            ("admin-token", id) => AdminTokenId::parse(id).map(Self::AdminToken),
             _ => None,
         }
     }
@@ -25,6 +29,7 @@ impl Stream {
         let name = match self {
             Self::Account(id) => format!("account/{id}"),
             Self::User(id) => format!("user/{id}"),
+            Self::AdminToken(id) => format!("admin-token/{id}"),
         };
         StreamId::parse(name).expect("a word, a slash and a UUID are visible ASCII under 128 bytes")
     }
@@ -39,6 +44,7 @@ mod tests {
         for stream in [
             Stream::Account(AccountId(uuid::Uuid::from_u128(1))),
             Stream::User(UserId(uuid::Uuid::from_u128(2))),
+            Stream::AdminToken(AdminTokenId(uuid::Uuid::from_u128(3))),
         ] {
             assert_eq!(Stream::parse(stream.id().as_str()), Some(stream));
         }

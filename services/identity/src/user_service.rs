@@ -9,16 +9,16 @@ use api::identity::v1::{
     GetUserResponse, ListUsersRequest, ListUsersResponse, LockUserRequest, LockUserResponse,
     UnlockUserRequest, UnlockUserResponse, UpdateUserRequest, UpdateUserResponse, User,
 };
-use domain::{Label, UserName, user};
+use domain::{Email, Label, Tag, Tags, Timestamp, UserId, UserName, UserPath, user};
 use prost::Message;
 use tonic::{Request, Response, Status};
 
-use crate::call::Call;
+use crate::caller::Call;
 use crate::command::CommandKey;
 use crate::error::Error;
 use crate::model::UserEntry;
 use crate::writer::Writer;
-use crate::{answer, page, render, resource};
+use crate::{answer, history, page, render, resource};
 
 pub(crate) struct Users(pub(crate) Arc<Writer>);
 
@@ -28,7 +28,7 @@ impl UserService for Users {
         &self,
         request: Request<CreateUserRequest>,
     ) -> Result<Response<CreateUserResponse>, Status> {
-        let call = Call::of(&request)?;
+        let call = Call::of(&self.0, &request)?;
         let created = create(Arc::clone(&self.0), call, request.into_inner());
         Ok(Response::new(answer::whole(created).await?))
     }
@@ -37,59 +37,58 @@ impl UserService for Users {
         &self,
         request: Request<GetUserRequest>,
     ) -> Result<Response<GetUserResponse>, Status> {
+        let call = Call::of(&self.0, &request)?;
         let request = request.into_inner();
         self.0.applied(request.min_position).await?;
-        let model = self.0.model();
-        let entry = resource::user(&model, "name", &request.name)?;
-        Ok(Response::new(GetUserResponse { user: Some(render::user(entry)) }))
+        let user = match history::read_time(&self.0, request.read_time)? {
+            None => {
+                let model = self.0.model();
+                let entry = resource::user(&model, &call, "name", &request.name)?;
+                call.reads_user(entry.account, entry.id)?;
+                render::user(entry)
+            }
+            Some(at) => {
+                let (account, id) =
+                    resource::user_ever(&self.0.model(), &call, "name", &request.name)?;
+                call.reads_user(account, id)?;
+                let entry = history::user_at(&self.0, id, at).await?.ok_or(Error::NoSuchUser)?;
+                render::user(&entry)
+            }
+        };
+        Ok(Response::new(GetUserResponse { user: Some(user) }))
     }
 
     async fn list_users(
         &self,
         request: Request<ListUsersRequest>,
     ) -> Result<Response<ListUsersResponse>, Status> {
+        let call = Call::of(&self.0, &request)?;
         let request = request.into_inner();
-        let size = page::size(request.page_size)?;
         self.0.applied(request.min_position).await?;
-        let model = self.0.model();
-        let account = resource::account(&model, "parent", &request.parent)?;
-        let list = format!("users/{account}");
-        let from = match page::cursor(&list, &request.page_token)? {
-            None => Bound::Unbounded,
-            Some(name) => Bound::Excluded(name),
+        let listed = match history::read_time(&self.0, request.read_time)? {
+            None => list(&self.0, &call, &request)?,
+            Some(at) => list_at(&self.0, &call, &request, at).await?,
         };
-        let mut found: Vec<&UserEntry> = model.users_from(account, from).take(size + 1).collect();
-        let more = found.len() > size;
-        found.truncate(size);
-        let next_page_token = match found.last() {
-            Some(last) if more => page::token(&list, &last.user.name.folded()),
-            Some(_) | None => String::new(),
-        };
-        let users = found.into_iter().map(render::user).collect();
-        Ok(Response::new(ListUsersResponse { users, next_page_token }))
+        Ok(Response::new(listed))
     }
 
     async fn update_user(
         &self,
         request: Request<UpdateUserRequest>,
     ) -> Result<Response<UpdateUserResponse>, Status> {
-        let call = Call::of(&request)?;
+        let call = Call::of(&self.0, &request)?;
         let request = request.into_inner();
         let asked = request.user.clone().ok_or_else(|| Error::invalid("user", "is missing"))?;
-        let paths = request.update_mask.clone().unwrap_or_default().paths;
-        if paths.is_empty() || paths.iter().any(|path| path != "label") {
-            return Err(Error::invalid("update_mask", "must name label, and nothing else").into());
-        }
-        let label = Label::parse(&asked.label)
-            .map_err(|error| Error::invalid("user.label", error.to_string()))?;
-        let changed = self.change(
-            "UpdateUser",
-            call,
-            Target { field: "user.name", name: asked.name, etag: asked.etag },
-            &request,
-            user::Command::ChangeLabel { label },
-        );
-        let (user, position) = changed.await?;
+        let changes = changes(&asked, request.update_mask.clone().unwrap_or_default().paths)?;
+        let target = Target {
+            rpc: "UpdateUser",
+            field: "user.name",
+            name: asked.name,
+            etag: asked.etag,
+            request_id: &request.request_id,
+        };
+        let (user, position) =
+            self.change(call, target, &request, user::Command::Update(changes)).await?;
         Ok(Response::new(UpdateUserResponse { user: Some(user), position }))
     }
 
@@ -97,12 +96,16 @@ impl UserService for Users {
         &self,
         request: Request<LockUserRequest>,
     ) -> Result<Response<LockUserResponse>, Status> {
-        let call = Call::of(&request)?;
+        let call = Call::of(&self.0, &request)?;
         let request = request.into_inner();
-        let target =
-            Target { field: "name", name: request.name.clone(), etag: request.etag.clone() };
-        let changed = self.change("LockUser", call, target, &request, user::Command::Lock);
-        let (user, position) = changed.await?;
+        let target = Target {
+            rpc: "LockUser",
+            field: "name",
+            name: request.name.clone(),
+            etag: request.etag.clone(),
+            request_id: &request.request_id,
+        };
+        let (user, position) = self.change(call, target, &request, user::Command::Lock).await?;
         Ok(Response::new(LockUserResponse { user: Some(user), position }))
     }
 
@@ -110,12 +113,16 @@ impl UserService for Users {
         &self,
         request: Request<UnlockUserRequest>,
     ) -> Result<Response<UnlockUserResponse>, Status> {
-        let call = Call::of(&request)?;
+        let call = Call::of(&self.0, &request)?;
         let request = request.into_inner();
-        let target =
-            Target { field: "name", name: request.name.clone(), etag: request.etag.clone() };
-        let changed = self.change("UnlockUser", call, target, &request, user::Command::Unlock);
-        let (user, position) = changed.await?;
+        let target = Target {
+            rpc: "UnlockUser",
+            field: "name",
+            name: request.name.clone(),
+            etag: request.etag.clone(),
+            request_id: &request.request_id,
+        };
+        let (user, position) = self.change(call, target, &request, user::Command::Unlock).await?;
         Ok(Response::new(UnlockUserResponse { user: Some(user), position }))
     }
 
@@ -123,55 +130,83 @@ impl UserService for Users {
         &self,
         request: Request<DeleteUserRequest>,
     ) -> Result<Response<DeleteUserResponse>, Status> {
-        let call = Call::of(&request)?;
+        let call = Call::of(&self.0, &request)?;
         let request = request.into_inner();
-        let key = CommandKey::new("DeleteUser", call.principal(), "", &request)?;
-        let id = resource::user(&self.0.model(), "name", &request.name)?.id;
         let writer = Arc::clone(&self.0);
         let deleted = answer::whole(async move {
-            let deleted = writer.change_user(&call, key, id, |entry| {
-                check_etag(entry, &request.etag)?;
-                Ok(user::Command::Delete { force: request.force })
-            });
-            deleted.await?.ok_or(Error::Internal)
+            let key =
+                CommandKey::new("DeleteUser", &call.principal(), &request.request_id, &request)?;
+            let outcome = match writer.repeated(key)? {
+                Some(outcome) => outcome,
+                None => {
+                    let id = manageable(&writer, &call, "name", &request.name)?;
+                    let deleted = writer.change_user(&call, key, id, |entry| {
+                        check_etag(entry, &request.etag)?;
+                        Ok(user::Command::Delete { force: request.force })
+                    });
+                    deleted.await?.ok_or(Error::Internal)?
+                }
+            };
+            Ok(DeleteUserResponse { position: writer.told(outcome.last) })
         });
-        Ok(Response::new(DeleteUserResponse { position: deleted.await?.last.0 }))
+        Ok(Response::new(deleted.await?))
     }
 }
 
 /// The user that a request means to change.
-struct Target {
+struct Target<'a> {
+    rpc: &'static str,
     field: &'static str,
     name: String,
     etag: String,
+    request_id: &'a str,
 }
 
 impl Users {
     /// Changes a user and shows it, with the position at which it is so.
     async fn change(
         &self,
-        rpc: &'static str,
         call: Call,
-        target: Target,
+        target: Target<'_>,
         request: &impl Message,
         command: user::Command,
     ) -> Result<(User, u64), Error> {
-        let key = CommandKey::new(rpc, call.principal(), "", request)?;
-        let id = resource::user(&self.0.model(), target.field, &target.name)?.id;
+        let Target { rpc, field, name, etag, request_id } = target;
+        let key = CommandKey::new(rpc, &call.principal(), request_id, request)?;
         let writer = Arc::clone(&self.0);
         answer::whole(async move {
+            let id = manageable(&writer, &call, field, &name)?;
             let changed = writer.change_user(&call, key, id, |entry| {
-                check_etag(entry, &target.etag)?;
+                check_etag(entry, &etag)?;
                 Ok(command)
             });
-            let outcome = changed.await?;
-            let model = writer.model();
-            let position = outcome.map_or(model.position(), |outcome| outcome.last);
-            let entry = model.user(id).ok_or(Error::NoSuchUser)?;
-            Ok((render::user(entry), position.0))
+            match changed.await? {
+                Some(outcome) => {
+                    let entry = history::user_after(&writer, id, outcome).await?;
+                    Ok((render::user(&entry), writer.told(outcome.last)))
+                }
+                None => {
+                    let model = writer.model();
+                    let entry = model.user(id).ok_or(Error::NoSuchUser)?;
+                    Ok((render::user(entry), writer.told(model.position())))
+                }
+            }
         })
         .await
     }
+}
+
+/// The user of this name, if the caller may change it.
+fn manageable(
+    writer: &Writer,
+    call: &Call,
+    field: &'static str,
+    name: &str,
+) -> Result<UserId, Error> {
+    let model = writer.model();
+    let entry = resource::user(&model, call, field, name)?;
+    call.manages_account(entry.account)?;
+    Ok(entry.id)
 }
 
 fn check_etag(entry: &UserEntry, etag: &str) -> Result<(), Error> {
@@ -186,20 +221,128 @@ async fn create(
     call: Call,
     request: CreateUserRequest,
 ) -> Result<CreateUserResponse, Error> {
-    let key = CommandKey::new("CreateUser", call.principal(), &request.request_id, &request)?;
+    let key = CommandKey::new("CreateUser", &call.principal(), &request.request_id, &request)?;
     let asked = request.user.ok_or_else(|| Error::invalid("user", "is missing"))?;
-    let name = UserName::parse(&asked.user_name)
-        .map_err(|error| Error::invalid("user.user_name", error.to_string()))?;
-    let label = Label::parse(&asked.label)
-        .map_err(|error| Error::invalid("user.label", error.to_string()))?;
+    let new = user::NewUser {
+        name: user_name(&asked)?,
+        root: false,
+        label: label("user.label", &asked.label)?,
+        comment: label("user.comment", &asked.comment)?,
+        path: path(&asked)?,
+        email: email(&asked)?,
+        tags: tags(&asked)?,
+    };
     let outcome = match writer.repeated(key)? {
         Some(outcome) => outcome,
         None => {
-            let account = resource::account(&writer.model(), "parent", &request.parent)?;
-            let command = user::Command::Create { name, root: false, label };
-            writer.create_user(&call, key, account, command).await?
+            let account = resource::account(&writer.model(), &call, "parent", &request.parent)?;
+            call.manages_account(account)?;
+            writer.create_user(&call, key, account, user::Command::Create(new)).await?
         }
     };
     let user = answer::created_user(&writer, outcome).await?;
-    Ok(CreateUserResponse { user: Some(user), position: outcome.last.0 })
+    Ok(CreateUserResponse { user: Some(user), position: writer.told(outcome.last) })
+}
+
+/// Users as they are now, by name. A cursor is the folded name of the last one.
+fn list(
+    writer: &Writer,
+    call: &Call,
+    request: &ListUsersRequest,
+) -> Result<ListUsersResponse, Error> {
+    let size = page::size(request.page_size)?;
+    let model = writer.model();
+    let account = resource::account(&model, call, "parent", &request.parent)?;
+    call.reads_account(account)?;
+    let list = format!("users/{account}");
+    let from = match page::cursor(&list, &request.page_token)? {
+        None => Bound::Unbounded,
+        Some(name) => Bound::Excluded(name),
+    };
+    let mut found: Vec<_> = model.users_from(account, from).take(size + 1).collect();
+    let more = found.len() > size;
+    found.truncate(size);
+    let next_page_token = match found.last() {
+        Some(last) if more => page::token(&list, &last.user.name.folded()),
+        Some(_) | None => String::new(),
+    };
+    let users = found.into_iter().map(|entry| render::user(entry)).collect();
+    Ok(ListUsersResponse { users, next_page_token })
+}
+
+/// Users as they were at an instant, oldest first. A cursor is the id of the last one looked at.
+async fn list_at(
+    writer: &Writer,
+    call: &Call,
+    request: &ListUsersRequest,
+    at: Timestamp,
+) -> Result<ListUsersResponse, Error> {
+    let size = page::size(request.page_size)?;
+    let parent = format!("{}/users/-", request.parent);
+    let (account, _) = resource::user_or_all_ever(&writer.model(), call, "parent", &parent)?;
+    call.reads_account(account)?;
+    let list = format!("users/{account}@{}", at.timestamp_millis());
+    let after = match page::cursor(&list, &request.page_token)? {
+        None => None,
+        Some(id) => Some(UserId::parse(&id).ok_or(Error::InvalidPageToken)?),
+    };
+    let ids = history::users_ever(writer, account, after, size + 1);
+    let mut users = vec![];
+    for id in ids.iter().take(size) {
+        users.extend(history::user_at(writer, *id, at).await?.as_ref().map(render::user));
+    }
+    let next_page_token = match ids.get(size.saturating_sub(1)) {
+        Some(last) if ids.len() > size => page::token(&list, &last.to_string()),
+        Some(_) | None => String::new(),
+    };
+    Ok(ListUsersResponse { users, next_page_token })
+}
+
+fn changes(asked: &User, paths: Vec<String>) -> Result<user::UserChanges, Error> {
+    let mut changes = user::UserChanges::default();
+    for path_name in &paths {
+        match path_name.as_str() {
+            "user_name" => changes.name = Some(user_name(asked)?),
+            "label" => changes.label = Some(label("user.label", &asked.label)?),
+            "comment" => changes.comment = Some(label("user.comment", &asked.comment)?),
+            "path" => changes.path = Some(path(asked)?),
+            "email" => changes.email = Some(email(asked)?),
+            "tags" => changes.tags = Some(tags(asked)?),
+            _ => return Err(mask_error()),
+        }
+    }
+    if paths.is_empty() { Err(mask_error()) } else { Ok(changes) }
+}
+
+fn mask_error() -> Error {
+    Error::invalid(
+        "update_mask",
+        "must name user_name, label, comment, path, email or tags, and nothing else",
+    )
+}
+
+fn user_name(asked: &User) -> Result<UserName, Error> {
+    UserName::parse(&asked.user_name)
+        .map_err(|error| Error::invalid("user.user_name", error.to_string()))
+}
+
+fn label(field: &'static str, text: &str) -> Result<Label, Error> {
+    Label::parse(text).map_err(|error| Error::invalid(field, error.to_string()))
+}
+
+fn path(asked: &User) -> Result<UserPath, Error> {
+    if asked.path.is_empty() {
+        return Ok(UserPath::default());
+    }
+    UserPath::parse(&asked.path).map_err(|error| Error::invalid("user.path", error.to_string()))
+}
+
+fn email(asked: &User) -> Result<Email, Error> {
+    Email::parse(&asked.email).map_err(|error| Error::invalid("user.email", error.to_string()))
+}
+
+fn tags(asked: &User) -> Result<Tags, Error> {
+    let tags: Result<Vec<_>, _> =
+        asked.tags.iter().map(|tag| Tag::parse(&tag.key, &tag.value)).collect();
+    tags.and_then(Tags::new).map_err(|error| Error::invalid("user.tags", error.to_string()))
 }

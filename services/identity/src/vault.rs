@@ -8,6 +8,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
+use crate::writer::Prepared;
 
 /// Seals secrets with the data key of their access key, and opens them.
 pub(crate) struct Vault {
@@ -30,28 +31,41 @@ impl Vault {
 
     /// Makes an access key ID and, under a data key of its own, its first secret. The data key is
     /// durable before anything can refer to it.
-    pub(crate) async fn make_access_key(
-        &self,
-        account: AccountId,
-    ) -> Result<(AccessKeyId, SealedSecret), Error> {
+    pub(crate) async fn make_access_key(&self, account: AccountId) -> Result<Prepared, Error> {
         let mut random = [0; 10];
         fill(&mut random)?;
         let id = AccessKeyId::from_random(random);
         let data_key = self.keystore.create(id.as_str()).await.map_err(unavailable)?;
-        let sealed = self.seal(&data_key, SecretOf { account, access_key: &id, generation: 1 })?;
-        Ok((id, sealed))
+        let secret = make_secret()?;
+        let of = SecretOf { account, access_key: &id, generation: 1 };
+        let secret = self.seal(&data_key, of, &secret)?;
+        Ok(Prepared { id, secret })
+    }
+
+    /// Seals the secret that a client brings under a data key of its own.
+    pub(crate) async fn import_access_key(
+        &self,
+        account: AccountId,
+        id: &AccessKeyId,
+        secret: &SecretAccessKey,
+    ) -> Result<Prepared, Error> {
+        let data_key = self.keystore.create(id.as_str()).await.map_err(unavailable)?;
+        let of = SecretOf { account, access_key: id, generation: 1 };
+        Ok(Prepared { id: id.clone(), secret: self.seal(&data_key, of, secret)? })
     }
 
     /// Makes another secret for an access key that has a data key.
     pub(crate) fn make_secret(&self, of: SecretOf<'_>) -> Result<SealedSecret, Error> {
         let data_key = self.keystore.get(of.access_key.as_str()).ok_or(Error::NoSuchAccessKey)?;
-        self.seal(&data_key, of)
+        self.seal(&data_key, of, &make_secret()?)
     }
 
-    fn seal(&self, data_key: &sealing::DataKey, of: SecretOf<'_>) -> Result<SealedSecret, Error> {
-        let mut random = Zeroizing::new([0; 30]);
-        fill(&mut *random)?;
-        let secret = SecretAccessKey::from_random(*random);
+    fn seal(
+        &self,
+        data_key: &sealing::DataKey,
+        of: SecretOf<'_>,
+        secret: &SecretAccessKey,
+    ) -> Result<SealedSecret, Error> {
         let sealed = data_key
             .seal(secret.expose().as_bytes(), &self.context(of))
             .map_err(|error| internal("sealing a secret", &error))?;
@@ -89,6 +103,12 @@ impl Vault {
     }
 }
 
+fn make_secret() -> Result<SecretAccessKey, Error> {
+    let mut random = Zeroizing::new([0; 30]);
+    fill(&mut *random)?;
+    Ok(SecretAccessKey::from_random(*random))
+}
+
 fn fill(random: &mut [u8]) -> Result<(), Error> {
     getrandom::fill(random).map_err(|error| internal("drawing random bits", &error))
 }
@@ -98,7 +118,11 @@ fn internal(doing: &'static str, error: &(dyn std::error::Error + 'static)) -> E
     Error::Internal
 }
 
-fn unavailable(error: sealing::Error) -> Error {
+/// What a failure of the keystore means to a client.
+pub(crate) fn unavailable(error: sealing::Error) -> Error {
+    if matches!(error, sealing::Error::Full) {
+        return Error::StorageFull;
+    }
     tracing::error!(error = &error as &dyn std::error::Error, "the keystore failed");
     Error::LogUnavailable
 }

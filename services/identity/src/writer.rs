@@ -1,26 +1,31 @@
 //! The write side: decide on the model, append to the log, wait until the model has it.
 //!
-//! Commands on one stream are decided one after another, under a lock; on different streams side
-//! by side, so that the log commits them together. What spans streams (unique names) is a claim,
-//! which the log checks. The model learns of an event only from the log.
+//! Commands on one user are decided one after another, under its lock; on different users side by
+//! side, so that the log commits them together. What concerns an account as a whole, such as its
+//! settings, waits for the commands on its users and holds off others. What spans accounts and
+//! streams (unique names) is a claim, which the log checks. The model learns of an event only from
+//! the log.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use domain::{
-    AccessKeyId, AccountEvent, AccountId, Event, Timestamp, User, UserEvent, UserId, account, user,
+    AccessKeyId, AccountEvent, AccountId, AccountSettings, AdminTokenEvent, AdminTokenId, Event,
+    SealedSecret, SecretAccessKey, Timestamp, User, UserEvent, UserId, UserName, account,
+    admin_token, user,
 };
 use event_store::{
     AppendError, Appended, Batch, Claim, ClaimOp, Clock, EventLog, Expected, Label, NewEvent,
     Position, ReadError, Recorded, Revision,
 };
 use futures::StreamExt;
-use tokio::sync::{Mutex, broadcast, watch};
+use tokio::sync::{broadcast, watch};
+use uuid::Uuid;
 
-use crate::call::Call;
+use crate::caller::Call;
 use crate::command::CommandKey;
 use crate::error::Error;
 use crate::model::{Effect, KnownCommand, Model, UserEntry, time};
@@ -38,6 +43,7 @@ const CHANGES_KEPT: usize = 1 << 14;
 const USER_NAME_CLAIM: &str = "user-name";
 const ACCESS_KEY_ID_CLAIM: &str = "access-key-id";
 const ACCOUNT_NUMBER_CLAIM: &str = "account-number";
+const ADMIN_TOKEN_NAME_CLAIM: &str = "admin-token-name";
 
 /// The only writer of the log, and the model that follows it.
 pub(crate) struct Writer {
@@ -50,8 +56,30 @@ pub(crate) struct Writer {
     recorded_ms: AtomicU64,
     applied: watch::Sender<Position>,
     changes: broadcast::Sender<Change>,
-    locks: Box<[Mutex<()>]>,
-    lock_hasher: RandomState,
+    /// Shared by commands on an account's users, alone for commands on the account itself. Taken
+    /// before that of a user.
+    account_locks: Locks<tokio::sync::RwLock<()>>,
+    user_locks: Locks<tokio::sync::Mutex<()>>,
+    /// Held while an access key that a client brings finds its place.
+    import_lock: tokio::sync::Mutex<()>,
+}
+
+/// Locks that are shared by whatever has the same hash.
+struct Locks<L> {
+    locks: Box<[L]>,
+    hasher: RandomState,
+}
+
+impl<L: Default> Locks<L> {
+    fn new() -> Self {
+        let locks = (0..LOCKS).map(|_| L::default()).collect();
+        Self { locks, hasher: RandomState::new() }
+    }
+
+    fn of(&self, id: impl Hash) -> &L {
+        let at = usize::try_from(self.hasher.hash_one(id) % LOCKS as u64).unwrap_or_default();
+        &self.locks[at]
+    }
 }
 
 /// The effect of the event at one position.
@@ -66,22 +94,37 @@ pub(crate) struct Change {
 pub(crate) struct Outcome {
     first: Position,
     pub(crate) last: Position,
+    /// When it was recorded, in milliseconds since 1970.
+    time_ms: u64,
+}
+
+impl Outcome {
+    /// When it was recorded.
+    pub(crate) fn time(self) -> Timestamp {
+        time(self.time_ms)
+    }
 }
 
 impl From<Appended> for Outcome {
-    fn from(appended: Appended) -> Self {
-        Self { first: appended.first, last: appended.last }
+    fn from(Appended { first, last, time_ms, .. }: Appended) -> Self {
+        Self { first, last, time_ms }
     }
 }
 
 impl From<KnownCommand> for Outcome {
     fn from(command: KnownCommand) -> Self {
-        Self { first: command.first, last: command.last }
+        Self { first: command.first, last: command.last, time_ms: command.time_ms }
     }
 }
 
+/// An access key's id and first secret, with a data key that is durable already.
+pub(crate) struct Prepared {
+    pub(crate) id: AccessKeyId,
+    pub(crate) secret: SealedSecret,
+}
+
 impl Writer {
-    /// Replays the whole log into a new model.
+    /// Reads what the log holds beyond `model` into it.
     ///
     /// # Errors
     /// If the log cannot be read, or holds what this version does not know.
@@ -89,8 +132,8 @@ impl Writer {
         log: Arc<dyn EventLog>,
         vault: Vault,
         clock: Arc<dyn Clock>,
+        mut model: Model,
     ) -> anyhow::Result<Self> {
-        let mut model = Model::default();
         loop {
             let events = log.read(model.position(), event_store::READ_EVENTS_MAX).await?;
             if events.is_empty() {
@@ -108,8 +151,9 @@ impl Writer {
             applied: watch::channel(model.position()).0,
             model: RwLock::new(model),
             changes: broadcast::channel(CHANGES_KEPT).0,
-            locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
-            lock_hasher: RandomState::new(),
+            account_locks: Locks::new(),
+            user_locks: Locks::new(),
+            import_lock: tokio::sync::Mutex::default(),
         })
     }
 
@@ -151,7 +195,8 @@ impl Writer {
             let Some(last) = events.last() else { break };
             after = last.position;
             for event in &events {
-                if let Event::User(UserEvent::AccessKeyDeleted { id }) = decode(event)?
+                if let Event::User(event) = decode(event)?
+                    && let Some(id) = event.shredded_access_key()
                     && unheld.contains(id.as_str())
                 {
                     self.vault.shred(id.as_str()).await?;
@@ -212,17 +257,38 @@ impl Writer {
         time(self.clock.now_ms().max(self.recorded_ms.load(Ordering::Acquire)))
     }
 
-    /// Waits until the model has applied `position`.
+    /// A position as clients are told it.
+    pub(crate) fn told(&self, position: Position) -> u64 {
+        position.in_epoch(self.log.epoch())
+    }
+
+    /// A position as a client was told it.
     ///
     /// # Errors
-    /// [`Error::Behind`] after a second.
-    pub(crate) async fn applied(&self, position: u64) -> Result<(), Error> {
+    /// [`Error::OtherEpoch`] if that was before the log was restored.
+    pub(crate) fn asked(&self, field: &'static str, position: u64) -> Result<Position, Error> {
+        Position::parse_in_epoch(position, self.log.epoch()).map_err(|other| Error::OtherEpoch {
+            field,
+            of: other.found,
+            log: other.current,
+        })
+    }
+
+    /// Waits until the model has applied `min_position`.
+    ///
+    /// # Errors
+    /// [`Error::Behind`] after a second; [`Error::OtherEpoch`].
+    pub(crate) async fn applied(&self, min_position: u64) -> Result<(), Error> {
+        let position = self.asked("min_position", min_position)?;
         let mut applied = self.applied.subscribe();
-        let reached = applied.wait_for(|head| head.0 >= position);
+        let reached = applied.wait_for(|head| *head >= position);
         match tokio::time::timeout(BEHIND_TIMEOUT, reached).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(Error::LogUnavailable),
-            Err(_) => Err(Error::Behind { asked: position, head: self.model().position().0 }),
+            Err(_) => {
+                let head = self.told(self.model().position());
+                Err(Error::Behind { asked: min_position, head })
+            }
         }
     }
 
@@ -253,6 +319,49 @@ impl Writer {
             .collect()
     }
 
+    /// Makes an access key ID and its first secret, or takes those that a client brings: sealed
+    /// under a data key of their own, which is durable before anything can refer to it.
+    ///
+    /// # Errors
+    /// [`Error::AccessKeyIdTaken`].
+    async fn prepare(
+        &self,
+        account: AccountId,
+        brought: Option<&(AccessKeyId, SecretAccessKey)>,
+    ) -> Result<Prepared, Error> {
+        let Some((id, secret)) = brought else { return self.vault.make_access_key(account).await };
+        if self.model().holds_access_key(id.as_str()) {
+            return Err(Error::AccessKeyIdTaken);
+        }
+        // A data key that no access key has is what a creation left that was cut short: imports take
+        // turns, and ids that are made here are not met by chance.
+        self.vault.shred(id.as_str()).await?;
+        self.vault.import_access_key(account, id, secret).await
+    }
+
+    /// Does `record` with an access key that is prepared, and destroys its data key again if the
+    /// access key was not recorded.
+    pub(crate) async fn with_access_key(
+        &self,
+        account: AccountId,
+        brought: Option<(AccessKeyId, SecretAccessKey)>,
+        record: impl AsyncFnOnce(Prepared) -> Result<Option<Outcome>, Error>,
+    ) -> Result<Option<Outcome>, Error> {
+        let _turn = match &brought {
+            Some(_) => Some(self.import_lock.lock().await),
+            None => None,
+        };
+        let prepared = self.prepare(account, brought.as_ref()).await?;
+        let id = prepared.id.clone();
+        let outcome = record(prepared).await;
+        // When the outcome is unknown the data key stays: the event may be there after all.
+        let unknown = matches!(outcome, Err(Error::LogUnavailable));
+        if !unknown && !self.model().holds_access_key(id.as_str()) {
+            self.vault.shred(id.as_str()).await?;
+        }
+        outcome
+    }
+
     /// Makes an account with its root user and that user's first access key, in one batch.
     pub(crate) async fn create_account(
         &self,
@@ -260,30 +369,68 @@ impl Writer {
         key: CommandKey,
         command: account::Command,
         root: user::Command,
+        access_key: impl FnOnce(Prepared, &AccountSettings) -> user::Command,
     ) -> Result<Outcome, Error> {
-        let account = AccountId(uuid::Uuid::now_v7());
-        let root_user = UserId(uuid::Uuid::now_v7());
-        let (id, secret) = self.vault.make_access_key(account).await?;
+        let account = AccountId(Uuid::now_v7());
+        let root_user = UserId(Uuid::now_v7());
         let now = self.now();
-        let access_key = user::Command::CreateAccessKey {
-            id: id.clone(),
-            secret,
-            expires_at: None,
-            state: domain::AccessKeyState::Active,
-        };
-        let mut events = vec![];
-        for event in account::decide(None, command)? {
-            events.push((Stream::Account(account), Event::Account(event)));
-        }
-        let mut state = None;
-        for command in [root, access_key] {
-            for event in user::decide(state.as_ref(), command, now)? {
-                state = user::evolve(state, &event, now);
-                events.push((Stream::User(root_user), Event::User(event)));
+        let outcome = self.with_access_key(account, None, async |prepared| {
+            let mut events = vec![];
+            let mut state = None;
+            for event in account::decide(None, command, now)? {
+                state = account::evolve(state, &event, now);
+                events.push((Stream::Account(account), Revision::NONE, Event::Account(event)));
             }
+            let settings = state.map(|account| account.settings).unwrap_or_default();
+            let mut state = None;
+            for command in [root, access_key(prepared, &settings)] {
+                for event in user::decide(state.as_ref(), command, &settings, now)? {
+                    state = user::evolve(state, &event, now);
+                    events.push((Stream::User(root_user), Revision::NONE, Event::User(event)));
+                }
+            }
+            self.commit(call, key, account, events, None).await.map(Some)
+        });
+        outcome.await?.ok_or(Error::Internal)
+    }
+
+    /// Does to an account what `command` makes of its state, while no command on its users is under
+    /// way. `None` if nothing changes.
+    pub(crate) async fn change_account(
+        &self,
+        call: &Call,
+        key: CommandKey,
+        account: AccountId,
+        command: impl FnOnce(&Model, Timestamp) -> Result<account::Command, Error> + Send,
+    ) -> Result<Option<Outcome>, Error> {
+        let _alone = self.account_locks.of(account).write().await;
+        if let Some(outcome) = self.repeated(key)? {
+            return Ok(Some(outcome));
         }
-        let outcome = self.commit(call, key, account, Revision::NONE, events, None).await;
-        self.keep_only_if_recorded(&id, outcome).await
+        let now = self.now();
+        let (events, root) =
+            {
+                let model = self.model();
+                let entry = model.account(account).ok_or(Error::NoSuchAccount)?;
+                let decided = account::decide(Some(&entry.account), command(&model, now)?, now)?;
+                let mut events = vec![];
+                let mut root = None;
+                if decided.contains(&AccountEvent::Deleted) {
+                    // What is left is the root user.
+                    for user in model.users_from(account, std::ops::Bound::Unbounded) {
+                        events.extend(user::delete_whole(&user.user).into_iter().map(|event| {
+                            (Stream::User(user.id), user.revision, Event::User(event))
+                        }));
+                        root = Some(Arc::clone(user));
+                    }
+                }
+                events.extend(decided.into_iter().map(|event| {
+                    (Stream::Account(account), entry.revision, Event::Account(event))
+                }));
+                (events, root)
+            };
+        let user = root.as_ref().map(|entry| &entry.user);
+        self.commit_and_shred(call, key, account, events, user).await
     }
 
     /// Makes a user.
@@ -294,27 +441,15 @@ impl Writer {
         account: AccountId,
         command: user::Command,
     ) -> Result<Outcome, Error> {
-        let stream = Stream::User(UserId(uuid::Uuid::now_v7()));
-        let events = user::decide(None, command, self.now())?;
-        let events = events.into_iter().map(|event| (stream, Event::User(event))).collect();
-        self.commit(call, key, account, Revision::NONE, events, None).await
-    }
-
-    /// Makes an access key for a user.
-    pub(crate) async fn create_access_key(
-        &self,
-        call: &Call,
-        key: CommandKey,
-        user: UserId,
-        expires_at: Option<Timestamp>,
-        state: domain::AccessKeyState,
-    ) -> Result<Outcome, Error> {
-        let account = self.model().user(user).ok_or(Error::NoSuchUser)?.account;
-        let (id, secret) = self.vault.make_access_key(account).await?;
-        let command = user::Command::CreateAccessKey { id: id.clone(), secret, expires_at, state };
-        let outcome = self.change_user(call, key, user, |_| Ok(command)).await;
-        let outcome = outcome.and_then(|outcome| outcome.ok_or(Error::Internal));
-        self.keep_only_if_recorded(&id, outcome).await
+        let _shared = self.account_locks.of(account).read().await;
+        let settings = {
+            let model = self.model();
+            model.account(account).ok_or(Error::NoSuchAccount)?.account.settings.clone()
+        };
+        let stream = Stream::User(UserId(Uuid::now_v7()));
+        let events = user::decide(None, command, &settings, self.now())?;
+        let events = events.into_iter().map(|event| (stream, Revision::NONE, Event::User(event)));
+        self.commit(call, key, account, events.collect(), None).await
     }
 
     /// Does to a user what `command` makes of its state, under the user's lock. `None` if nothing
@@ -326,41 +461,120 @@ impl Writer {
         user: UserId,
         command: impl FnOnce(&UserEntry) -> Result<user::Command, Error> + Send,
     ) -> Result<Option<Outcome>, Error> {
-        let stream = Stream::User(user);
-        let _turn = self.locks[self.lock_of(stream)].lock().await;
+        let account = self.model().user(user).ok_or(Error::NoSuchUser)?.account;
+        let _shared = self.account_locks.of(account).read().await;
+        let _turn = self.user_locks.of(user).lock().await;
         // The same command may have been done while this one waited for its turn.
         if let Some(outcome) = self.repeated(key)? {
             return Ok(Some(outcome));
         }
-        let entry = self.model().user(user).cloned().ok_or(Error::NoSuchUser)?;
-        let events = user::decide(Some(&entry.user), command(&entry)?, self.now())?;
+        let (entry, settings) = {
+            let model = self.model();
+            let entry = model.user(user).map(Arc::clone).ok_or(Error::NoSuchUser)?;
+            (entry, model.settings(account))
+        };
+        let command = command(&entry)?;
+        let events = user::decide(Some(&entry.user), command, &settings, self.now())?;
+        let stream = Stream::User(user);
+        let events = events.into_iter().map(|event| (stream, entry.revision, Event::User(event)));
+        self.commit_and_shred(call, key, account, events.collect(), Some(&entry.user)).await
+    }
+
+    /// What would be decided on a user now: a refusal is known before anything was made ready.
+    pub(crate) fn would_refuse(&self, user: UserId, command: user::Command) -> Result<(), Error> {
+        let now = self.now();
+        let model = self.model();
+        let entry = model.user(user).ok_or(Error::NoSuchUser)?;
+        user::decide(Some(&entry.user), command, &model.settings(entry.account), now)?;
+        Ok(())
+    }
+
+    /// Makes an admin token.
+    pub(crate) async fn create_admin_token(
+        &self,
+        call: &Call,
+        key: CommandKey,
+        command: admin_token::Command,
+    ) -> Result<(AdminTokenId, Outcome), Error> {
+        let id = AdminTokenId(Uuid::now_v7());
+        let events = admin_token::decide(None, command, self.now())?;
+        let stream = Stream::AdminToken(id);
+        let events =
+            events.into_iter().map(|event| (stream, Revision::NONE, Event::AdminToken(event)));
+        let outcome = self.commit(call, key, NO_ACCOUNT, events.collect(), None).await?;
+        Ok((id, outcome))
+    }
+
+    /// Revokes an admin token.
+    pub(crate) async fn revoke_admin_token(
+        &self,
+        call: &Call,
+        key: CommandKey,
+        id: AdminTokenId,
+    ) -> Result<Outcome, Error> {
+        let _turn = self.user_locks.of(id).lock().await;
+        let entry = self.model().admin_token(id).cloned().ok_or(Error::NoSuchAdminToken)?;
+        let events =
+            admin_token::decide(Some(&entry.token), admin_token::Command::Revoke, self.now())?;
+        let stream = Stream::AdminToken(id);
+        let events =
+            events.into_iter().map(|event| (stream, entry.revision, Event::AdminToken(event)));
+        let release = ClaimOp::Release(admin_token_name(&entry.token.name));
+        self.append(call, key, NO_ACCOUNT, events.collect(), vec![release]).await
+    }
+
+    /// Records events, all or none, and destroys the data keys of access keys that are then gone for
+    /// good. `None` if there are no events.
+    async fn commit_and_shred(
+        &self,
+        call: &Call,
+        key: CommandKey,
+        account: AccountId,
+        events: Vec<(Stream, Revision, Event)>,
+        user: Option<&User>,
+    ) -> Result<Option<Outcome>, Error> {
         if events.is_empty() {
             return Ok(None);
         }
-        let deleted: Vec<_> = events.iter().filter_map(deleted_access_key).collect();
-        let events = events.into_iter().map(|event| (stream, Event::User(event))).collect();
-        let outcome = self
-            .commit(call, key, entry.account, entry.revision, events, Some(&entry.user))
-            .await?;
-        for id in deleted {
+        let shredded: Vec<_> = events
+            .iter()
+            .filter_map(|(_, _, event)| match event {
+                Event::User(event) => event.shredded_access_key().cloned(),
+                Event::Account(_) | Event::AdminToken(_) => None,
+            })
+            .collect();
+        let outcome = self.commit(call, key, account, events, user).await?;
+        for id in shredded {
             self.vault.shred(id.as_str()).await?;
         }
         Ok(Some(outcome))
     }
 
-    /// Records events, all or none, and waits until the model has them. `revision` is what the
-    /// stream that is changed stands at; `user` whom it describes.
+    /// Records events, all or none, and waits until the model has them. `user` is the one that is
+    /// changed, as it was before.
     async fn commit(
         &self,
         call: &Call,
         key: CommandKey,
         account: AccountId,
-        revision: Revision,
-        events: Vec<(Stream, Event)>,
+        events: Vec<(Stream, Revision, Event)>,
         user: Option<&User>,
     ) -> Result<Outcome, Error> {
-        let claims = events.iter().filter_map(|(_, event)| claim(account, event, user)).collect();
-        let events = events.into_iter().map(|(stream, event)| {
+        let claims = events.iter().flat_map(|(_, _, event)| claims(account, event, user)).collect();
+        self.append(call, key, account, events, claims).await
+    }
+
+    /// Appends events, each with the revision that its stream stands at, and waits until the model
+    /// has them.
+    async fn append(
+        &self,
+        call: &Call,
+        key: CommandKey,
+        account: AccountId,
+        events: Vec<(Stream, Revision, Event)>,
+        claims: Vec<ClaimOp>,
+    ) -> Result<Outcome, Error> {
+        let events = events.into_iter().map(|(stream, revision, event)| {
             let payload = event_store::payload::encode(&event);
             NewEvent {
                 stream: stream.id(),
@@ -378,7 +592,6 @@ impl Writer {
             actor: call.actor.clone(),
             events: events.collect(),
             claims,
-            reads: vec![],
         };
         let appended = self.log.append(batch).await.map_err(append_failed)?;
         // Durable by now: an answer that comes late is no reason to say that it failed.
@@ -386,25 +599,10 @@ impl Writer {
         applied.wait_for(|head| *head >= appended.last).await.map_err(|_| Error::LogUnavailable)?;
         Ok(appended.into())
     }
-
-    /// Destroys the data key of an access key that was not recorded after all.
-    async fn keep_only_if_recorded(
-        &self,
-        id: &AccessKeyId,
-        outcome: Result<Outcome, Error>,
-    ) -> Result<Outcome, Error> {
-        // When the outcome is unknown the data key stays: the event may be there after all.
-        let unknown = matches!(outcome, Err(Error::LogUnavailable));
-        if !unknown && !self.model().holds_access_key(id.as_str()) {
-            self.vault.shred(id.as_str()).await?;
-        }
-        outcome
-    }
-
-    fn lock_of(&self, stream: Stream) -> usize {
-        usize::try_from(self.lock_hasher.hash_one(stream) % LOCKS as u64).unwrap_or_default()
-    }
 }
+
+/// Whose the events of admin tokens are.
+const NO_ACCOUNT: AccountId = AccountId(Uuid::nil());
 
 /// Decodes a recorded event.
 pub(crate) fn decode(event: &Recorded) -> Result<Event, Error> {
@@ -416,49 +614,82 @@ pub(crate) fn decode(event: &Recorded) -> Result<Event, Error> {
         })
 }
 
-/// What an event takes or gives back in the whole log. Access key IDs are never given back.
-fn claim(account: AccountId, event: &Event, user: Option<&User>) -> Option<ClaimOp> {
-    let name =
-        |kind: &str, key: &str| Claim { kind: Label::truncated(kind), key: Label::truncated(key) };
-    let user_name = |name_of: &domain::UserName| {
-        name(USER_NAME_CLAIM, &format!("{account}/{}", name_of.folded()))
-    };
+/// What an event takes or gives back in the whole log. Access key IDs and account numbers are never
+/// given back.
+fn claims(account: AccountId, event: &Event, user: Option<&User>) -> Vec<ClaimOp> {
+    let user_name =
+        |name: &UserName| claim(USER_NAME_CLAIM, &format!("{account}/{}", name.folded()));
     match event {
         Event::Account(AccountEvent::Created { number, .. }) => {
-            Some(ClaimOp::Take(name(ACCOUNT_NUMBER_CLAIM, &number.to_string())))
+            vec![ClaimOp::Take(claim(ACCOUNT_NUMBER_CLAIM, &number.to_string()))]
         }
-        Event::User(UserEvent::Created { name, .. }) => Some(ClaimOp::Take(user_name(name))),
-        Event::User(UserEvent::Deleted) => user.map(|user| ClaimOp::Release(user_name(&user.name))),
+        Event::User(UserEvent::Created { name, .. }) => vec![ClaimOp::Take(user_name(name))],
+        Event::User(UserEvent::Renamed { name }) => match user {
+            // In another case it is the same name, which the user has.
+            Some(user) if user.name.folded() == name.folded() => vec![],
+            Some(user) => {
+                vec![ClaimOp::Release(user_name(&user.name)), ClaimOp::Take(user_name(name))]
+            }
+            None => vec![ClaimOp::Take(user_name(name))],
+        },
+        Event::User(UserEvent::Deleted) => {
+            user.iter().map(|user| ClaimOp::Release(user_name(&user.name))).collect()
+        }
         Event::User(UserEvent::AccessKeyCreated { id, .. }) => {
-            Some(ClaimOp::Take(name(ACCESS_KEY_ID_CLAIM, id.as_str())))
+            vec![ClaimOp::Take(claim(ACCESS_KEY_ID_CLAIM, id.as_str()))]
         }
-        Event::User(
+        Event::AdminToken(AdminTokenEvent::Created { name, .. }) => {
+            vec![ClaimOp::Take(admin_token_name(name))]
+        }
+        Event::Account(
+            AccountEvent::Renamed { .. }
+            | AccountEvent::SettingsChanged { .. }
+            | AccountEvent::Deleted,
+        )
+        | Event::AdminToken(AdminTokenEvent::Revoked)
+        | Event::User(
             UserEvent::LabelChanged { .. }
+            | UserEvent::CommentChanged { .. }
+            | UserEvent::PathChanged { .. }
+            | UserEvent::EmailChanged { .. }
+            | UserEvent::TagsChanged(_)
             | UserEvent::Locked
             | UserEvent::Unlocked
+            | UserEvent::AccessKeyLabelChanged { .. }
+            | UserEvent::AccessKeySlotChanged { .. }
             | UserEvent::AccessKeyActivated { .. }
             | UserEvent::AccessKeyDeactivated { .. }
             | UserEvent::AccessKeyExpiryChanged { .. }
             | UserEvent::SecretAccessKeyRotated { .. }
             | UserEvent::GracePeriodEnded { .. }
-            | UserEvent::AccessKeyDeleted { .. },
-        ) => None,
+            | UserEvent::AccessKeyExpiring { .. }
+            | UserEvent::AccessKeyRotationDue { .. }
+            | UserEvent::AccessKeyDeleted { .. }
+            | UserEvent::AccessKeyUndeleted { .. }
+            | UserEvent::AccessKeyPurged { .. },
+        ) => vec![],
     }
 }
 
-fn deleted_access_key(event: &UserEvent) -> Option<AccessKeyId> {
-    if let UserEvent::AccessKeyDeleted { id } = event { Some(id.clone()) } else { None }
+fn claim(kind: &str, key: &str) -> Claim {
+    Claim { kind: Label::truncated(kind), key: Label::truncated(key) }
+}
+
+fn admin_token_name(name: &UserName) -> Claim {
+    claim(ADMIN_TOKEN_NAME_CLAIM, &name.folded())
 }
 
 fn append_failed(error: AppendError) -> Error {
     match error {
-        AppendError::ClaimTaken { claim, .. } if claim.kind.as_str() == USER_NAME_CLAIM => {
-            Error::UserNameTaken
-        }
-        // Ids and numbers are drawn at random: whoever meets a taken one draws again.
-        AppendError::ClaimTaken { .. }
-        | AppendError::ClaimNotHeld { .. }
-        | AppendError::Conflict { .. } => Error::Conflict,
+        AppendError::ClaimTaken { claim, .. } => match claim.kind.as_str() {
+            USER_NAME_CLAIM => Error::UserNameTaken,
+            ACCESS_KEY_ID_CLAIM => Error::AccessKeyIdTaken,
+            ADMIN_TOKEN_NAME_CLAIM => Error::AdminTokenNameTaken,
+            // Numbers are drawn at random: whoever meets a taken one draws again.
+            _ => Error::Conflict,
+        },
+        AppendError::Full => Error::StorageFull,
+        AppendError::ClaimNotHeld { .. } | AppendError::Conflict { .. } => Error::Conflict,
         AppendError::CommandReused { .. } => Error::RequestIdReused,
         AppendError::Empty | AppendError::TooLarge { .. } => {
             tracing::error!(error = &error as &dyn std::error::Error, "a batch was refused");

@@ -13,7 +13,7 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     let account = made.account.clone().expect("there").name;
     let alice = identity.user(&account, "alice").await.expect("created");
     let key = identity.access_key(&alice.name).await.expect("created");
-    let verified = identity.events().verify_log(VerifyLogRequest {}).await;
+    let verified = identity.events().verify_log(VerifyLogRequest::default()).await;
     let before = verified.expect("whole").into_inner();
     identity.stop().await;
 
@@ -21,10 +21,11 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     let request = GetAccessKeyRequest {
         name: key.access_key.clone().expect("there").name,
         min_position: key.position,
+        ..Default::default()
     };
     let got = identity.access_keys().get_access_key(request).await.expect("found").into_inner();
     assert_eq!(got.access_key, key.access_key);
-    let verified = identity.events().verify_log(VerifyLogRequest {}).await;
+    let verified = identity.events().verify_log(VerifyLogRequest::default()).await;
     let after = verified.expect("whole").into_inner();
     assert_eq!((before.head_position, before.head_hash), (after.head_position, after.head_hash));
 }

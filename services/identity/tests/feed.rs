@@ -41,7 +41,8 @@ fn date_key(secret: &str, day: u32) -> Vec<u8> {
 
 #[tokio::test]
 async fn the_feed_starts_with_all_there_is_and_goes_on_with_each_change() {
-    let identity = Home::new().start().await;
+    let home = Home::new();
+    let identity = home.start().await;
     let made = identity.account("Acme").await;
     let mut feed = watch(&identity).await;
     let Message::Snapshot(records) = next(&mut feed).await else { panic!("no snapshot") };
@@ -84,13 +85,15 @@ async fn the_feed_starts_with_all_there_is_and_goes_on_with_each_change() {
 
 #[tokio::test]
 async fn every_position_is_told_so_that_a_verifier_can_wait_for_it() {
-    let identity = Home::new().start().await;
+    let home = Home::new();
+    let identity = home.start().await;
     let account = identity.account("Acme").await.account.expect("there").name;
     let alice = identity.user(&account, "alice").await.expect("created");
     let mut feed = watch(&identity).await;
     let label = UpdateUserRequest {
         user: Some(User { name: alice.name, label: "new".into(), ..Default::default() }),
         update_mask: Some(prost_types::FieldMask { paths: vec!["label".into()] }),
+        ..Default::default()
     };
     let updated = identity.users().update_user(label).await.expect("updated").into_inner();
     let change = change_at(&mut feed, updated.position).await;
@@ -122,7 +125,8 @@ async fn a_new_days_keys_come_a_day_ahead_and_heartbeats_in_between() {
 
 #[tokio::test]
 async fn older_days_are_derived_on_demand_for_known_keys_only() {
-    let identity = Home::new().start().await;
+    let home = Home::new();
+    let identity = home.start().await;
     let made = identity.account("Acme").await;
     let id = made.access_key.expect("there").access_key_id;
     let derive = async |id: &str, day| {
@@ -142,7 +146,8 @@ async fn older_days_are_derived_on_demand_for_known_keys_only() {
 
 #[tokio::test]
 async fn the_feed_is_for_services_only() {
-    let identity = Home::new().start().await;
+    let home = Home::new();
+    let identity = home.start().await;
     let mut feed =
         api::identity::v1::credential_feed_service_client::CredentialFeedServiceClient::new(
             identity.operator(),
@@ -153,7 +158,8 @@ async fn the_feed_is_for_services_only() {
 
 #[tokio::test]
 async fn a_feed_ends_with_the_server() {
-    let identity = Home::new().start().await;
+    let home = Home::new();
+    let identity = home.start().await;
     identity.account("Acme").await;
     let mut feed = watch(&identity).await;
     next(&mut feed).await;

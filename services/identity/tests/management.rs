@@ -16,7 +16,8 @@ fn refused<T: std::fmt::Debug>(result: Result<T, Status>, code: Code, reason: Re
 
 #[tokio::test]
 async fn an_account_starts_with_its_root_user_and_one_access_key() {
-    let identity = Home::new().start().await;
+    let home = Home::new();
+    let identity = home.start().await;
     let made = identity.account("Acme").await;
     let (account, root) = (made.account.expect("there"), made.root_user.expect("there"));
     let key = made.access_key.expect("there");
@@ -39,7 +40,8 @@ async fn an_account_starts_with_its_root_user_and_one_access_key() {
 
 #[tokio::test]
 async fn user_names_are_unique_without_regard_to_case() {
-    let identity = Home::new().start().await;
+    let home = Home::new();
+    let identity = home.start().await;
     let account = identity.account("Acme").await.account.expect("there").name;
     let alice = identity.user(&account, "Alice").await.expect("created");
     assert_eq!(alice.user_name, "Alice");
@@ -59,7 +61,8 @@ async fn user_names_are_unique_without_regard_to_case() {
 
 #[tokio::test]
 async fn one_account_cannot_name_the_users_and_keys_of_another() {
-    let identity = Home::new().start().await;
+    let home = Home::new();
+    let identity = home.start().await;
     let (mine, other) = (identity.account("Mine").await, identity.account("Other").await);
     let mine = mine.account.expect("there").name;
     let user = other.root_user.expect("there").user_id;
@@ -74,15 +77,20 @@ async fn one_account_cannot_name_the_users_and_keys_of_another() {
 
 #[tokio::test]
 async fn a_locked_user_is_unlocked_to_what_it_was() {
-    let identity = Home::new().start().await;
+    let home = Home::new();
+    let identity = home.start().await;
     let account = identity.account("Acme").await.account.expect("there").name;
     let alice = identity.user(&account, "alice").await.expect("created");
-    let lock = || LockUserRequest { name: alice.name.clone(), etag: String::new() };
+    let lock = || LockUserRequest { name: alice.name.clone(), ..Default::default() };
     let locked = identity.users().lock_user(lock()).await.expect("locked").into_inner();
     assert_eq!(locked.user.expect("there").state(), UserState::Locked);
     let again = identity.users().lock_user(lock()).await.expect("no change").into_inner();
     assert_eq!(again.position, locked.position, "nothing was recorded");
-    let unlock = UnlockUserRequest { name: alice.name.clone(), etag: alice.etag.clone() };
+    let unlock = UnlockUserRequest {
+        name: alice.name.clone(),
+        etag: alice.etag.clone(),
+        ..Default::default()
+    };
     let stale = identity.users().unlock_user(unlock).await;
     refused(stale, Code::Aborted, Reason::EtagMismatch);
     let unlock = UnlockUserRequest { name: alice.name.clone(), ..Default::default() };
@@ -170,7 +178,8 @@ async fn a_retry_gets_the_same_answer_also_after_a_restart() {
 
 #[tokio::test]
 async fn retries_at_the_same_time_make_one_access_key() {
-    let identity = Home::new().start().await;
+    let home = Home::new();
+    let identity = home.start().await;
     let root = identity.account("Acme").await.root_user.expect("there").name;
     let request = CreateAccessKeyRequest {
         parent: root.clone(),
@@ -191,7 +200,8 @@ async fn retries_at_the_same_time_make_one_access_key() {
 
 #[tokio::test]
 async fn lists_are_paged_to_the_end() {
-    let identity = Home::new().start().await;
+    let home = Home::new();
+    let identity = home.start().await;
     let account = identity.account("Acme").await.account.expect("there").name;
     for n in 0..5 {
         let user = identity.user(&account, &format!("user-{n}")).await.expect("created");
@@ -245,7 +255,8 @@ async fn lists_are_paged_to_the_end() {
 
 #[tokio::test]
 async fn several_properties_change_in_one_batch() {
-    let identity = Home::new().start().await;
+    let home = Home::new();
+    let identity = home.start().await;
     let key = identity.account("Acme").await.access_key.expect("there");
     let mut request = UpdateAccessKeyRequest {
         access_key: Some(AccessKey {
@@ -258,6 +269,7 @@ async fn several_properties_change_in_one_batch() {
         update_mask: Some(prost_types::FieldMask {
             paths: vec!["state".into(), "expire_time".into()],
         }),
+        ..Default::default()
     };
     let refusal = identity.access_keys().update_access_key(request.clone()).await;
     refused(refusal, Code::InvalidArgument, Reason::TimeInPast);
@@ -285,7 +297,8 @@ async fn several_properties_change_in_one_batch() {
 
 #[tokio::test]
 async fn a_user_goes_with_its_keys_only_by_force() {
-    let identity = Home::new().start().await;
+    let home = Home::new();
+    let identity = home.start().await;
     let made = identity.account("Acme").await;
     let account = made.account.expect("there").name;
     let alice = identity.user(&account, "alice").await.expect("created");
@@ -305,7 +318,8 @@ async fn a_user_goes_with_its_keys_only_by_force() {
 
 #[tokio::test]
 async fn ten_access_keys_are_the_limit_also_under_a_race() {
-    let identity = Home::new().start().await;
+    let home = Home::new();
+    let identity = home.start().await;
     let root = identity.account("Acme").await.root_user.expect("there").name;
     let tries = (0..16).map(|_| {
         let mut keys = identity.access_keys();
@@ -324,10 +338,11 @@ async fn ten_access_keys_are_the_limit_also_under_a_race() {
 
 #[tokio::test]
 async fn events_are_watched_from_any_position_and_resumed() {
-    let identity = Home::new().start().await;
+    let home = Home::new();
+    let identity = home.start().await;
     let made = identity.account("Acme").await;
     let watch = async |after_position| {
-        let request = WatchEventsRequest { after_position };
+        let request = WatchEventsRequest { after_position, ..Default::default() };
         identity.events().watch_events(request).await.map(tonic::Response::into_inner)
     };
     let mut events = watch(0).await.expect("watches");
@@ -348,7 +363,8 @@ async fn events_are_watched_from_any_position_and_resumed() {
 
 #[tokio::test]
 async fn a_read_waits_for_its_position_and_then_says_that_it_is_behind() {
-    let identity = Home::new().start().await;
+    let home = Home::new();
+    let identity = home.start().await;
     let account = identity.account("Acme").await.account.expect("there").name;
     let request = GetAccountRequest { name: account, min_position: 1_000_000 };
     let behind = identity.accounts().get_account(request).await;
@@ -357,7 +373,8 @@ async fn a_read_waits_for_its_position_and_then_says_that_it_is_behind() {
 
 #[tokio::test]
 async fn bad_input_is_refused_by_field() {
-    let identity = Home::new().start().await;
+    let home = Home::new();
+    let identity = home.start().await;
     let account = identity.account("Acme").await.account.expect("there").name;
     for name in ["", "a b", &"x".repeat(65), "-", "a/b", "é"] {
         refused(identity.user(&account, name).await, Code::InvalidArgument, Reason::InvalidField);
@@ -389,12 +406,13 @@ async fn bad_input_is_refused_by_field() {
 
 #[tokio::test]
 async fn only_operators_manage() {
-    let identity = Home::new().start().await;
+    let home = Home::new();
+    let identity = home.start().await;
     let list = ListAccountsRequest::default;
     let stranger = rpc::Token::generate().expect("randomness");
     for (token, code, reason) in [
         (&stranger, Code::Unauthenticated, Reason::InvalidToken),
-        (&identity.callers.service_token, Code::PermissionDenied, Reason::CallerNotAllowed),
+        (&identity.tokens.auth, Code::PermissionDenied, Reason::CallerNotAllowed),
     ] {
         let channel = rpc::channel(&identity.uri, token).expect("a URI");
         let mut accounts =
@@ -411,7 +429,8 @@ async fn only_operators_manage() {
 
 #[tokio::test]
 async fn the_tenth_key_asked_for_six_times_is_made_once_and_told_six_times() {
-    let identity = Home::new().start().await;
+    let home = Home::new();
+    let identity = home.start().await;
     let root = identity.account("Acme").await.root_user.expect("there").name;
     for _ in 0..8 {
         identity.access_key(&root).await.expect("created");

@@ -115,3 +115,40 @@ fn an_event_that_is_not_within_its_batch_is_no_place_to_begin() {
     let found = check_since(&forged, 4).expect_err("it is refused");
     assert_eq!(found, Fault { position: Position(4), kind: FaultKind::Batch });
 }
+
+#[test]
+fn a_log_is_verified_piece_by_piece() {
+    let log = MemoryLog::new(Arc::new(ManualClock::new(1_000)));
+    let batch = |stream: &str, count| Batch {
+        command_id: Uuid::new_v4(),
+        command_digest: [1; 32],
+        account: Uuid::from_u128(7),
+        actor: Actor::default(),
+        events: (0..count)
+            .map(|_| NewEvent {
+                stream: StreamId::parse(stream).expect("a name"),
+                expected: Expected::Any,
+                event_type: 1,
+                schema_version: 1,
+                payload: Bytes::from_static(b"payload"),
+                sealed: None,
+            })
+            .collect(),
+        claims: vec![],
+    };
+    for count in [2, 3, 1] {
+        block_on(log.append(batch("a", count))).expect("recorded");
+    }
+    let mut since = None;
+    let mut ends = vec![];
+    while since.is_none_or(|since: Head| since.position < log.head().position) {
+        let from = since.map_or(0, |since| since.position.0);
+        let verified = block_on(verify_until(&log, since, Position(from + 1))).expect("whole");
+        ends.push(verified.head.position.0);
+        since = Some(verified.head);
+    }
+    assert_eq!(ends, [2, 5, 6]);
+    assert_eq!(since, Some(log.head()));
+    let nothing = block_on(verify_until(&log, since, Position(100))).expect("whole");
+    assert_eq!((nothing.head, nothing.events), (log.head(), 0));
+}

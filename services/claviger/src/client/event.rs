@@ -53,7 +53,7 @@ async fn list(client: &Client, filter: EventFilter, limit: Option<u64>) -> Outco
 
 async fn watch(client: &Client, after_position: u64) -> Outcome {
     // No time limit: it is watched until somebody ends it.
-    let request = Request::new(WatchEventsRequest { after_position });
+    let request = Request::new(WatchEventsRequest { after_position, ..Default::default() });
     let account = account_filter(client).await?;
     let mut events = client.events().watch_events(request).await?.into_inner();
     while let Some(message) = events.message().await? {
@@ -126,5 +126,23 @@ fn describe(kind: &Kind) -> (&'static str, String) {
         }
         Kind::GracePeriodEnded(event) => ("GracePeriodEnded", event.access_key_id.clone()),
         Kind::AccessKeyDeleted(event) => ("AccessKeyDeleted", event.access_key_id.clone()),
+        Kind::AccountRenamed(event) => ("AccountRenamed", event.display_name.clone()),
+        Kind::AccountSettingsChanged(_) => ("AccountSettingsChanged", String::new()),
+        Kind::AccountDeleted(_) => ("AccountDeleted", String::new()),
+        Kind::UserRenamed(event) => ("UserRenamed", event.user_name.clone()),
+        Kind::UserCommentChanged(_) => ("UserCommentChanged", String::new()),
+        Kind::UserPathChanged(_) => ("UserPathChanged", String::new()),
+        Kind::UserEmailChanged(_) => ("UserEmailChanged", String::new()),
+        Kind::UserTagsChanged(_) => ("UserTagsChanged", String::new()),
+        Kind::AccessKeyLabelChanged(event) => {
+            ("AccessKeyLabelChanged", event.access_key_id.clone())
+        }
+        Kind::AccessKeySlotChanged(event) => ("AccessKeySlotChanged", event.access_key_id.clone()),
+        Kind::AccessKeyExpiring(event) => ("AccessKeyExpiring", event.access_key_id.clone()),
+        Kind::AccessKeyRotationDue(event) => ("AccessKeyRotationDue", event.access_key_id.clone()),
+        Kind::AccessKeyUndeleted(event) => ("AccessKeyUndeleted", event.access_key_id.clone()),
+        Kind::AccessKeyPurged(event) => ("AccessKeyPurged", event.access_key_id.clone()),
+        Kind::AdminTokenCreated(event) => ("AdminTokenCreated", event.display_name.clone()),
+        Kind::AdminTokenRevoked(_) => ("AdminTokenRevoked", String::new()),
     }
 }

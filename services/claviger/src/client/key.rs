@@ -31,6 +31,7 @@ async fn act(client: &Client, command: KeyCommand) -> Outcome {
                 parent: client.user(&user).await?,
                 access_key: Some(access_key),
                 request_id: retry.request_id(),
+                ..Default::default()
             };
             let answer = keys.create_access_key(call(request)).await?.into_inner();
             let key = answer.access_key.clone().unwrap_or_default();
@@ -64,7 +65,7 @@ async fn act(client: &Client, command: KeyCommand) -> Outcome {
         KeyCommand::Rotate { id, grace_period, credential, retry } => {
             let request = RotateSecretAccessKeyRequest {
                 name: key_name(&id)?,
-                grace_period_seconds: grace_period,
+                grace_period_seconds: Some(grace_period),
                 request_id: retry.request_id(),
                 ..Default::default()
             };
@@ -93,7 +94,7 @@ async fn act(client: &Client, command: KeyCommand) -> Outcome {
 
 async fn update(client: &Client, key: AccessKey, field: &str) -> Outcome {
     let update_mask = Some(FieldMask { paths: vec![field.to_owned()] });
-    let request = UpdateAccessKeyRequest { access_key: Some(key), update_mask };
+    let request = UpdateAccessKeyRequest { access_key: Some(key), update_mask, ..Default::default() };
     let answer = client.keys().update_access_key(call(request)).await?.into_inner();
     client.output.show("claviger.identity.v1.UpdateAccessKeyResponse", &answer, || {
         table(answer.access_key.as_slice())
@@ -128,6 +129,8 @@ fn table(keys: &[AccessKey]) -> Table<6> {
             AccessKeyState::Active => "ACTIVE",
             AccessKeyState::Inactive => "INACTIVE",
             AccessKeyState::Expired => "EXPIRED",
+            AccessKeyState::Deleted => "DELETED",
+            AccessKeyState::NotYetValid => "NOT YET VALID",
         };
         let secrets: Vec<_> = key
             .secrets

@@ -18,7 +18,7 @@ pub(crate) async fn run(args: LogArgs) -> Outcome {
         LogCommand::Verify { data_dir: None } => {
             with_client(args.connection, async |client: &Client| {
                 // No limit of its own: identity's applies.
-                let request = Request::new(VerifyLogRequest {});
+                let request = Request::new(VerifyLogRequest::default());
                 let answer = client.events().verify_log(request).await?.into_inner();
                 show(client.output, &answer)
             })
@@ -31,12 +31,14 @@ pub(crate) async fn run(args: LogArgs) -> Outcome {
 }
 
 async fn verify_offline(data_dir: &Path) -> anyhow::Result<VerifyLogResponse> {
-    let verified = SledLog::verify_offline(&identity::log_dir(data_dir)).await;
+    let verified = SledLog::verify_offline(&identity::log_dir(data_dir), None).await;
     let head = verified.context("the log was not verified")?.head;
     Ok(VerifyLogResponse {
         head_position: head.position.0,
         head_hash: head.hash.0.to_vec(),
         log_id: String::new(),
+        complete: true,
+        epoch: 0,
     })
 }
 

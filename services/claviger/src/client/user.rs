@@ -43,7 +43,7 @@ async fn act(client: &Client, command: UserCommand) -> Outcome {
         UserCommand::Label { user, label } => {
             let user = User { name: client.user(&user).await?, label, ..Default::default() };
             let update_mask = Some(FieldMask { paths: vec!["label".to_owned()] });
-            let request = UpdateUserRequest { user: Some(user), update_mask };
+            let request = UpdateUserRequest { user: Some(user), update_mask, ..Default::default() };
             let answer = users.update_user(call(request)).await?.into_inner();
             output.show("claviger.identity.v1.UpdateUserResponse", &answer, || {
                 table(answer.user.as_slice())

@@ -26,7 +26,8 @@ pub(crate) struct Identity {
     /// variable CLAVIGER_IDENTITY__KEK does
     #[arg(long, env = "CLAVIGER_IDENTITY__KEK_FILE", value_name = "FILE")]
     pub(crate) kek_file: Option<PathBuf>,
-    /// Holds a key-encryption key of before, by which older keys are still opened; may be repeated
+    /// Holds a key-encryption key of before, by which older keys are still opened; may be repeated.
+    /// The variable CLAVIGER_IDENTITY__OLD_KEKS holds more, parted by commas
     #[arg(long, env = "CLAVIGER_IDENTITY__OLD_KEK_FILES", value_name = "FILE")]
     #[arg(value_delimiter = ',')]
     pub(crate) old_kek_files: Option<Vec<PathBuf>>,
@@ -36,6 +37,10 @@ pub(crate) struct Identity {
     /// Holds the token that auth shows; or else the variable CLAVIGER_IDENTITY__AUTH_TOKEN does
     #[arg(long, env = "CLAVIGER_IDENTITY__AUTH_TOKEN_FILE", value_name = "FILE")]
     pub(crate) auth_token_file: Option<PathBuf>,
+    /// Holds the token that gateways show when they act for users; or else the variable
+    /// CLAVIGER_IDENTITY__GATEWAY_TOKEN does. Without it no gateway may
+    #[arg(long, env = "CLAVIGER_IDENTITY__GATEWAY_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) gateway_token_file: Option<PathBuf>,
 }
 
 impl Settings for Identity {
@@ -44,6 +49,8 @@ impl Settings for Identity {
         "CLAVIGER_IDENTITY__KEK",
         "CLAVIGER_IDENTITY__ADMIN_TOKEN",
         "CLAVIGER_IDENTITY__AUTH_TOKEN",
+        "CLAVIGER_IDENTITY__GATEWAY_TOKEN",
+        "CLAVIGER_IDENTITY__OLD_KEKS",
     ];
 }
 

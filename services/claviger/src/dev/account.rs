@@ -62,7 +62,7 @@ fn keep(account: Account, dir: &DataDir, state: &mut State) -> anyhow::Result<Ac
 /// If identity does not answer.
 pub(super) async fn secret_is_valid(channel: Channel, account: &Account) -> anyhow::Result<bool> {
     let name = format!("accounts/-/users/-/accessKeys/{}", account.access_key_id);
-    let request = proto::GetAccessKeyRequest { name, min_position: 0 };
+    let request = proto::GetAccessKeyRequest { name, ..Default::default() };
     match AccessKeyServiceClient::new(channel).get_access_key(request).await {
         Ok(answer) => {
             let key = answer.into_inner().access_key.unwrap_or_default();
@@ -170,7 +170,6 @@ mod tests {
     use std::sync::Arc;
 
     use event_store::SystemClock;
-    use rpc::Callers;
     use tokio::net::TcpListener;
     use tokio_util::sync::CancellationToken;
 
@@ -186,7 +185,7 @@ mod tests {
         let config = identity::Config {
             data_dir: dir.root().to_owned(),
             keyring: dir.keyring().expect("a key"),
-            callers: Callers { admin_token, service_token },
+            tokens: identity::Tokens { admin: admin_token, auth: service_token, gateway: None },
         };
         let ready = telemetry::Readiness::default().register("identity");
         let never = CancellationToken::new();

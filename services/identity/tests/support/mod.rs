@@ -11,7 +11,8 @@ use api::identity::v1::event_service_client::EventServiceClient;
 use api::identity::v1::user_service_client::UserServiceClient;
 use api::identity::v1::*;
 use event_store::ManualClock;
-use rpc::{Callers, Channel, Token};
+use identity::Tokens;
+use rpc::{Channel, Token};
 use sealing::{KeyEncryptionKey, Keyring};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -24,7 +25,7 @@ pub const DAY_MS: u64 = 86_400_000;
 pub struct Identity {
     pub uri: String,
     pub clock: Arc<ManualClock>,
-    pub callers: Callers,
+    pub tokens: Tokens,
     data_dir: PathBuf,
     shutdown: CancellationToken,
     served: JoinHandle<anyhow::Result<()>>,
@@ -35,7 +36,7 @@ pub struct Home {
     pub dir: tempfile::TempDir,
     kek_file: PathBuf,
     pub clock: Arc<ManualClock>,
-    callers: Callers,
+    pub tokens: Tokens,
 }
 
 impl Home {
@@ -46,11 +47,9 @@ impl Home {
         std::fs::write(&kek_file, kek.expose_hex().as_bytes()).expect("written");
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(&kek_file, mode).expect("set");
-        let callers = Callers {
-            admin_token: Token::generate().expect("randomness"),
-            service_token: Token::generate().expect("randomness"),
-        };
-        Self { dir, kek_file, clock: Arc::new(ManualClock::new(START_MS)), callers }
+        let token = || Token::generate().expect("randomness");
+        let tokens = Tokens { admin: token(), auth: token(), gateway: Some(token()) };
+        Self { dir, kek_file, clock: Arc::new(ManualClock::new(START_MS)), tokens }
     }
 
     pub async fn start(&self) -> Identity {
@@ -64,7 +63,7 @@ impl Home {
         let config = identity::Config {
             data_dir: self.dir.path().join("data"),
             keyring: Keyring::new(KeyEncryptionKey::from_file(&self.kek_file)?),
-            callers: self.callers.clone(),
+            tokens: self.tokens.clone(),
         };
         let ready = telemetry::Readiness::default().register("identity");
         let clock = Arc::clone(&self.clock);
@@ -83,7 +82,7 @@ impl Home {
             tokio::task::yield_now().await;
         }
         let data_dir = self.dir.path().join("data");
-        Ok(Identity { uri, clock, callers: self.callers.clone(), data_dir, shutdown, served })
+        Ok(Identity { uri, clock, tokens: self.tokens.clone(), data_dir, shutdown, served })
     }
 }
 
@@ -94,7 +93,7 @@ impl Identity {
     }
 
     pub fn operator(&self) -> Channel {
-        rpc::channel(&self.uri, &self.callers.admin_token).expect("a URI")
+        rpc::channel(&self.uri, &self.tokens.admin).expect("a URI")
     }
 
     pub fn accounts(&self) -> AccountServiceClient<Channel> {
@@ -114,7 +113,7 @@ impl Identity {
     }
 
     pub fn feed(&self) -> CredentialFeedServiceClient<Channel> {
-        let channel = rpc::channel(&self.uri, &self.callers.service_token).expect("a URI");
+        let channel = rpc::channel(&self.uri, &self.tokens.auth).expect("a URI");
         CredentialFeedServiceClient::new(channel)
     }
 
@@ -144,7 +143,7 @@ impl Identity {
     ) -> Result<RotateSecretAccessKeyResponse, tonic::Status> {
         let request = RotateSecretAccessKeyRequest {
             name: name.into(),
-            grace_period_seconds,
+            grace_period_seconds: Some(grace_period_seconds),
             ..Default::default()
         };
         Ok(self.access_keys().rotate_secret_access_key(request).await?.into_inner())

@@ -1,0 +1,113 @@
+//! AdminTokenService: the tokens by which operators are known.
+
+use std::sync::Arc;
+
+use api::identity::v1::admin_token_service_server::AdminTokenService;
+use api::identity::v1::{
+    CreateAdminTokenRequest, CreateAdminTokenResponse, ListAdminTokensRequest,
+    ListAdminTokensResponse, RevokeAdminTokenRequest, RevokeAdminTokenResponse,
+};
+use domain::{AdminTokenId, TokenHash, UserName, admin_token};
+use sha2::{Digest, Sha256};
+use tonic::{Request, Response, Status};
+
+use crate::caller::Call;
+use crate::command::CommandKey;
+use crate::error::Error;
+use crate::model::AdminTokenEntry;
+use crate::writer::Writer;
+use crate::{access_key_service, answer, page, render, resource};
+
+/// Name of the list, which its page tokens are bound to.
+const LIST: &str = "admin-tokens";
+
+pub(crate) struct AdminTokens(pub(crate) Arc<Writer>);
+
+#[tonic::async_trait]
+impl AdminTokenService for AdminTokens {
+    async fn create_admin_token(
+        &self,
+        request: Request<CreateAdminTokenRequest>,
+    ) -> Result<Response<CreateAdminTokenResponse>, Status> {
+        let call = Call::of(&self.0, &request)?;
+        call.manages_all()?;
+        let created = create(Arc::clone(&self.0), call, request.into_inner());
+        Ok(Response::new(answer::whole(created).await?))
+    }
+
+    async fn list_admin_tokens(
+        &self,
+        request: Request<ListAdminTokensRequest>,
+    ) -> Result<Response<ListAdminTokensResponse>, Status> {
+        let call = Call::of(&self.0, &request)?;
+        call.manages_all()?;
+        let request = request.into_inner();
+        let size = page::size(request.page_size)?;
+        let after = match page::cursor(LIST, &request.page_token)? {
+            None => None,
+            Some(id) => Some(AdminTokenId::parse(&id).ok_or(Error::InvalidPageToken)?),
+        };
+        self.0.applied(request.min_position).await?;
+        let model = self.0.model();
+        let mut found: Vec<&AdminTokenEntry> =
+            model.admin_tokens_after(after).take(size + 1).collect();
+        let more = found.len() > size;
+        found.truncate(size);
+        let next_page_token = match found.last() {
+            Some(last) if more => page::token(LIST, &last.id.to_string()),
+            Some(_) | None => String::new(),
+        };
+        let admin_tokens = found.into_iter().map(render::admin_token).collect();
+        Ok(Response::new(ListAdminTokensResponse { admin_tokens, next_page_token }))
+    }
+
+    async fn revoke_admin_token(
+        &self,
+        request: Request<RevokeAdminTokenRequest>,
+    ) -> Result<Response<RevokeAdminTokenResponse>, Status> {
+        let call = Call::of(&self.0, &request)?;
+        call.manages_all()?;
+        let request = request.into_inner();
+        let key = CommandKey::new("RevokeAdminToken", &call.principal(), "", &request)?;
+        let id = resource::admin_token("name", &request.name)?;
+        let writer = Arc::clone(&self.0);
+        let revoked = answer::whole(async move {
+            let outcome = writer.revoke_admin_token(&call, key, id).await?;
+            Ok(RevokeAdminTokenResponse { position: writer.told(outcome.last) })
+        });
+        Ok(Response::new(revoked.await?))
+    }
+}
+
+async fn create(
+    writer: Arc<Writer>,
+    call: Call,
+    request: CreateAdminTokenRequest,
+) -> Result<CreateAdminTokenResponse, Error> {
+    let key = CommandKey::new("CreateAdminToken", &call.principal(), "", &request)?;
+    let asked = request.admin_token.ok_or_else(|| Error::invalid("admin_token", "is missing"))?;
+    let name = UserName::parse(&asked.display_name)
+        .map_err(|error| Error::invalid("admin_token.display_name", error.to_string()))?;
+    let account = match asked.account.as_str() {
+        "" => None,
+        name => Some(resource::account(&writer.model(), &call, "admin_token.account", name)?),
+    };
+    let expires_at =
+        access_key_service::instant("admin_token.expire_time", asked.expire_time.as_ref())?;
+    let token = rpc::Token::generate().map_err(|_| Error::Internal)?;
+    let command = admin_token::Command::Create {
+        name,
+        hash: TokenHash(Sha256::digest(token.expose()).into()),
+        account,
+        read_only: asked.read_only,
+        expires_at,
+    };
+    let (id, outcome) = writer.create_admin_token(&call, key, command).await?;
+    let model = writer.model();
+    let entry = model.admin_token(id).ok_or(Error::NoSuchAdminToken)?;
+    Ok(CreateAdminTokenResponse {
+        admin_token: Some(render::admin_token(entry)),
+        token: token.expose().to_owned(),
+        position: writer.told(outcome.last),
+    })
+}

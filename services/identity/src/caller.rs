@@ -1,0 +1,328 @@
+//! Who calls, and what that caller may do: deny by default.
+//!
+//! An operator shows an admin token: the one of the configuration, which may do everything, or one
+//! that was made since, which may be good for one account only, or for reading only. A gateway shows
+//! its own token and says for which user it acts, whose signature auth has verified: it may do what
+//! that user may. auth follows the credential feed, and nothing else.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use domain::{AccountId, AdminTokenId, TokenHash, UserId, UserState};
+use event_store::{Actor, Label};
+use rpc::{AuditTrail, Identify, Token};
+use sha2::{Digest, Sha256};
+use tonic::Request;
+use tonic::metadata::MetadataMap;
+
+use crate::error::Error;
+use crate::model::UserEntry;
+use crate::writer::Writer;
+
+/// Names the user that a gateway acts for, by UUID.
+const ACTING_USER: &str = "claviger-acting-user";
+/// Names the interface that the user called at the gateway.
+const FACADE: &str = "claviger-facade";
+/// The address that the user called the gateway from.
+const SOURCE_ADDRESS: &str = "claviger-source-address";
+/// The request's id, as the client is told.
+const REQUEST_ID: &str = "x-request-id";
+
+/// The tokens of identity's configuration.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// By which an operator is known that may do everything.
+    pub admin: Token,
+    /// By which auth is known.
+    pub auth: Token,
+    /// By which gateways are known; if not given, none may call.
+    pub gateway: Option<Token>,
+}
+
+impl Tokens {
+    /// Whether all differ: one token for two would make one caller the other.
+    pub fn are_distinct(&self) -> bool {
+        let gateway = self.gateway.as_ref();
+        let tokens: Vec<&Token> = [&self.admin, &self.auth].into_iter().chain(gateway).collect();
+        let same = |one: &Token, other: &Token| one.is(other.expose().as_bytes());
+        !tokens.iter().enumerate().any(|(i, one)| tokens[..i].iter().any(|other| same(one, other)))
+    }
+}
+
+/// Knows callers by their tokens.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) tokens: Tokens,
+    pub(crate) writer: Arc<Writer>,
+}
+
+/// Who shows a token.
+#[derive(Clone, Debug)]
+pub(crate) enum Caller {
+    /// A person or program that manages accounts.
+    Operator(Operator),
+    /// The service that verifies signatures.
+    Auth,
+    /// A service that acts for users.
+    Gateway,
+}
+
+/// What an operator may do.
+#[derive(Clone, Debug)]
+pub(crate) struct Operator {
+    /// Its admin token; none for the one of the configuration.
+    token: Option<(AdminTokenId, String)>,
+    /// The one account that it may manage; all if not given.
+    account: Option<AccountId>,
+    /// Whether it may only read.
+    read_only: bool,
+}
+
+impl Identify for Gate {
+    type Caller = Caller;
+
+    fn identify(&self, token: &[u8]) -> Option<Caller> {
+        // All are compared, whichever it is.
+        let admin = self.tokens.admin.is(token);
+        let auth = self.tokens.auth.is(token);
+        let gateway = self.tokens.gateway.as_ref().is_some_and(|gateway| gateway.is(token));
+        if admin {
+            return Some(Caller::Operator(Operator {
+                token: None,
+                account: None,
+                read_only: false,
+            }));
+        }
+        if auth {
+            return Some(Caller::Auth);
+        }
+        if gateway {
+            return Some(Caller::Gateway);
+        }
+        // What is compared here is a digest: its timing tells nothing of a token.
+        let hash = TokenHash(Sha256::digest(token).into());
+        let now = self.writer.now();
+        let model = self.writer.model();
+        let entry = model.admin_token_by_hash(&hash)?;
+        if entry.token.is_expired(now) {
+            return None;
+        }
+        Some(Caller::Operator(Operator {
+            token: Some((entry.id, entry.token.name.to_string())),
+            account: entry.token.account,
+            read_only: entry.token.read_only,
+        }))
+    }
+
+    fn name(caller: &Caller) -> String {
+        match caller {
+            Caller::Operator(operator) => operator.principal(),
+            Caller::Auth => "auth".to_owned(),
+            Caller::Gateway => "gateway".to_owned(),
+        }
+    }
+}
+
+impl Operator {
+    fn principal(&self) -> String {
+        match &self.token {
+            None => "operator".to_owned(),
+            Some((_, name)) => format!("admin-token/{name}"),
+        }
+    }
+}
+
+/// One call: who makes it, and what is recorded of that.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) actor: Actor,
+    authority: Authority,
+}
+
+/// What the caller may do.
+#[derive(Clone, Debug)]
+enum Authority {
+    Operator(Operator),
+    /// A user, for whom a gateway acts.
+    User {
+        id: UserId,
+        account: AccountId,
+        root: bool,
+    },
+    /// The server itself.
+    Schedule,
+}
+
+impl Call {
+    /// # Errors
+    /// [`Error::NotAllowed`] if a gateway acts for a user that is locked or gone;
+    /// [`Error::InvalidField`] if it does not say for whom; [`Error::Internal`] if no guard has told
+    /// who calls, which the assembly of the server rules out.
+    pub(crate) fn of<T>(writer: &Writer, request: &Request<T>) -> Result<Self, Error> {
+        let metadata = request.metadata();
+        let address = request.remote_addr().map(|address| address.ip());
+        let call = match request.extensions().get::<Caller>().ok_or(Error::Internal)? {
+            Caller::Auth => return Err(Error::NotAllowed),
+            Caller::Operator(operator) => Self {
+                actor: actor(&operator.principal(), "grpc", address, metadata),
+                authority: Authority::Operator(operator.clone()),
+            },
+            Caller::Gateway => Self::acting(writer, metadata)?,
+        };
+        if let Some(trail) = request.extensions().get::<AuditTrail>() {
+            trail.set_caller(call.actor.principal.as_str().to_owned());
+        }
+        Ok(call)
+    }
+
+    fn acting(writer: &Writer, metadata: &MetadataMap) -> Result<Self, Error> {
+        let user = text(metadata, ACTING_USER).and_then(UserId::parse);
+        let user = user.ok_or_else(|| Error::invalid(ACTING_USER, "must be the UUID of a user"))?;
+        let facade = text(metadata, FACADE).filter(|facade| {
+            let valid =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            (1..=32).contains(&facade.len()) && facade.bytes().all(valid)
+        });
+        let facade =
+            facade.ok_or_else(|| Error::invalid(FACADE, "must be 1 to 32 of a-z 0-9 -"))?;
+        let address = match text(metadata, SOURCE_ADDRESS) {
+            None => None,
+            Some(address) => {
+                let parsed = address.parse::<IpAddr>();
+                Some(parsed.map_err(|_| Error::invalid(SOURCE_ADDRESS, "must be an IP address"))?)
+            }
+        };
+        let model = writer.model();
+        let entry = model.user(user).ok_or(Error::NotAllowed)?;
+        let account = model.account(entry.account).ok_or(Error::NotAllowed)?;
+        // auth may not have heard of the lock yet.
+        if entry.user.state == UserState::Locked {
+            return Err(Error::NotAllowed);
+        }
+        let principal = arn(account.account.number, entry);
+        Ok(Self {
+            actor: actor(&principal, facade, address, metadata),
+            authority: Authority::User { id: user, account: entry.account, root: entry.user.root },
+        })
+    }
+
+    /// What the server does by itself.
+    pub(crate) fn schedule() -> Self {
+        Self {
+            actor: actor("claviger", "schedule", None, &MetadataMap::new()),
+            authority: Authority::Schedule,
+        }
+    }
+
+    /// Names the caller in what makes a command one and the same: never another caller later.
+    pub(crate) fn principal(&self) -> String {
+        match &self.authority {
+            Authority::Operator(Operator { token: None, .. }) => "operator".to_owned(),
+            Authority::Operator(Operator { token: Some((id, _)), .. }) => {
+                format!("admin-token/{id}")
+            }
+            Authority::User { id, .. } => format!("user/{id}"),
+            Authority::Schedule => "schedule".to_owned(),
+        }
+    }
+
+    /// The one account that the caller has to do with; none for an operator of all.
+    pub(crate) fn account(&self) -> Option<AccountId> {
+        match &self.authority {
+            Authority::Operator(operator) => operator.account,
+            Authority::User { account, .. } => Some(*account),
+            Authority::Schedule => None,
+        }
+    }
+
+    /// Lets only operators pass that may do everything.
+    pub(crate) fn manages_all(&self) -> Result<(), Error> {
+        self.allow(matches!(
+            self.authority,
+            Authority::Operator(Operator { account: None, read_only: false, .. })
+        ))
+    }
+
+    /// Lets only operators pass that may read everything.
+    pub(crate) fn reads_all(&self) -> Result<(), Error> {
+        self.allow(matches!(self.authority, Authority::Operator(Operator { account: None, .. })))
+    }
+
+    /// Lets those pass who may change this account and all in it.
+    pub(crate) fn manages_account(&self, of: AccountId) -> Result<(), Error> {
+        self.allow(match &self.authority {
+            Authority::Operator(operator) => !operator.read_only && operator.has(of),
+            Authority::User { account, root, .. } => *root && *account == of,
+            Authority::Schedule => true,
+        })
+    }
+
+    /// Lets those pass who may see this account and all in it.
+    pub(crate) fn reads_account(&self, of: AccountId) -> Result<(), Error> {
+        self.allow(match &self.authority {
+            Authority::Operator(operator) => operator.has(of),
+            Authority::User { account, root, .. } => *root && *account == of,
+            Authority::Schedule => true,
+        })
+    }
+
+    /// Lets those pass who may see this user and its access keys.
+    pub(crate) fn reads_user(&self, account: AccountId, user: UserId) -> Result<(), Error> {
+        match &self.authority {
+            Authority::User { id, .. } if *id == user => Ok(()),
+            Authority::User { .. } | Authority::Operator(_) | Authority::Schedule => {
+                self.reads_account(account)
+            }
+        }
+    }
+
+    /// Lets those pass who may change this user's access keys.
+    pub(crate) fn manages_access_keys(
+        &self,
+        account: AccountId,
+        user: UserId,
+    ) -> Result<(), Error> {
+        match &self.authority {
+            Authority::User { id, .. } if *id == user => Ok(()),
+            Authority::User { .. } | Authority::Operator(_) | Authority::Schedule => {
+                self.manages_account(account)
+            }
+        }
+    }
+
+    fn allow(&self, allowed: bool) -> Result<(), Error> {
+        if allowed { Ok(()) } else { Err(Error::NotAllowed) }
+    }
+}
+
+impl Operator {
+    fn has(&self, account: AccountId) -> bool {
+        self.account.is_none_or(|own| own == account)
+    }
+}
+
+/// How AWS names a user: `arn:aws:iam::{account number}:user{path}{name}`, or `…:root`.
+fn arn(number: impl Display, entry: &UserEntry) -> String {
+    if entry.user.root {
+        return format!("arn:aws:iam::{number}:root");
+    }
+    format!("arn:aws:iam::{number}:user{}{}", entry.user.path, entry.user.name)
+}
+
+fn actor(principal: &str, facade: &str, address: Option<IpAddr>, metadata: &MetadataMap) -> Actor {
+    let address = address.map(|address| address.to_string()).unwrap_or_default();
+    Actor {
+        principal: Label::truncated(principal),
+        facade: Label::truncated(facade),
+        source_address: Label::truncated(&address),
+        request_id: match text(metadata, REQUEST_ID) {
+            Some(id) => Label::truncated(id),
+            None => Label::truncated(&uuid::Uuid::now_v7().to_string()),
+        },
+    }
+}
+
+fn text<'a>(metadata: &'a MetadataMap, name: &str) -> Option<&'a str> {
+    metadata.get(name).and_then(|value| value.to_str().ok())
+}

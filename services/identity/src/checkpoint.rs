@@ -1,0 +1,260 @@
+//! The write model in a file, so that a start reads only what the log recorded since.
+//!
+//! ```text
+//! header   one record: version, log, epoch, head, time, and how many records of each kind follow
+//! records  accounts, where accounts' events stand, users, former users, admin tokens, commands
+//! end      SHA-256 of all before it (32 bytes), and its Ed25519 signature (64)
+//! ```
+//!
+//! A record is its length (4 bytes, little endian) and a value in the postcard format. Everything
+//! stands in one order: the same model makes the same bytes, whether it was replayed from the first
+//! event or from another checkpoint, and the digest says so. A checkpoint of another version, log or
+//! epoch, or one that was changed, is not used: the log is read from the start, as it always can be.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::{Context, bail, ensure};
+use event_store::{Hash, Head, Position};
+use sealing::{SignedCheckpoint, SigningKey};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::model::{Model, Snapshot};
+
+/// To be raised whenever what is written changes; a test tells when that is.
+const VERSION: u32 = 1;
+/// The longest record, in bytes: far more than a user with all its access keys and tags, or the
+/// places of an account's events, comes to.
+const RECORD_BYTES_MAX: u32 = 1 << 30;
+const DIGEST_BYTES: usize = 32;
+const SIGNATURE_BYTES: usize = 64;
+
+/// Which log a checkpoint is of.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct LogIdentity {
+    pub(crate) log_id: Uuid,
+    pub(crate) epoch: u64,
+}
+
+/// What stands first in a checkpoint.
+#[derive(Debug, Deserialize, Serialize)]
+struct Header {
+    version: u32,
+    log: LogIdentity,
+    position: Position,
+    hash: [u8; 32],
+    time_ms: u64,
+    counts: [u64; 6],
+}
+
+/// SHA-256 of a model: two that are the same have the same.
+pub(crate) fn digest(log: LogIdentity, snapshot: &Snapshot) -> io::Result<[u8; DIGEST_BYTES]> {
+    let mut writer = Writer { sink: io::sink(), hash: Sha256::new() };
+    writer.all(log, snapshot)?;
+    Ok(writer.hash.finalize().into())
+}
+
+/// Writes a checkpoint in the place of the last one.
+///
+/// # Errors
+/// If the disk says no. The last one is then still there.
+pub(crate) fn write(
+    path: &Path,
+    log: LogIdentity,
+    snapshot: &Snapshot,
+    key: &SigningKey,
+) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    let mut writer = Writer { sink: BufWriter::with_capacity(1 << 20, file), hash: Sha256::new() };
+    writer.all(log, snapshot)?;
+    let Writer { mut sink, hash } = writer;
+    let digest: [u8; DIGEST_BYTES] = hash.finalize().into();
+    sink.write_all(&digest)?;
+    let head = snapshot.head;
+    sink.write_all(&statement(log, head, snapshot.time_ms, digest).sign(key))?;
+    sink.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    fs::rename(&new, path)?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// Reads a checkpoint; `None` if there is none.
+///
+/// # Errors
+/// If it is of no use, and why.
+pub(crate) fn read(
+    path: &Path,
+    log: LogIdentity,
+    public_key: &[u8; 32],
+) -> anyhow::Result<Option<Model>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    // The signature is checked before anything is made of what it covers.
+    let mut checked =
+        Reader { source: BufReader::with_capacity(1 << 20, file), hash: Sha256::new() };
+    let header: Header = checked.record()?;
+    ensure!(header.version == VERSION, "it is of version {}", header.version);
+    ensure!(header.log == log, "it is of another log or epoch");
+    for _ in 0..header.counts.iter().sum() {
+        checked.skip_record()?;
+    }
+    let Reader { mut source, hash } = checked;
+    let digest: [u8; DIGEST_BYTES] = hash.finalize().into();
+    let (mut found, mut signature) = ([0; DIGEST_BYTES], [0; SIGNATURE_BYTES]);
+    source.read_exact(&mut found)?;
+    source.read_exact(&mut signature)?;
+    ensure!(found == digest, "its digest is wrong");
+    ensure!(source.read(&mut [0])? == 0, "something follows it");
+    let head = Head { position: header.position, hash: Hash(header.hash) };
+    statement(log, head, header.time_ms, digest)
+        .verify(public_key, &signature)
+        .context("its signature is wrong")?;
+
+    let file = File::open(path)?;
+    let mut reader =
+        Reader { source: BufReader::with_capacity(1 << 20, file), hash: Sha256::new() };
+    let header: Header = reader.record()?;
+    let [accounts, account_events, users, former_users, admin_tokens, commands] = header.counts;
+    let snapshot = Snapshot {
+        head,
+        time_ms: header.time_ms,
+        accounts: reader.records(accounts)?,
+        account_events: reader.records(account_events)?,
+        users: reader.records(users)?,
+        former_users: reader.records(former_users)?,
+        admin_tokens: reader.records(admin_tokens)?,
+        commands: reader.records(commands)?,
+    };
+    let again: [u8; DIGEST_BYTES] = reader.hash.finalize().into();
+    ensure!(again == digest, "it was changed while it was read");
+    Ok(Some(Model::from(snapshot)))
+}
+
+fn statement(
+    log: LogIdentity,
+    head: Head,
+    time_ms: u64,
+    digest: [u8; DIGEST_BYTES],
+) -> SignedCheckpoint {
+    SignedCheckpoint {
+        log_id: log.log_id,
+        epoch: log.epoch,
+        position: head.position.0,
+        hash: head.hash.0,
+        time_ms,
+        model_digest: Some(digest),
+    }
+}
+
+/// Writes records, and hashes them.
+struct Writer<W> {
+    sink: W,
+    hash: Sha256,
+}
+
+impl<W: Write> Writer<W> {
+    fn all(&mut self, log: LogIdentity, snapshot: &Snapshot) -> io::Result<()> {
+        let Snapshot {
+            head,
+            time_ms,
+            accounts,
+            account_events,
+            users,
+            former_users,
+            admin_tokens,
+            commands,
+        } = snapshot;
+        let counts = [
+            accounts.len(),
+            account_events.len(),
+            users.len(),
+            former_users.len(),
+            admin_tokens.len(),
+            commands.len(),
+        ];
+        self.record(&Header {
+            version: VERSION,
+            log,
+            position: head.position,
+            hash: head.hash.0,
+            time_ms: *time_ms,
+            counts: counts.map(|count| count as u64),
+        })?;
+        self.records(accounts)?;
+        self.records(account_events)?;
+        self.records(users)?;
+        self.records(former_users)?;
+        self.records(admin_tokens)?;
+        self.records(commands)
+    }
+
+    fn records(&mut self, values: &[impl Serialize]) -> io::Result<()> {
+        values.iter().try_for_each(|value| self.record(value))
+    }
+
+    fn record(&mut self, value: &impl Serialize) -> io::Result<()> {
+        let bytes = postcard::to_stdvec(value).map_err(io::Error::other)?;
+        let length = u32::try_from(bytes.len()).ok().filter(|length| *length <= RECORD_BYTES_MAX);
+        let length = length.ok_or_else(|| io::Error::other("a record is too long"))?.to_le_bytes();
+        for part in [&length, bytes.as_slice()] {
+            self.hash.update(part);
+            self.sink.write_all(part)?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads records, and hashes them.
+struct Reader<R> {
+    source: R,
+    hash: Sha256,
+}
+
+impl<R: Read> Reader<R> {
+    fn records<T: DeserializeOwned>(&mut self, count: u64) -> anyhow::Result<Vec<T>> {
+        (0..count).map(|_| self.record()).collect()
+    }
+
+    fn record<T: DeserializeOwned>(&mut self) -> anyhow::Result<T> {
+        let mut bytes = Vec::new();
+        let length = self.length()?;
+        let read = self.source.by_ref().take(length.into()).read_to_end(&mut bytes)?;
+        ensure!(read as u64 == u64::from(length), "it ends too early");
+        self.hash.update(&bytes);
+        let (value, rest) = postcard::take_from_bytes(&bytes)?;
+        ensure!(rest.is_empty(), "a record is too long");
+        Ok(value)
+    }
+
+    fn skip_record(&mut self) -> anyhow::Result<()> {
+        let mut left = u64::from(self.length()?);
+        let mut bytes = [0; 8192];
+        while left > 0 {
+            let want = usize::try_from(left).unwrap_or(bytes.len()).min(bytes.len());
+            let read = self.source.read(&mut bytes[..want])?;
+            ensure!(read > 0, "it ends too early");
+            self.hash.update(&bytes[..read]);
+            left -= read as u64;
+        }
+        Ok(())
+    }
+
+    fn length(&mut self) -> anyhow::Result<u32> {
+        let mut length = [0; 4];
+        self.source.read_exact(&mut length)?;
+        self.hash.update(length);
+        match u32::from_le_bytes(length) {
+            length if length <= RECORD_BYTES_MAX => Ok(length),
+            _ => bail!("a record is too long"),
+        }
+    }
+}

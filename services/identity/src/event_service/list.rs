@@ -1,0 +1,177 @@
+//! Pages of events. What is known of where events stand is used, so that a page costs what it holds,
+//! wherever in the log.
+
+use api::event::v1::Event;
+use api::identity::v1::{ListEventsRequest, ListEventsResponse};
+use domain::Timestamp;
+use event_store::{Position, Recorded};
+use prost::Message;
+use sha2::{Digest, Sha256};
+
+use super::filter::Filter;
+use crate::access_key_service::instant;
+use crate::error::Error;
+use crate::page;
+use crate::writer::{Writer, read_failed};
+
+/// The most events that one page looks at. A page of a sparse filter ends there, with a token.
+const SCANNED_MAX: usize = 50_000;
+/// The most events that are read at once where they stand apart: these stay in memory together.
+const RUN_MAX: usize = 1024;
+
+/// What part of the log a request asks for.
+struct Range {
+    /// Before the first.
+    after: Position,
+    /// The last.
+    until: Position,
+    /// Recorded before this instant.
+    end_ms: Option<u64>,
+}
+
+pub(super) async fn page(
+    writer: &Writer,
+    filter: &Filter,
+    request: ListEventsRequest,
+) -> Result<ListEventsResponse, Error> {
+    let size = page::size(request.page_size)?;
+    let list = name_of_list(&request);
+    let mut range = Range::of(writer, &request).await?;
+    if let Some(cursor) = page::cursor(&list, &request.page_token)? {
+        let cursor = cursor.parse().map_err(|_| Error::InvalidPageToken)?;
+        range.after = range.after.max(writer.asked("page_token", cursor)?);
+    }
+    let candidates = filter.candidates(writer);
+    let mut events: Vec<Event> = vec![];
+    let mut scanned = 0;
+    while range.after < range.until {
+        let read = read(writer, &range, candidates.as_deref(), SCANNED_MAX - scanned).await?;
+        let (recorded, looked_through) = read;
+        for recorded in recorded {
+            if range.end_ms.is_some_and(|end| recorded.time_ms >= end) {
+                return Ok(last_page(events));
+            }
+            scanned += 1;
+            range.after = recorded.position;
+            events.extend(filter.pass(writer, &recorded)?);
+            if events.len() == size {
+                break;
+            }
+        }
+        if events.len() < size {
+            range.after = range.after.max(looked_through);
+        }
+        if events.len() == size || scanned >= SCANNED_MAX {
+            if range.after >= range.until {
+                return Ok(last_page(events));
+            }
+            let next_page_token = page::token(&list, &writer.told(range.after).to_string());
+            return Ok(ListEventsResponse { events, next_page_token });
+        }
+    }
+    Ok(last_page(events))
+}
+
+fn last_page(events: Vec<Event>) -> ListEventsResponse {
+    ListEventsResponse { events, next_page_token: String::new() }
+}
+
+/// Binds page tokens to the filters that they were made for.
+fn name_of_list(request: &ListEventsRequest) -> String {
+    let filters = ListEventsRequest {
+        page_size: 0,
+        page_token: String::new(),
+        min_position: 0,
+        ..request.clone()
+    };
+    let digest: [u8; 32] = Sha256::digest(filters.encode_to_vec()).into();
+    format!("events/{}", hex::encode(digest))
+}
+
+impl Range {
+    async fn of(writer: &Writer, request: &ListEventsRequest) -> Result<Self, Error> {
+        let head = writer.model().position();
+        let until = match writer.asked("until_position", request.until_position)? {
+            Position::START => head,
+            until => until.min(head),
+        };
+        let ms = |time: Timestamp| u64::try_from(time.timestamp_millis()).unwrap_or_default();
+        let end_ms = instant("end_time", request.end_time.as_ref())?.map(ms);
+        let mut after = writer.asked("after_position", request.after_position)?;
+        if let Some(start) = instant("start_time", request.start_time.as_ref())?.map(ms) {
+            after = after.max(last_before(writer, start, until).await?);
+        }
+        Ok(Self { after, until, end_ms })
+    }
+}
+
+/// The last position up to `until` that was recorded before `time_ms`: times never go back.
+async fn last_before(writer: &Writer, time_ms: u64, until: Position) -> Result<Position, Error> {
+    // Everything up to `before` is earlier, everything after `not_before` is not.
+    let (mut before, mut not_before) = (0, until.0);
+    while before < not_before {
+        let middle = before + (not_before - before).div_ceil(2);
+        let event = writer.log.read(Position(middle - 1), 1).await.map_err(read_failed)?;
+        let event = event.first().ok_or(Error::LogCorrupt { position: middle })?;
+        if event.time_ms < time_ms {
+            before = middle;
+        } else {
+            not_before = middle - 1;
+        }
+    }
+    Ok(Position(before))
+}
+
+/// Reads the next events that may match, and tells up to where all that may match were read.
+async fn read(
+    writer: &Writer,
+    range: &Range,
+    candidates: Option<&[Position]>,
+    limit: usize,
+) -> Result<(Vec<Recorded>, Position), Error> {
+    let limit = limit.min(event_store::READ_EVENTS_MAX);
+    let Some(candidates) = candidates else {
+        let rest = usize::try_from(range.until.0 - range.after.0).unwrap_or(limit);
+        let read = writer.log.read(range.after, limit.min(rest)).await.map_err(read_failed)?;
+        let last = read.last().map_or(range.until, |last| last.position);
+        return Ok((read, last));
+    };
+    let from = candidates.partition_point(|position| *position <= range.after);
+    let to = candidates.partition_point(|position| *position <= range.until);
+    let run = run(candidates.get(from..to).unwrap_or_default(), limit.min(RUN_MAX));
+    let (Some(first), Some(last)) = (run.first(), run.last()) else {
+        return Ok((vec![], range.until));
+    };
+    let span = usize::try_from(last.0 - first.0 + 1).unwrap_or(1);
+    let before = Position(first.0.saturating_sub(1));
+    let mut read = writer.log.read(before, span).await.map_err(read_failed)?;
+    read.retain(|recorded| run.binary_search(&recorded.position).is_ok());
+    Ok((read, *last))
+}
+
+/// The first of `positions` that are worth reading with what stands between them.
+fn run(positions: &[Position], limit: usize) -> &[Position] {
+    const APART_MAX: u64 = 8;
+    let close = |pair: &[Position]| pair[1].0 - pair[0].0 <= APART_MAX;
+    let apart = positions.windows(2).take(limit.saturating_sub(1)).position(|pair| !close(pair));
+    let length = apart.map_or(positions.len().min(limit), |at| at + 1);
+    // What stands between counts too.
+    &positions[..length.min(limit.div_ceil(2).max(1))]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_close_together_is_read_at_once() {
+        let positions: Vec<_> = [1, 2, 5, 100, 101].map(Position).to_vec();
+        assert_eq!(run(&positions, 100), &positions[..3]);
+        assert_eq!(run(&positions[3..], 100), &positions[3..]);
+        assert_eq!(run(&positions[2..3], 100), &positions[2..3]);
+        assert_eq!(run(&positions, 2).len(), 1);
+        assert!(run(&[], 100).is_empty());
+        let dense: Vec<_> = (1..=5000).map(Position).collect();
+        assert_eq!(run(&dense, RUN_MAX).len(), RUN_MAX / 2);
+    }
+}

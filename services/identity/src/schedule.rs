@@ -1,0 +1,76 @@
+//! What identity does by itself when its time has come: it announces what accounts ask to be told,
+//! and purges deleted access keys that can no longer be undeleted.
+//!
+//! What is due is seen in the model, and what was done is recorded: it happens once, also when
+//! identity was not running at the time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::{UserId, user};
+use tokio_util::sync::CancellationToken;
+
+use crate::caller::Call;
+use crate::command::CommandKey;
+use crate::error::Error;
+use crate::writer::Writer;
+
+/// How long at least from one look at all users to the next.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+/// Looking takes at most one part in so many of the time.
+const SHARE: u32 = 100;
+/// Users that are looked at under one lock of the model.
+const USERS_AT_ONCE: usize = 1024;
+
+/// Does what is due until `shutdown`.
+pub(crate) async fn run(writer: Arc<Writer>, shutdown: CancellationToken) {
+    loop {
+        let start = Instant::now();
+        let due = due(&writer);
+        let pause = PAUSE_MIN.max(start.elapsed() * SHARE);
+        for user in due {
+            if shutdown.is_cancelled() {
+                return;
+            }
+            if let Err(error) = tick(&writer, user).await {
+                // It stays due: the next look finds it again.
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a scheduled change failed"
+                );
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+/// Does what is due of one user.
+async fn tick(writer: &Writer, user: UserId) -> Result<(), Error> {
+    let call = Call::schedule();
+    let key = CommandKey::of_server();
+    match writer.change_user(&call, key, user, |_| Ok(user::Command::Tick)).await {
+        // It may have been deleted since.
+        Ok(_) | Err(Error::NoSuchUser) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Users of which something is due.
+fn due(writer: &Writer) -> Vec<UserId> {
+    let ids = writer.model().user_ids();
+    let mut due = vec![];
+    for ids in ids.chunks(USERS_AT_ONCE) {
+        let now = writer.now();
+        let model = writer.model();
+        for entry in ids.iter().filter_map(|id| model.user(*id)) {
+            let Some(account) = model.account(entry.account) else { continue };
+            if entry.user.is_due(&account.account.settings, now) {
+                due.push(entry.id);
+            }
+        }
+    }
+    due
+}
