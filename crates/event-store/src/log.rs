@@ -65,7 +65,8 @@ pub trait EventLog: Send + Sync + 'static {
     fn subscribe(&self, after: Position) -> Subscription;
 
     /// Writes down what is known of the events so far, so that the next opening reads only those that
-    /// follow, and gives up to where. Appending goes on meanwhile; nothing else changes.
+    /// follow, and gives up to where. Nothing else changes. Appending goes on while it is written, and
+    /// waits while the index is copied: on one machine some 50 ms for a million streams.
     ///
     /// # Errors
     /// [`CheckpointError`]; the last checkpoint, if any, is still there.
