@@ -13,8 +13,9 @@ pub const POSITION_MAX: Position = Position((1 << POSITION_BITS) - 1);
 
 const POSITION_BITS: u32 = 48;
 
-/// A position was handed out before the log was restored, or by a log that this one has yet to
-/// become. What was seen there may not be here: the reader starts again from the beginning.
+/// A position was handed out in another epoch of the log: before it was restored, or after, if an older
+/// copy of it runs again. What was seen there may not be here: the reader starts again from
+/// [`Position::START`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("position is of epoch {found}, and the log is in epoch {current}")]
 pub struct OtherEpoch {

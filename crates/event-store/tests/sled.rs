@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use bytes::Bytes;
 use event_store::conformance::{Backend, START_MS, batch, event};
 use event_store::{
-    AppendError, EventLog, Fault, FaultKind, Head, ManualClock, OpenError, Position, ReadError,
-    SledLog, SledOptions, SyncFn, Verified,
+    AppendError, EPOCH_MAX, EventLog, Fault, FaultKind, Head, ManualClock, OpenError, Position,
+    ReadError, SledLog, SledOptions, SyncFn, Verified,
 };
 use futures::StreamExt;
 use futures::future::{BoxFuture, join_all};
@@ -414,6 +414,25 @@ async fn events_without_an_identity_are_no_log() {
     drop(database);
     let error = SledLog::open(SledOptions::new(dir.path())).await.err().unwrap();
     assert!(matches!(error, OpenError::NoIdentity(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_log_in_no_possible_epoch_does_not_open() {
+    let dir = tempfile::tempdir().unwrap();
+    a_log_of(dir.path(), 5).await;
+    let set_epoch = |epoch: u64| {
+        let database = sled_of(dir.path());
+        let mut identity = database.get("log").unwrap().unwrap().to_vec();
+        identity[17..].copy_from_slice(&epoch.to_le_bytes());
+        database.insert("log", identity).unwrap();
+    };
+    for epoch in [0, EPOCH_MAX + 1] {
+        set_epoch(epoch);
+        let error = SledLog::open(SledOptions::new(dir.path())).await.err().unwrap();
+        assert!(matches!(&error, OpenError::Database(why) if why.contains("identity")), "{error}");
+    }
+    set_epoch(EPOCH_MAX);
+    assert_eq!(open(dir.path()).await.epoch(), EPOCH_MAX);
 }
 
 #[tokio::test]
