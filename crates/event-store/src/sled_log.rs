@@ -219,8 +219,21 @@ impl SledLog {
     /// [`OpenError::Fault`] with the first thing that is wrong; [`OpenError::Shortened`] also when the
     /// log ends before `since`; the others as for [`Self::open`].
     pub async fn verify_offline(dir: &Path, since: Option<Head>) -> Result<Verified, OpenError> {
+        Self::verify_offline_with(dir, since, |_| ()).await
+    }
+
+    /// Does what [`Self::verify_offline`] does, and tells `on_progress` how far it has come: after each
+    /// 1,024 events or so, and at the end.
+    ///
+    /// # Errors
+    /// As [`Self::verify_offline`].
+    pub async fn verify_offline_with(
+        dir: &Path,
+        since: Option<Head>,
+        on_progress: impl FnMut(Head) + Send + 'static,
+    ) -> Result<Verified, OpenError> {
         let dir = dir.to_owned();
-        off_runtime(move || offline::verify(&dir, since)).await
+        off_runtime(move || offline::verify(&dir, since, on_progress)).await
     }
 
     /// Writes the archive (see [`crate::archive`]) of a log that no process has open, and gives up to

@@ -332,6 +332,20 @@ async fn a_log_is_verified_without_being_made_or_changed() {
     let verified = SledLog::verify_offline(dir.path(), None).await.unwrap();
     let log = open(dir.path()).await;
     assert_eq!((verified.events, verified.head), (5, log.head()));
+
+    for _ in 0..5 {
+        log.append(batch((0..512).map(|_| event("user/1", "x")))).await.unwrap();
+    }
+    let head = log.head();
+    drop(log);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&seen);
+    let on_progress = move |head: Head| told.lock().unwrap().push(head);
+    SledLog::verify_offline_with(dir.path(), None, on_progress).await.unwrap();
+    let seen = seen.lock().unwrap();
+    let positions: Vec<_> = seen.iter().map(|head| head.position.0).collect();
+    assert_eq!(positions, [1024, 2048, 2565]);
+    assert_eq!(seen.last(), Some(&head));
 }
 
 #[tokio::test]

@@ -9,14 +9,17 @@ use uuid::Uuid;
 use super::anchor::Anchor;
 use super::open::{
     EVENTS, check_length, database_error, frame_at, identity, io_error, lock_folder, open_database,
-    scan, scan_with,
+    scan_with,
 };
 use super::{OpenError, stored};
 use crate::archive::{self, ExportError, Header};
 use crate::index::Index;
 use crate::log::decode_at;
 use crate::verify::{TailIndex, Verifier, same_hash, trusted};
-use crate::{Head, Position, ReadError, StoredFrame, Verified, genesis};
+use crate::{Head, Position, ReadError, Recorded, StoredFrame, Verified, genesis};
+
+/// How often verifying tells how far it has come.
+const PROGRESS_EVENTS: u64 = 1024;
 
 /// A log that is locked for as long as this is held, and read only.
 pub(super) struct Offline {
@@ -78,9 +81,19 @@ pub(super) fn export(dir: &Path, sink: impl io::Write) -> Result<Head, ExportErr
     Ok(header.head)
 }
 
-pub(super) fn verify(dir: &Path, since: Option<Head>) -> Result<Verified, OpenError> {
+pub(super) fn verify(
+    dir: &Path,
+    since: Option<Head>,
+    mut on_progress: impl FnMut(Head),
+) -> Result<Verified, OpenError> {
     let log = Offline::open(dir)?;
     let Offline { events, log_id, recorded, .. } = &log;
+    let tell = |event: &Recorded, _: &StoredFrame| {
+        if event.position.0.is_multiple_of(PROGRESS_EVENTS) {
+            on_progress(Head { position: event.position, hash: event.hash });
+        }
+        Ok::<_, OpenError>(())
+    };
     let verified = match since.filter(|since| since.position > Position::START) {
         Some(since) => {
             let last = log.last()?;
@@ -88,16 +101,17 @@ pub(super) fn verify(dir: &Path, since: Option<Head>) -> Result<Verified, OpenEr
             check_length(dir, last, &[since])?;
             let event = trusted(since, frame_at(events, since.position)?)?;
             let mut verifier = Verifier::after(&event, TailIndex::default())?;
-            scan(&mut verifier, events, recorded.as_slice())?;
+            scan_with(&mut verifier, events, recorded.as_slice(), tell)?;
             verifier.verified()?
         }
         None => {
             let mut verifier = Verifier::new(*log_id, Index::default());
             same_hash(since.unwrap_or(verifier.head()), verifier.head())?;
-            scan(&mut verifier, events, recorded.as_slice())?;
+            scan_with(&mut verifier, events, recorded.as_slice(), tell)?;
             verifier.verified()?
         }
     };
     check_length(dir, verified.head.position, recorded.as_slice())?;
+    on_progress(verified.head);
     Ok(verified)
 }

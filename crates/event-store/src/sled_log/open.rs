@@ -151,7 +151,7 @@ fn resume(
 }
 
 /// Reads what follows the head of `verifier`, and checks it, also against what was `recorded` of it.
-pub(super) fn scan(
+fn scan(
     verifier: &mut Verifier<impl Known>,
     events: &sled::Tree,
     recorded: &[Head],
