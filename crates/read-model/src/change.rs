@@ -44,6 +44,8 @@ pub struct AccessKeyRecord {
     pub user_id: UserId,
     /// Whether it is active.
     pub active: bool,
+    /// When it begins to be valid, in milliseconds since 1970; it has begun if `None`.
+    pub not_before_ms: Option<i64>,
     /// When it ends, in milliseconds since 1970; never if `None`.
     pub expires_at_ms: Option<i64>,
     /// Its secrets, newest first; those after [`SECRETS_MAX`](crate::SECRETS_MAX) are left out.

@@ -6,6 +6,7 @@
 //! * A [`Table`] is one state of all credentials. [`Table::apply`] brings it forward.
 //! * A [`ReadModel`] is the table that is served now. A snapshot is loaded into a fresh table and
 //!   put in place of the old one whole, so that nobody ever sees a part of it.
+//! * A [`position`] tells the epoch of the log too: what was seen in another says nothing here.
 //!
 //! ```
 //! use read_model::{AccessKeyRecord, Change, ReadModel, SecretRecord, Table, UserRecord};
@@ -25,6 +26,7 @@
 //!         access_key_id: "AKIAIOSFODNN7EXAMPLE".into(),
 //!         user_id: [1; 16],
 //!         active: true,
+//!         not_before_ms: None,
 //!         expires_at_ms: None,
 //!         secrets: vec![SecretRecord {
 //!             generation: 1,
@@ -51,13 +53,15 @@ mod id;
 mod key;
 mod model;
 mod older_days;
+pub mod position;
 mod signing_keys;
 mod table;
 mod user;
 
 pub use change::{AccessKeyRecord, Change, DateKeyRecord, SecretRecord, UserId, UserRecord};
 pub use key::{AccessKey, SECRETS_MAX, Secret};
-pub use model::{Behind, ReadModel};
+pub use model::ReadModel;
 pub use older_days::{OLDER_DAY_LIFE, OLDER_DAYS_MAX, OlderDay};
+pub use position::NotApplied;
 pub use table::{Pinned, Table};
 pub use user::{Profile, User};

@@ -1,6 +1,5 @@
 //! The table that is served now, how far it is and how fresh.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::change::{Change, DateKeyRecord};
+use crate::position::{NotApplied, applied};
 use crate::table::Table;
 
 /// The table that is served now. There is none until the first snapshot is complete.
@@ -22,24 +22,6 @@ pub struct ReadModel {
     /// and one more: 0 stands for never.
     heard_ms: AtomicU64,
 }
-
-/// The position was not applied in time.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Behind {
-    /// What has been applied; `None` before the first snapshot.
-    pub position: Option<u64>,
-}
-
-impl fmt::Display for Behind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.position {
-            Some(position) => write!(f, "read model is at position {position}"),
-            None => f.write_str("read model is empty"),
-        }
-    }
-}
-
-impl std::error::Error for Behind {}
 
 impl Default for ReadModel {
     fn default() -> Self {
@@ -62,8 +44,8 @@ impl ReadModel {
         self.table.load()
     }
 
-    /// Serves another table, at whatever position it is, also an earlier one: after a restore of
-    /// the log, say. Answers with the one before, whose end may take a while.
+    /// Serves another table, at whatever position it is: nothing of the one before goes on. Answers
+    /// with that, whose end may take a while.
     pub fn replace(&self, table: Table) -> Option<Arc<Table>> {
         let position = table.position();
         let before = self.table.swap(Some(Arc::new(table)));
@@ -110,19 +92,20 @@ impl ReadModel {
     /// Waits until a position has been applied.
     ///
     /// # Errors
-    /// [`Behind`] if it has not been at the deadline. Waiting again is safe.
-    pub async fn wait_for(&self, position: u64, deadline: Instant) -> Result<(), Behind> {
+    /// [`NotApplied::Behind`] if it has not been at the deadline, [`NotApplied::OtherEpoch`] as soon
+    /// as that is known.
+    pub async fn wait_for(&self, position: u64, deadline: Instant) -> Result<(), NotApplied> {
+        let is_settled = |held| !matches!(held, Err(NotApplied::Behind { .. }));
+        let held = applied(self.position(), position);
         // Nearly always it has been, and then there is nothing to wait for.
-        if self.position() >= Some(position) {
-            return Ok(());
+        if is_settled(held) {
+            return held;
         }
         let mut positions = self.position.subscribe();
-        let applied = positions.wait_for(|applied| *applied >= Some(position));
-        let applied = tokio::time::timeout_at(deadline, applied).await;
-        match applied {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Behind { position: self.position() }),
-        }
+        let settled = positions.wait_for(|known| is_settled(applied(*known, position)));
+        // However the wait has ended, what there is now decides.
+        let _ = tokio::time::timeout_at(deadline, settled).await;
+        applied(self.position(), position)
     }
 
     /// Marks that identity was heard and nothing was missing, at `now` of a monotonic clock.
@@ -182,10 +165,11 @@ mod tests {
     async fn waiting_ends_when_the_position_is_applied_or_the_deadline_is_reached() {
         let model = Arc::new(ReadModel::new());
         let soon = || Instant::now() + Duration::from_secs(1);
-        assert_eq!(model.wait_for(0, soon()).await, Err(Behind { position: None }));
+        let behind = |position| Err(NotApplied::Behind { position });
+        assert_eq!(model.wait_for(0, soon()).await, behind(None));
         model.replace(at(5));
         assert_eq!(model.wait_for(5, soon()).await, Ok(()));
-        assert_eq!(model.wait_for(6, soon()).await, Err(Behind { position: Some(5) }));
+        assert_eq!(model.wait_for(6, soon()).await, behind(Some(5)));
         let waiting = tokio::spawn({
             let model = Arc::clone(&model);
             async move { model.wait_for(8, soon()).await }
@@ -194,6 +178,30 @@ mod tests {
         model.advance(7);
         model.advance(8);
         assert_eq!(waiting.await.expect("does not panic"), Ok(()));
+    }
+
+    #[tokio::test(flavor = "current_thread", start_paused = true)]
+    async fn a_position_of_another_epoch_is_refused_at_once_also_while_it_is_waited_for() {
+        let second = 1 << 48;
+        let model = Arc::new(ReadModel::new());
+        let started = Instant::now();
+        let soon = move || started + Duration::from_secs(1);
+        let other = |found, current| Err(NotApplied::OtherEpoch { found, current });
+        model.replace(at(5));
+        assert_eq!(model.wait_for(second | 3, soon()).await, other(2, 1));
+        let waiting = tokio::spawn({
+            let model = Arc::clone(&model);
+            async move { model.wait_for(6, soon()).await }
+        });
+        tokio::task::yield_now().await;
+        model.replace(at(second | 3));
+        assert_eq!(waiting.await.expect("does not panic"), other(1, 2));
+        for position in [1, 3, 5, 6] {
+            assert_eq!(model.wait_for(position, soon()).await, other(1, 2));
+        }
+        assert_eq!(model.wait_for(second | 3, soon()).await, Ok(()));
+        assert_eq!(model.wait_for(0, soon()).await, Ok(()));
+        assert_eq!(Instant::now(), started, "nothing was waited for");
     }
 
     #[test]

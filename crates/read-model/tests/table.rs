@@ -30,7 +30,7 @@ fn date_key(byte: u8) -> DateKey {
     DateKey::from_bytes([byte; 32])
 }
 
-fn access_key(key: u8, user: u8, active: bool, generations: &[u32]) -> AccessKeyRecord {
+fn access_key(key: u8, user: u8, state: State, generations: &[u32]) -> AccessKeyRecord {
     let secret = |generation: &u32| SecretRecord {
         generation: *generation,
         expires_at_ms: None,
@@ -39,16 +39,27 @@ fn access_key(key: u8, user: u8, active: bool, generations: &[u32]) -> AccessKey
     AccessKeyRecord {
         access_key_id: key_id(key),
         user_id: [user; 16],
-        active,
+        active: state != State::Inactive,
+        not_before_ms: (state == State::BeginsLater).then_some(BEGIN_MS),
         expires_at_ms: None,
         secrets: generations.iter().map(secret).collect(),
     }
 }
 
+/// When an access key can be used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    Active,
+    Inactive,
+    BeginsLater,
+}
+
+const BEGIN_MS: i64 = 1000;
+
 #[derive(Clone, Debug)]
 enum Step {
     User { id: u8, name: u8, locked: bool },
-    Key { key: u8, user: u8, active: bool, generations: Vec<u32> },
+    Key { key: u8, user: u8, state: State, generations: Vec<u32> },
     DateKey { key: u8, generation: u32, day: u32, byte: u8 },
     DeleteKey { key: u8 },
     DeleteUser { id: u8 },
@@ -60,11 +71,12 @@ fn step() -> impl Strategy<Value = Step> {
         generations.dedup();
         generations
     });
+    let state = prop_oneof![Just(State::Active), Just(State::Inactive), Just(State::BeginsLater)];
     prop_oneof![
         3 => (id.clone(), 0..3_u8, any::<bool>())
             .prop_map(|(id, name, locked)| Step::User { id, name, locked }),
-        5 => (key.clone(), id.clone(), any::<bool>(), generations)
-            .prop_map(|(key, user, active, generations)| Step::Key { key, user, active, generations }),
+        5 => (key.clone(), id.clone(), state, generations)
+            .prop_map(|(key, user, state, generations)| Step::Key { key, user, state, generations }),
         4 => (key.clone(), 0..4_u32, 96..106_u32, any::<u8>())
             .prop_map(|(key, generation, day, byte)| Step::DateKey { key, generation, day, byte }),
         2 => key.prop_map(|key| Step::DeleteKey { key }),
@@ -77,7 +89,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Seen {
     user_name: String,
     locked: bool,
-    active: bool,
+    state: State,
     secrets: Vec<(u32, BTreeMap<u32, u8>)>,
 }
 
@@ -90,7 +102,7 @@ struct Naive {
 
 struct NaiveKey {
     user: u8,
-    active: bool,
+    state: State,
     secrets: Vec<(u32, BTreeMap<u32, u8>)>,
 }
 
@@ -103,11 +115,11 @@ impl Naive {
             Step::Key { key, user, .. } if !self.users.contains_key(user) => {
                 self.keys.remove(key);
             }
-            Step::Key { key, user, active, generations } => {
+            Step::Key { key, user, state, generations } => {
                 let secret =
                     |generation: &u32| (*generation, BTreeMap::from([(100, *generation as u8)]));
                 let secrets = generations.iter().map(secret).collect();
-                self.keys.insert(*key, NaiveKey { user: *user, active: *active, secrets });
+                self.keys.insert(*key, NaiveKey { user: *user, state: *state, secrets });
             }
             Step::DateKey { key, generation, day, byte } => {
                 let Some(key) = self.keys.get_mut(key) else { return };
@@ -128,9 +140,9 @@ impl Naive {
     }
 
     fn see(&self, key: u8) -> Option<Seen> {
-        let NaiveKey { user, active, secrets } = self.keys.get(&key)?;
+        let NaiveKey { user, state, secrets } = self.keys.get(&key)?;
         let (user_name, locked) = self.users.get(user)?.clone();
-        Some(Seen { user_name, locked, active: *active, secrets: secrets.clone() })
+        Some(Seen { user_name, locked, state: *state, secrets: secrets.clone() })
     }
 }
 
@@ -139,8 +151,8 @@ fn apply(table: &Table, step: Step) {
         Step::User { id, name, locked } => {
             Change { users: vec![user(id, &format!("user{name}"), locked)], ..Change::default() }
         }
-        Step::Key { key, user, active, generations } => Change {
-            access_keys: vec![access_key(key, user, active, &generations)],
+        Step::Key { key, user, state, generations } => Change {
+            access_keys: vec![access_key(key, user, state, &generations)],
             ..Change::default()
         },
         Step::DateKey { key, generation, day, byte } => {
@@ -166,7 +178,12 @@ fn see(table: &Table, key: u8) -> Option<Seen> {
     Some(Seen {
         user_name: key.user().profile().user_name.clone(),
         locked: key.user().is_locked(),
-        active: key.is_active(),
+        state: match (key.is_usable(BEGIN_MS - 1), key.is_usable(BEGIN_MS)) {
+            (true, true) => State::Active,
+            (false, false) => State::Inactive,
+            (false, true) => State::BeginsLater,
+            (true, false) => panic!("ends"),
+        },
         secrets: key.live_secrets(0).map(secret).collect(),
     })
 }
@@ -191,7 +208,7 @@ proptest! {
 #[test]
 fn locking_a_user_locks_all_its_keys_at_once() {
     let table = Table::new();
-    let access_keys = (0..200).map(|key| access_key(key, 1, true, &[1])).collect();
+    let access_keys = (0..200).map(|key| access_key(key, 1, State::Active, &[1])).collect();
     table.apply(Change { users: vec![user(1, "a", false)], access_keys, ..Change::default() });
     let keys = table.pin();
     let held: Vec<_> =
@@ -236,7 +253,7 @@ fn readers_see_whole_records_and_never_go_back_behind_a_position() {
             });
         }
         for generation in 1..=last {
-            let mut record = access_key(0, 1, true, &[generation]);
+            let mut record = access_key(0, 1, State::Active, &[generation]);
             record.access_key_id = "KEY".into();
             let change = Change { access_keys: vec![record], ..Change::default() };
             model.apply(u64::from(generation), change);
@@ -251,11 +268,12 @@ fn an_access_key_of_an_unknown_user_is_left_out_and_ends_what_it_was() {
     let table = Table::new();
     let known = Change {
         users: vec![user(1, "a", false)],
-        access_keys: vec![access_key(0, 1, true, &[1])],
+        access_keys: vec![access_key(0, 1, State::Active, &[1])],
         ..Change::default()
     };
     assert_eq!(table.apply(known), 0);
-    let unknown = Change { access_keys: vec![access_key(0, 2, true, &[1])], ..Change::default() };
+    let unknown =
+        Change { access_keys: vec![access_key(0, 2, State::Active, &[1])], ..Change::default() };
     assert_eq!(table.apply(unknown), 1);
     assert!(see(&table, 0).is_none() && table.is_empty());
 }
@@ -265,7 +283,7 @@ fn an_access_key_may_come_back_under_its_id() {
     let table = Table::new();
     let create = || Change {
         users: vec![user(1, "a", false)],
-        access_keys: vec![access_key(0, 1, true, &[1])],
+        access_keys: vec![access_key(0, 1, State::Active, &[1])],
         ..Change::default()
     };
     table.apply(create());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use api::identity::v1::WatchCredentialsRequest;
 use api::identity::v1::credential_feed_service_client::CredentialFeedServiceClient;
 use api::identity::v1::watch_credentials_response::Message;
+use read_model::position::{epoch, place};
 use read_model::{ReadModel, Table};
 use rpc::Channel;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,8 @@ enum Ended {
     Silent,
     #[error("identity sent a change before the snapshot was complete")]
     OutOfOrder,
+    #[error("identity told a position of another epoch than that of its snapshot")]
+    OtherEpoch,
     #[error(
         "identity follows another log than before, or an earlier state of it: keys that were \
          revoked may work there; start auth anew if that is meant"
@@ -44,7 +47,8 @@ enum Ended {
 ///
 /// Meanwhile the read model stays as it is and grows stale. Each time a new snapshot is loaded
 /// beside it and put in its place once complete: if it is of the same log, and not of an earlier
-/// state of it, which would bring revoked keys back.
+/// state of it, which would bring revoked keys back. A log that an operator has restored is in a
+/// later epoch, and so is not taken for an earlier state, although it may know less.
 pub(crate) async fn follow(
     client: CredentialFeedServiceClient<Channel>,
     model: Arc<ReadModel>,
@@ -114,6 +118,7 @@ impl Feed<'_> {
             (Message::SnapshotComplete(_), None) => return Err(Ended::OutOfOrder),
             (Message::Change(_), Some(_)) => return Err(Ended::OutOfOrder),
             (Message::Change(change), None) => {
+                self.check_epoch(change.position)?;
                 let left_out = self.model.apply(change.position, record::event(change));
                 self.model.heard(self.clock.monotonic());
                 left_out
@@ -131,6 +136,7 @@ impl Feed<'_> {
             // Until the snapshot is complete nothing is known that could be up to date.
             (Message::Heartbeat(_), Some(_)) => 0,
             (Message::Heartbeat(heartbeat), None) => {
+                self.check_epoch(heartbeat.position)?;
                 self.model.advance(heartbeat.position);
                 self.model.heard(self.clock.monotonic());
                 0
@@ -144,18 +150,37 @@ impl Feed<'_> {
 
     fn complete(&mut self, position: u64, log_id: Vec<u8>) -> Result<(), Ended> {
         let other_log = self.log_id.as_ref().is_some_and(|followed| *followed != log_id);
-        if other_log || self.model.position() > Some(position) {
+        // Every position of a later epoch is greater than all of an earlier one.
+        let before = self.model.position();
+        if other_log || before > Some(position) {
             return Err(Ended::OtherLog);
         }
         let Some(table) = self.loading.take() else { return Err(Ended::OutOfOrder) };
         table.advance(position);
         *self.log_id = Some(log_id);
-        info!(position, access_keys = table.len(), "snapshot of all credentials is complete");
+        let (from, to) = (before.and_then(epoch), epoch(position));
+        if from.is_some() && from != to {
+            warn!(
+                from,
+                to, "log was restored: keys that were revoked since its backup may work again"
+            );
+        }
+        let (position, access_keys) = (place(position), table.len());
+        info!(position, epoch = to, access_keys, "snapshot of all credentials is complete");
         let old = self.model.replace(table);
         self.model.heard(self.clock.monotonic());
         // A table of millions takes a while to free and zero: not where calls are answered.
         tokio::task::spawn_blocking(move || drop(old));
         Ok(())
+    }
+
+    /// Refuses a position of another epoch than the snapshot's: an epoch begins with a snapshot.
+    fn check_epoch(&self, position: u64) -> Result<(), Ended> {
+        match (self.model.position().and_then(epoch), epoch(position)) {
+            (Some(current), Some(told)) if told != current => Err(Ended::OtherEpoch),
+            // Before the log's first event its epoch is not told.
+            (Some(_) | None, Some(_) | None) => Ok(()),
+        }
     }
 }
 

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use api::auth::v1::VerifySignatureResponse;
 use api::auth::v1::verify_signature_response::Verdict;
-use read_model::ReadModel;
+use read_model::{ReadModel, position};
 use telemetry::KeyValue;
 
 use crate::clock::Clock;
 use crate::status::Error;
 
 /// Every outcome there is, `other` for those that are not known here.
-const OUTCOMES: [&str; 20] = [
+const OUTCOMES: [&str; 21] = [
     "verified",
     "AccessDenied",
     "AuthorizationHeaderMalformed",
@@ -31,6 +31,7 @@ const OUTCOMES: [&str; 20] = [
     "READ_MODEL_EMPTY",
     "READ_MODEL_BEHIND",
     "READ_MODEL_STALE",
+    "OTHER_EPOCH",
     "DATE_KEYS_UNAVAILABLE",
     "other",
 ];
@@ -61,13 +62,14 @@ impl Metrics {
             })
             .build();
         let of = |model: &Arc<ReadModel>| Arc::downgrade(model);
-        let position = of(model);
+        let at = of(model);
         meter
             .u64_observable_gauge("claviger.auth.read_model.position")
             .with_description("Place in the log up to which everything has been applied.")
             .with_callback(move |observer| {
-                if let Some(position) = position.upgrade().and_then(|model| model.position()) {
-                    observer.observe(position, &[]);
+                if let Some(at) = at.upgrade().and_then(|model| model.position()) {
+                    // Without the epoch, to be compared with the position of identity's log.
+                    observer.observe(position::place(at), &[]);
                 }
             })
             .build();

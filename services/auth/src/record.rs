@@ -105,6 +105,7 @@ fn access_key(record: pb::AccessKeyRecord) -> Result<AccessKeyRecord, Malformed>
         access_key_id: record.access_key_id,
         user_id: user_id(&record.user_id)?,
         active: record.active,
+        not_before_ms: record.not_before_time_ms,
         expires_at_ms: record.expire_time_ms,
         secrets: record.secrets.into_iter().map(secret).collect(),
     })
@@ -159,6 +160,7 @@ mod tests {
             access_key_id: "AKIAIOSFODNN7EXAMPLE".into(),
             user_id: vec![1; 16],
             active: true,
+            not_before_time_ms: Some(4),
             expire_time_ms: Some(5),
             secrets: vec![pb::SecretRecord { generation: 1, expire_time_ms: None, date_keys }],
         }
@@ -175,6 +177,9 @@ mod tests {
     #[test]
     fn records_are_read() {
         assert_eq!(check(a_user(), a_key()), (1, 1, 0, 0));
+        let read = change(pb::CredentialRecords { users: vec![], access_keys: vec![a_key()] });
+        let key = &read.access_keys[0];
+        assert_eq!((key.not_before_ms, key.expires_at_ms), (Some(4), Some(5)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use api::auth::v1::auth_service_server::AuthService;
 use api::auth::v1::verify_signature_request::Request as RequestForm;
 use api::auth::v1::verify_signature_response;
 use api::auth::v1::{VerifySignatureRequest, VerifySignatureResponse};
-use read_model::{ReadModel, Table};
+use read_model::{NotApplied, ReadModel, Table, position};
 use sigv4::{Date, Expected, Head, HeadError, Scope};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
@@ -42,6 +42,12 @@ enum NoVerdict {
     NeedsDateKeys(NeededDay),
 }
 
+impl From<NotApplied> for NoVerdict {
+    fn from(reason: NotApplied) -> Self {
+        Self::Error(reason.into())
+    }
+}
+
 impl From<Error> for NoVerdict {
     fn from(error: Error) -> Self {
         Self::Error(error)
@@ -68,8 +74,7 @@ impl Service {
             return Err(Error::Empty);
         }
         let deadline = Instant::now() + MIN_POSITION_WAIT_MAX;
-        let applied = self.model.wait_for(request.min_position, deadline).await;
-        applied.map_err(|_| Error::Behind)?;
+        self.model.wait_for(request.min_position, deadline).await?;
         for _ in 0..ATTEMPTS_MAX {
             // Nothing of this look is held while waiting: afterwards all is checked again.
             let day = match self.look(request) {
@@ -80,10 +85,12 @@ impl Service {
             match self.older_days.fetch(&self.model, &day).await {
                 Fetched::Kept => {}
                 Fetched::NoSuchAccessKey => {
+                    let position = self.model.position();
+                    position::applied(position, request.min_position)?;
                     let denial = sigv4::Denial::invalid_access_key_id(&day.access_key_id);
                     return Ok(VerifySignatureResponse {
                         verdict: Some(answer::denied(denial)),
-                        position: self.model.position().unwrap_or_default(),
+                        position: position.unwrap_or_default(),
                         staleness_ms: self.staleness_ms(self.now()),
                     });
                 }
@@ -102,10 +109,8 @@ impl Service {
             return Err(Error::Stale.into());
         }
         let position = table.position(); // before the look, so that it holds for it
-        if position < request.min_position {
-            // Another table has taken the place of the one that was waited for.
-            return Err(Error::Behind.into());
-        }
+        // Another table may have taken the place of the one that was waited for.
+        position::applied(Some(position), request.min_position)?;
         let verdict = Some(decide(table, request, now)?);
         Ok(VerifySignatureResponse { verdict, position, staleness_ms: self.staleness_ms(now) })
     }

@@ -1,6 +1,7 @@
 //! Why no verdict was reached. The only place here that names a `Code`.
 
 use api::error::v1::Reason;
+use read_model::NotApplied;
 use tonic::{Code, Status};
 
 /// Why no verdict was reached.
@@ -15,6 +16,13 @@ pub(crate) enum Error {
     /// The position asked for was not applied in time. Retrying is safe.
     #[error("read model is behind the position asked for")]
     Behind,
+    /// The position asked for is not of the epoch that the read model is in. Sending it again gets
+    /// the same answer, unless it is of an epoch that the read model has yet to enter.
+    #[error(
+        "min_position: the position is of epoch {found}, before or after a restore; the read \
+         model's is {current}"
+    )]
+    OtherEpoch { found: u64, current: u64 },
     /// Identity has not been heard for too long.
     #[error("read model is stale")]
     Stale,
@@ -30,21 +38,32 @@ impl Error {
             Self::Invalid { .. } => "INVALID_FIELD",
             Self::Empty => "READ_MODEL_EMPTY",
             Self::Behind => "READ_MODEL_BEHIND",
+            Self::OtherEpoch { .. } => "OTHER_EPOCH",
             Self::Stale => "READ_MODEL_STALE",
             Self::NoDateKeys => "DATE_KEYS_UNAVAILABLE",
         }
     }
 }
 
+impl From<NotApplied> for Error {
+    fn from(reason: NotApplied) -> Self {
+        match reason {
+            NotApplied::Behind { .. } => Self::Behind,
+            NotApplied::OtherEpoch { found, current } => Self::OtherEpoch { found, current },
+        }
+    }
+}
+
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
-        let reason = match error {
+        let (code, reason) = match error {
             Error::Invalid { field, description } => return api::invalid_field(field, description),
-            Error::Empty => Reason::ReadModelEmpty,
-            Error::Behind => Reason::ReadModelBehind,
-            Error::Stale => Reason::ReadModelStale,
-            Error::NoDateKeys => Reason::DateKeysUnavailable,
+            Error::OtherEpoch { .. } => (Code::InvalidArgument, Reason::OtherEpoch),
+            Error::Empty => (Code::Unavailable, Reason::ReadModelEmpty),
+            Error::Behind => (Code::Unavailable, Reason::ReadModelBehind),
+            Error::Stale => (Code::Unavailable, Reason::ReadModelStale),
+            Error::NoDateKeys => (Code::Unavailable, Reason::DateKeysUnavailable),
         };
-        api::status(Code::Unavailable, reason, error.to_string())
+        api::status(code, reason, error.to_string())
     }
 }

@@ -142,7 +142,7 @@ fn refuse(key: &AccessKey, request: &SignedRequest<'_>, now: Now) -> Option<Deni
     if key.user().is_locked() {
         return Some(Denial::access_denied("Access Denied"));
     }
-    if key.is_expired(now.unix_ms) || !key.is_active() {
+    if !key.is_usable(now.unix_ms) {
         return Some(Denial::invalid_access_key_id(request.access_key_id()));
     }
     None

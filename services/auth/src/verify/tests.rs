@@ -43,6 +43,7 @@ fn access_key() -> AccessKeyRecord {
         access_key_id: ID.into(),
         user_id: [1; 16],
         active: true,
+        not_before_ms: None,
         expires_at_ms: None,
         secrets: vec![secret(1, SECRET, None)],
     }
@@ -164,11 +165,13 @@ fn aws_own_signer_is_understood() {
 #[test]
 fn a_wrong_signature_is_told_alike_whatever_the_state_of_key_and_user() {
     let inactive = AccessKeyRecord { active: false, ..access_key() };
+    let begins_later = AccessKeyRecord { not_before_ms: Some(NOW_MS + 1), ..access_key() };
     let expired = AccessKeyRecord { expires_at_ms: Some(NOW_MS - 1), ..access_key() };
     let locked = UserRecord { locked: true, ..user() };
     for (user, key) in [
         (user(), access_key()),
         (user(), inactive),
+        (user(), begins_later),
         (user(), expired),
         (locked, access_key()),
         (user(), AccessKeyRecord { secrets: vec![], ..access_key() }),
@@ -182,11 +185,26 @@ fn a_wrong_signature_is_told_alike_whatever_the_state_of_key_and_user() {
 
 #[test]
 fn a_right_signature_with_a_key_that_may_not_be_used_is_refused() {
-    let denied = |user, key| check(&table(user, key), &by_header(SECRET), NOW_MS);
-    let locked = UserRecord { locked: true, ..user() };
-    assert_eq!(denied(locked, access_key()), Err(ErrorCode::AccessDenied));
+    let denied = |user, key| {
+        let Verdict::Denied(denial) = ask(&table(user, key), &by_header(SECRET), NOW_MS) else {
+            panic!("not denied");
+        };
+        denial
+    };
     let inactive = AccessKeyRecord { active: false, ..access_key() };
-    assert_eq!(denied(user(), inactive), Err(ErrorCode::InvalidAccessKeyId));
+    let begins_later = AccessKeyRecord { not_before_ms: Some(NOW_MS + 1), ..access_key() };
+    let expired = AccessKeyRecord { expires_at_ms: Some(NOW_MS), ..access_key() };
+    let locked = UserRecord { locked: true, ..user() };
+    for key in [access_key(), inactive.clone(), begins_later.clone(), expired.clone()] {
+        assert_eq!(denied(locked.clone(), key).code, ErrorCode::AccessDenied);
+    }
+    // All in the very same words.
+    for key in [inactive, begins_later, expired] {
+        let denial = denied(user(), key);
+        assert_eq!(denial.code, ErrorCode::InvalidAccessKeyId);
+        assert_eq!(denial.message, Denial::invalid_access_key_id(ID).message);
+        assert_eq!(denial.details, [("AWSAccessKeyId", ID.to_owned())]);
+    }
 }
 
 #[test]
@@ -218,6 +236,65 @@ fn a_key_ends_at_its_instant_also_for_urls_presigned_before() {
             assert_eq!(check(&table, &head, end), Err(ErrorCode::InvalidAccessKeyId));
             assert_eq!(check(&table, &head, end + 1), Err(ErrorCode::InvalidAccessKeyId));
         }
+    }
+}
+
+#[test]
+fn a_key_begins_at_its_instant_whenever_it_was_signed_with() {
+    let begin = NOW_MS + 500;
+    let heads = [by_header(SECRET), presigned(SECRET, ID, NOW_MS)];
+    let check = |key: AccessKeyRecord, now_ms| {
+        let table = table(user(), AccessKeyRecord { not_before_ms: Some(begin), ..key });
+        let verdicts = heads.each_ref().map(|head| check(&table, head, now_ms));
+        assert_eq!(verdicts[0], verdicts[1]);
+        verdicts[0]
+    };
+    let not_usable = Err(ErrorCode::InvalidAccessKeyId);
+    let dead = Err(ErrorCode::SignatureDoesNotMatch);
+    let ends = |key_end, secret_end| AccessKeyRecord {
+        expires_at_ms: key_end,
+        secrets: vec![secret(1, SECRET, secret_end)],
+        ..access_key()
+    };
+    for (key_end, secret_end, at_begin, after) in [
+        (None, None, Ok(1), Ok(1)),
+        (Some(begin + 2), None, Ok(1), Ok(1)),
+        // Whichever ends first, key or secret.
+        (Some(begin + 1), None, Ok(1), not_usable),
+        (Some(begin + 1), Some(begin + 1), Ok(1), not_usable),
+        (Some(begin + 2), Some(begin + 1), Ok(1), dead),
+        (None, Some(begin + 1), Ok(1), dead),
+        (None, Some(begin), dead, dead),
+        (Some(begin), Some(begin), not_usable, not_usable),
+        (Some(begin - 1), None, not_usable, not_usable),
+    ] {
+        let ends = || ends(key_end, secret_end);
+        assert_eq!(check(ends(), begin - 1), not_usable, "{key_end:?} {secret_end:?}");
+        assert_eq!(check(ends(), begin), at_begin, "{key_end:?} {secret_end:?}");
+        assert_eq!(check(ends(), begin + 1), after, "{key_end:?} {secret_end:?}");
+    }
+}
+
+#[test]
+fn before_a_key_begins_neither_of_its_secrets_is_good_nor_leaves_a_signing_key() {
+    let (begin, day) = (NOW_MS + 500, u32::try_from(NOW_MS / DAY_MS).expect("after 1970"));
+    for grace_end in [begin, begin + 1] {
+        let secrets = vec![secret(2, SECRET, None), secret(1, OLD_SECRET, Some(grace_end))];
+        let key = AccessKeyRecord { not_before_ms: Some(begin), secrets, ..access_key() };
+        let table = table(user(), key);
+        for secret in [SECRET, OLD_SECRET] {
+            let refused = Err(ErrorCode::InvalidAccessKeyId);
+            assert_eq!(check(&table, &by_header(secret), begin - 1), refused);
+        }
+        let keys = table.pin();
+        let key = keys.access_key(ID).expect("is known");
+        for generation in [1, 2] {
+            assert!(key.signing_key(generation, day, "us-east-1", "s3").is_none());
+        }
+        assert_eq!(check(&table, &by_header(SECRET), begin), Ok(2));
+        let in_grace =
+            if begin < grace_end { Ok(1) } else { Err(ErrorCode::SignatureDoesNotMatch) };
+        assert_eq!(check(&table, &by_header(OLD_SECRET), begin), in_grace);
     }
 }
 

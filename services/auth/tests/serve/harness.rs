@@ -159,6 +159,11 @@ pub(crate) fn complete(position: u64) -> Message {
     complete_of(1, position)
 }
 
+/// A position as identity tells it, of an epoch later than the first.
+pub(crate) fn in_epoch(epoch: u64, position: u64) -> u64 {
+    ((epoch - 1) << 48) | position
+}
+
 /// The end of a snapshot of the log with this number.
 pub(crate) fn complete_of(log: u8, position: u64) -> Message {
     Message::SnapshotComplete(pb::SnapshotComplete { position, log_id: vec![log; 16] })
@@ -195,6 +200,7 @@ pub(crate) fn access_key(id: &str) -> pb::AccessKeyRecord {
         access_key_id: id.into(),
         user_id: vec![0x11; 16],
         active: true,
+        not_before_time_ms: None,
         expire_time_ms: None,
         secrets: vec![secret(1, SECRET, None)],
     }

@@ -45,7 +45,8 @@ impl FakeIdentity {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let address = listener.local_addr().expect("has one");
         let service = CredentialFeedServiceServer::new(self.clone());
-        let service = InterceptedService::new(service, callers.guard(|caller| caller.role == Role::Service));
+        let service =
+            InterceptedService::new(service, callers.guard(|caller| caller.role == Role::Service));
         let incoming = tonic::transport::server::TcpIncoming::from(listener);
         let server = tonic::transport::Server::builder().add_service(service);
         tokio::spawn(server.serve_with_incoming(incoming));

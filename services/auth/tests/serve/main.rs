@@ -201,6 +201,35 @@ async fn a_grace_period_and_an_expiry_end_at_their_instant() {
 }
 
 #[tokio::test]
+async fn a_key_that_begins_later_is_refused_until_exactly_its_instant() {
+    let (begin, end) = (NOW_MS + 1500, NOW_MS + 2500);
+    let auth = Harness::with(records(vec![user()], vec![])).await;
+    let begins_later = pb::AccessKeyRecord {
+        not_before_time_ms: Some(begin),
+        expire_time_ms: Some(end),
+        ..access_key(ID)
+    };
+    auth.identity.send(change(11, records(vec![], vec![begins_later])));
+    let heads = [signed(ID, SECRET), presigned(ID, SECRET, NOW_MS)];
+    let refused = denied("InvalidAccessKeyId");
+    for (now_ms, verdict) in [
+        (NOW_MS, &refused),
+        (begin - 1, &refused),
+        (begin, &Ok(1)),
+        (begin + 1, &Ok(1)),
+        (end - 1, &Ok(1)),
+        (end, &refused),
+        (begin - 1, &refused), // a clock that goes back is believed, as for an end
+    ] {
+        auth.clock.set_unix_ms(now_ms);
+        for head in &heads {
+            assert_eq!(auth.ask(head, 11).await, *verdict, "at {now_ms}");
+        }
+    }
+    assert_eq!(auth.ask(&signed(ID, "another"), 11).await, denied("SignatureDoesNotMatch"));
+}
+
+#[tokio::test]
 async fn a_new_connection_shows_the_old_state_until_its_snapshot_is_complete() {
     let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
     let (old, new) = (signed(ID, SECRET), signed("AKIANEW", SECRET));
@@ -234,6 +263,121 @@ async fn another_log_or_an_earlier_state_does_not_bring_revoked_keys_back() {
         let stale = (Code::Unavailable, Some(Reason::ReadModelStale));
         assert_eq!(auth.ask_in_vain(raw(&revoked, 0)).await, stale);
     }
+}
+
+#[tokio::test]
+async fn an_earlier_epoch_or_an_earlier_position_of_the_same_is_not_believed() {
+    for earlier in [30, in_epoch(2, 99), in_epoch(3, 9), 0] {
+        let of_key = |id| Message::Snapshot(records(vec![user()], vec![access_key(id)]));
+        let auth = Harness::start(vec![of_key(ID), complete(in_epoch(3, 10))]).await;
+        auth.wait_for_health(ServingStatus::Serving).await;
+        auth.identity.begin_with(vec![of_key("AKIAREVOKED"), complete(earlier)]);
+        auth.identity.end_watches();
+        auth.identity.watched(3).await;
+        let revoked = signed("AKIAREVOKED", SECRET);
+        assert_eq!(auth.ask(&revoked, in_epoch(3, 10)).await, denied("InvalidAccessKeyId"));
+        assert_eq!(auth.ask(&signed(ID, SECRET), in_epoch(3, 10)).await, Ok(1));
+    }
+}
+
+#[tokio::test]
+async fn a_restored_log_is_believed_although_it_knows_less_and_nothing_of_before_stays() {
+    let other = pb::UserRecord { user_id: vec![0x33; 16], user_name: "bob".into(), ..user() };
+    let bobs = pb::AccessKeyRecord { user_id: other.user_id.clone(), ..access_key("AKIABOB") };
+    let inactive = pb::AccessKeyRecord { active: false, ..access_key("AKIAINACTIVE") };
+    let all = records(vec![user(), other], vec![access_key(ID), bobs, inactive]);
+    let auth = Harness::with(all).await;
+    auth.identity.know_secret("AKIABOB", 1, SECRET);
+    let older_day = presigned("AKIABOB", SECRET, NOW_MS - 5 * DAY_MS);
+    for head in [signed(ID, SECRET), signed("AKIABOB", SECRET), older_day.clone()] {
+        assert_eq!(auth.ask(&head, 10).await, Ok(1));
+    }
+    // The backup is from position 3: bob was not there yet, and no key inactive.
+    let backup = records(vec![user()], vec![access_key(ID), access_key("AKIAINACTIVE")]);
+    auth.identity.begin_with(vec![Message::Snapshot(backup), complete(in_epoch(2, 3))]);
+    let overtaken = auth.ask_in_vain(raw(&signed(ID, SECRET), 11));
+    let restored = async {
+        auth.identity.end_watches();
+        auth.identity.watched(2).await;
+    };
+    let other_epoch = (Code::InvalidArgument, Some(Reason::OtherEpoch));
+    assert_eq!(tokio::join!(overtaken, restored).0, other_epoch);
+
+    let now = in_epoch(2, 3);
+    assert_eq!(auth.ask(&signed(ID, SECRET), now).await, Ok(1));
+    assert_eq!(auth.ask(&signed("AKIAINACTIVE", SECRET), now).await, Ok(1));
+    for head in [signed("AKIABOB", SECRET), older_day] {
+        assert_eq!(auth.ask(&head, now).await, denied("InvalidAccessKeyId"));
+    }
+    // It goes on under positions that were there before, with other effects.
+    let deleted = pb::CredentialChange {
+        position: in_epoch(2, 4),
+        deleted_access_key_ids: vec![ID.into()],
+        ..Default::default()
+    };
+    auth.identity.send(Message::Change(deleted));
+    assert_eq!(auth.ask(&signed(ID, SECRET), in_epoch(2, 4)).await, denied("InvalidAccessKeyId"));
+    auth.identity.send(heartbeat(in_epoch(2, 5)));
+    let answer = auth.call(raw(&signed("AKIAINACTIVE", SECRET), in_epoch(2, 5))).await;
+    assert_eq!(answer.expect("a verdict").position, in_epoch(2, 5));
+}
+
+#[tokio::test]
+async fn a_position_of_another_epoch_has_no_verdict_and_0_is_of_every_epoch() {
+    let keys = records(vec![user()], vec![access_key(ID)]);
+    let auth = Harness::start(vec![Message::Snapshot(keys), complete(in_epoch(2, 10))]).await;
+    auth.wait_for_health(ServingStatus::Serving).await;
+    let head = signed(ID, SECRET);
+    for position in [1, 9, 10, 99, in_epoch(3, 1), in_epoch(3, 10), u64::MAX] {
+        let status = auth.call(raw(&head, position)).await.expect_err("no verdict is reached");
+        let told = (status.code(), api::reason(&status));
+        assert_eq!(told, (Code::InvalidArgument, Some(Reason::OtherEpoch)), "{position}");
+        let epoch = (position >> 48) + 1;
+        assert_eq!(
+            status.message(),
+            format!(
+                "min_position: the position is of epoch {epoch}, before or after a restore; the \
+                 read model's is 2"
+            )
+        );
+    }
+    for position in [0, in_epoch(2, 1), in_epoch(2, 10)] {
+        assert_eq!(auth.ask(&head, position).await, Ok(1));
+    }
+    let behind = (Code::Unavailable, Some(Reason::ReadModelBehind));
+    assert_eq!(auth.ask_in_vain(raw(&head, in_epoch(2, 11))).await, behind);
+}
+
+#[tokio::test]
+async fn an_epoch_begins_with_a_snapshot_and_not_in_the_middle_of_a_feed() {
+    let delete = |position| {
+        Message::Change(pb::CredentialChange {
+            position,
+            deleted_access_key_ids: vec![ID.into()],
+            ..Default::default()
+        })
+    };
+    for message in [delete(in_epoch(2, 11)), heartbeat(in_epoch(2, 11))] {
+        let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
+        auth.identity.send(message);
+        auth.identity.watched(2).await;
+        assert_eq!(auth.ask(&signed(ID, SECRET), 10).await, Ok(1));
+    }
+}
+
+#[tokio::test]
+async fn the_first_event_of_a_log_tells_its_epoch() {
+    let auth = Harness::start(vec![complete(0)]).await;
+    auth.wait_for_health(ServingStatus::Serving).await;
+    let first = in_epoch(2, 1);
+    let head = signed(ID, SECRET);
+    let asked = auth.ask(&head, first);
+    let told = async {
+        auth.identity.send(heartbeat(0));
+        let keys = records(vec![user()], vec![access_key(ID)]);
+        auth.identity.send(change(first, keys));
+    };
+    assert_eq!(tokio::join!(asked, told).0, Ok(1));
 }
 
 #[tokio::test]
