@@ -1,0 +1,288 @@
+//! identity with many access keys: how long it takes to start, from zero and from a checkpoint, what
+//! memory it takes, and whether the last page of a list costs more than the first.
+//!
+//! `CLAVIGER_BENCH_KEYS` says how many access keys, 100,000 if not given. Each is of a user of its
+//! own, in one account.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use api::identity::v1::access_key_service_client::AccessKeyServiceClient;
+use api::identity::v1::event_service_client::EventServiceClient;
+use api::identity::v1::user_service_client::UserServiceClient;
+use api::identity::v1::{ListAccessKeysRequest, ListEventsRequest, ListUsersRequest};
+use domain::{
+    AccessKeyId, AccountEvent, AccountId, AccountNumber, DisplayName, Email, Event, Label,
+    SealedSecret, UserEvent, UserId, UserName, UserPath,
+};
+use event_store::{
+    Actor, Batch, Claim, ClaimOp, EventLog, Expected, NewEvent, Revision, SledLog, SledOptions,
+    StreamId, SystemClock, payload,
+};
+use identity::Tokens;
+use rpc::{Channel, Token};
+use sealing::{Context, KeyEncryptionKey, Keyring, Keystore};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+const PAGE_SIZE: i32 = 1000;
+/// Users whose events go into one batch: as many as its claims allow.
+const USERS_PER_BATCH: usize = 16;
+
+fn main() {
+    let keys = std::env::var("CLAVIGER_BENCH_KEYS").ok().and_then(|keys| keys.parse().ok());
+    let keys: usize = keys.unwrap_or(100_000);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(run(keys));
+}
+
+async fn run(keys: usize) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let kek = KeyEncryptionKey::generate().expect("randomness").expose_hex();
+    let keyring = || Keyring::new(KeyEncryptionKey::from_text("bench", &kek).expect("a key"));
+    let start = Instant::now();
+    let account = fill(dir.path(), keyring(), keys).await;
+    println!("{keys} access keys of as many users were recorded in {:.1?}", start.elapsed());
+    let before = resident_bytes();
+
+    let (server, from_zero) = Server::start(dir.path(), keyring()).await;
+    let after = resident_bytes();
+    println!("ready from zero           {from_zero:>10.2?}");
+    println!(
+        "memory                    {:>10} bytes an access key with its user",
+        after.saturating_sub(before) / keys as u64
+    );
+    let stop = Instant::now();
+    server.stop().await;
+    println!("stopped with a checkpoint {:>10.2?}", stop.elapsed());
+
+    let (server, from_checkpoint) = Server::start(dir.path(), keyring()).await;
+    println!(
+        "ready from a checkpoint   {from_checkpoint:>10.2?} = {:.2} x from zero",
+        from_checkpoint.as_secs_f64() / from_zero.as_secs_f64()
+    );
+    let parent = format!("accounts/{account}");
+    let channel = server.channel();
+    report("ListUsers", &list_users(channel.clone(), &parent).await);
+    report("ListAccessKeys", &list_access_keys(channel.clone(), &parent).await);
+    report("ListEvents", &list_events(channel.clone(), "").await);
+    report("ListEvents of the account", &list_events(channel, &parent).await);
+    server.stop().await;
+}
+
+/// Says what the first and the last pages of a list took.
+fn report(list: &str, pages: &[Duration]) {
+    let tenth = (pages.len() / 10).max(1);
+    let median = |pages: &[Duration]| {
+        let mut pages = pages.to_vec();
+        pages.sort_unstable();
+        pages[pages.len() / 2]
+    };
+    // The last page may be short.
+    let whole = &pages[..pages.len().saturating_sub(1).max(1)];
+    let (first, last) = (
+        median(&whole[..tenth.min(whole.len())]),
+        median(&whole[whole.len().saturating_sub(tenth)..]),
+    );
+    println!(
+        "{list:<25} {} pages of {PAGE_SIZE}: first tenth {first:.2?}, last tenth {last:.2?} = {:.2} x",
+        pages.len(),
+        last.as_secs_f64() / first.as_secs_f64()
+    );
+}
+
+async fn list_users(channel: Channel, parent: &str) -> Vec<Duration> {
+    let mut client = UserServiceClient::new(channel);
+    let mut request =
+        ListUsersRequest { parent: parent.into(), page_size: PAGE_SIZE, ..Default::default() };
+    let mut pages = vec![];
+    loop {
+        let start = Instant::now();
+        let page = client.list_users(request.clone()).await.expect("listed").into_inner();
+        pages.push(start.elapsed());
+        if page.next_page_token.is_empty() {
+            return pages;
+        }
+        request.page_token = page.next_page_token;
+    }
+}
+
+async fn list_access_keys(channel: Channel, parent: &str) -> Vec<Duration> {
+    let mut client = AccessKeyServiceClient::new(channel);
+    let parent = format!("{parent}/users/-");
+    let mut request = ListAccessKeysRequest { parent, page_size: PAGE_SIZE, ..Default::default() };
+    let mut pages = vec![];
+    loop {
+        let start = Instant::now();
+        let page = client.list_access_keys(request.clone()).await.expect("listed").into_inner();
+        pages.push(start.elapsed());
+        if page.next_page_token.is_empty() {
+            return pages;
+        }
+        request.page_token = page.next_page_token;
+    }
+}
+
+async fn list_events(channel: Channel, account: &str) -> Vec<Duration> {
+    let mut client = EventServiceClient::new(channel);
+    let mut request =
+        ListEventsRequest { account: account.into(), page_size: PAGE_SIZE, ..Default::default() };
+    let mut pages = vec![];
+    loop {
+        let start = Instant::now();
+        let page = client.list_events(request.clone()).await.expect("listed").into_inner();
+        pages.push(start.elapsed());
+        if page.next_page_token.is_empty() {
+            return pages;
+        }
+        request.page_token = page.next_page_token;
+    }
+}
+
+/// An identity on a free port.
+struct Server {
+    uri: String,
+    admin: Token,
+    shutdown: CancellationToken,
+    served: tokio::task::JoinHandle<anyhow::Result<()>>,
+}
+
+impl Server {
+    async fn start(data_dir: &Path, keyring: Keyring) -> (Self, Duration) {
+        let token = || Token::generate().expect("randomness");
+        let admin = token();
+        let tokens = Tokens { admin: admin.clone(), auth: token(), gateway: None };
+        let config = identity::Config { data_dir: data_dir.to_owned(), keyring, tokens };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let uri = format!("http://{}", listener.local_addr().expect("bound"));
+        let shutdown = CancellationToken::new();
+        let ready = telemetry::Readiness::default().register("identity");
+        let start = Instant::now();
+        let (clock, flag, stop) = (Arc::new(SystemClock), ready.clone(), shutdown.clone());
+        let served = tokio::spawn(identity::serve(config, clock, listener, flag, stop));
+        while !ready.is_ready() {
+            assert!(!served.is_finished(), "identity ended");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        (Self { uri, admin, shutdown, served }, start.elapsed())
+    }
+
+    fn channel(&self) -> Channel {
+        rpc::channel(&self.uri, &self.admin).expect("a URI")
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        self.served.await.expect("no panic").expect("ends well");
+    }
+}
+
+/// Records an account and its users, each with an access key.
+async fn fill(data_dir: &Path, keyring: Keyring, keys: usize) -> AccountId {
+    let keystore = Keystore::open(data_dir.join("keystore"), keyring).await.expect("opens");
+    let index_key = keystore.reserved_key("claviger/log-checkpoint").await.expect("made");
+    let options = SledOptions::new(identity::log_dir(data_dir)).checkpoint_key(*index_key.expose());
+    let log = SledLog::open(options).await.expect("opens");
+    let account = AccountId(Uuid::now_v7());
+    let number = AccountNumber::from_random(7);
+    let display_name = DisplayName::parse("Acme").expect("valid");
+    let created = Event::Account(AccountEvent::Created { number, display_name });
+    append(&log, account, vec![(format!("account/{account}"), created)], vec![]).await;
+    let all: Vec<usize> = (0..keys).collect();
+    // Side by side, so that commits are shared.
+    let mut under_way = futures::stream::FuturesUnordered::new();
+    for batch in all.chunks(USERS_PER_BATCH) {
+        under_way.push(record(&log, &keystore, account, batch));
+        if under_way.len() >= 64 {
+            futures::StreamExt::next(&mut under_way).await;
+        }
+    }
+    while futures::StreamExt::next(&mut under_way).await.is_some() {}
+    drop(under_way);
+    log.close().await;
+    account
+}
+
+async fn record(log: &SledLog, keystore: &Keystore, account: AccountId, users: &[usize]) {
+    let mut events = vec![];
+    let mut claims = vec![];
+    for user in users {
+        let stream = format!("user/{}", UserId(Uuid::now_v7()));
+        let mut random = [0; 10];
+        random[2..].copy_from_slice(&(*user as u64).to_be_bytes());
+        let id = AccessKeyId::from_random(random);
+        let name = UserName::parse(&format!("user-{user:08}")).expect("valid");
+        let data_key = keystore.create(id.as_str()).await.expect("made");
+        let context = Context {
+            log_id: log.log_id(),
+            account: account.0,
+            access_key_id: id.as_str(),
+            generation: 1,
+        };
+        let sealed = data_key.seal(&[b'x'; 40], &context).expect("sealed");
+        let take = |kind: &str, key: &str| {
+            let label = event_store::Label::truncated;
+            ClaimOp::Take(Claim { kind: label(kind), key: event_store::Label::truncated(key) })
+        };
+        claims.push(take("user-name", &format!("{account}/{}", name.folded())));
+        claims.push(take("access-key-id", id.as_str()));
+        let created = UserEvent::Created {
+            name,
+            root: false,
+            label: Label::parse("of a bench").expect("valid"),
+            comment: Label::default(),
+            path: UserPath::default(),
+            email: Email::default(),
+        };
+        let key = UserEvent::AccessKeyCreated {
+            id,
+            secret: SealedSecret(sealed.into()),
+            imported: false,
+            label: Label::default(),
+            slot: None,
+            not_before: None,
+            expires_at: None,
+            time_to_live: None,
+        };
+        events.extend([created, key].map(|event| (stream.clone(), Event::User(event))));
+    }
+    append(log, account, events, claims).await;
+}
+
+async fn append(
+    log: &SledLog,
+    account: AccountId,
+    events: Vec<(String, Event)>,
+    claims: Vec<ClaimOp>,
+) {
+    let events = events.into_iter().map(|(stream, event)| {
+        let payload = payload::encode(&event);
+        NewEvent {
+            stream: StreamId::parse(stream).expect("a name"),
+            expected: Expected::Revision(Revision::NONE),
+            event_type: payload.event_type,
+            schema_version: payload::SCHEMA_VERSION,
+            payload: payload.bytes,
+            sealed: payload.sealed,
+        }
+    });
+    let batch = Batch {
+        command_id: Uuid::now_v7(),
+        command_digest: [0; 32],
+        account: account.0,
+        actor: Actor::default(),
+        events: events.collect(),
+        claims,
+    };
+    log.append(batch).await.expect("recorded");
+}
+
+/// Memory that the process has in use.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kib.unwrap_or_default() * 1024
+}
