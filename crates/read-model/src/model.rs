@@ -181,21 +181,22 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread", start_paused = true)]
-    async fn a_position_of_another_epoch_is_refused_at_once_also_while_it_is_waited_for() {
+    async fn a_position_of_an_earlier_epoch_is_refused_at_once_also_while_it_is_waited_for() {
         let second = 1 << 48;
         let model = Arc::new(ReadModel::new());
         let started = Instant::now();
         let soon = move || started + Duration::from_secs(1);
         let other = |found, current| Err(NotApplied::OtherEpoch { found, current });
         model.replace(at(5));
-        assert_eq!(model.wait_for(second | 3, soon()).await, other(2, 1));
-        let waiting = tokio::spawn({
+        let wait = |position| {
             let model = Arc::clone(&model);
-            async move { model.wait_for(6, soon()).await }
-        });
+            tokio::spawn(async move { model.wait_for(position, soon()).await })
+        };
+        let (earlier, later) = (wait(6), wait(second | 3));
         tokio::task::yield_now().await;
         model.replace(at(second | 3));
-        assert_eq!(waiting.await.expect("does not panic"), other(1, 2));
+        assert_eq!(earlier.await.expect("does not panic"), other(1, 2));
+        assert_eq!(later.await.expect("does not panic"), Ok(()), "the restore was waited for");
         for position in [1, 3, 5, 6] {
             assert_eq!(model.wait_for(position, soon()).await, other(1, 2));
         }

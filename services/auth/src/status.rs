@@ -19,7 +19,7 @@ pub(crate) enum Error {
     /// The position asked for is not of the epoch that the read model is in. Sending it again gets
     /// the same answer, unless it is of an epoch that the read model has yet to enter.
     #[error(
-        "min_position: the position is of epoch {found}, before or after a restore; the read \
+        "min_position: the position is of epoch {found}, before a restore; the read \
          model's is {current}"
     )]
     OtherEpoch { found: u64, current: u64 },

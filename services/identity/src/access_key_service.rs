@@ -591,12 +591,24 @@ fn changes(
             "slot" => changes.slot = Some(slot(asked.slot)?),
             "expire_time" | "time_to_live" | "expiration_date" => {
                 expiries += 1;
-                changes.expiry = Some(expiry(asked)?.unwrap_or(Expiry::Never));
+                changes.expiry = Some(expiry(&only(path, asked))?.unwrap_or(Expiry::Never));
             }
             _ => return Err(mask_error()),
         }
     }
     if paths.is_empty() || expiries > 1 { Err(mask_error()) } else { Ok(changes) }
+}
+
+/// The one form of the expiry that a mask names: what was read of an access key and is sent back has
+/// others still.
+fn only(path: &str, asked: &AccessKey) -> AccessKey {
+    let text = |of: &str, text: &str| if path == of { text.to_owned() } else { String::new() };
+    AccessKey {
+        expire_time: asked.expire_time.filter(|_| path == "expire_time"),
+        time_to_live: text("time_to_live", &asked.time_to_live),
+        expiration_date: text("expiration_date", &asked.expiration_date),
+        ..AccessKey::default()
+    }
 }
 
 fn mask_error() -> Error {
@@ -609,7 +621,8 @@ fn mask_error() -> Error {
 fn shown(holder: &UserEntry, id: &AccessKeyId, now: Timestamp) -> Option<AccessKey> {
     let present = holder.user.access_key(id).map(|key| render::access_key(holder, key, now));
     present.or_else(|| {
-        let deleted = holder.user.deleted_access_key(id)?;
+        // It is gone at that instant, whether or not it has been purged by now.
+        let deleted = holder.user.deleted_access_key(id).filter(|key| now < key.purge_at)?;
         Some(render::deleted_access_key(holder, deleted, now))
     })
 }

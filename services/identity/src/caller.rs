@@ -28,6 +28,8 @@ const FACADE: &str = "claviger-facade";
 const SOURCE_ADDRESS: &str = "claviger-source-address";
 /// The request's id, as the client is told.
 const REQUEST_ID: &str = "x-request-id";
+/// The longest principal that is recorded, in bytes.
+const PRINCIPAL_BYTES_MAX: usize = 256;
 
 /// The tokens of identity's configuration.
 #[derive(Clone, Debug)]
@@ -162,45 +164,45 @@ impl Call {
     pub(crate) fn of<T>(writer: &Writer, request: &Request<T>) -> Result<Self, Error> {
         let metadata = request.metadata();
         let address = request.remote_addr().map(|address| address.ip());
-        let call = match request.extensions().get::<Caller>().ok_or(Error::Internal)? {
-            Caller::Auth => return Err(Error::NotAllowed),
-            Caller::Operator(operator) => Self {
+        match request.extensions().get::<Caller>().ok_or(Error::Internal)? {
+            Caller::Auth => Err(Error::NotAllowed),
+            Caller::Operator(operator) => Ok(Self {
                 actor: actor(&operator.principal(), "grpc", address, metadata),
                 authority: Authority::Operator(operator.clone()),
-            },
-            Caller::Gateway => Self::acting(writer, metadata)?,
-        };
-        if let Some(trail) = request.extensions().get::<AuditTrail>() {
-            trail.set_caller(call.actor.principal.as_str().to_owned());
+            }),
+            Caller::Gateway => {
+                let trail = request.extensions().get::<AuditTrail>().cloned().unwrap_or_default();
+                Self::acting(writer, metadata, &trail)
+            }
         }
-        Ok(call)
     }
 
-    fn acting(writer: &Writer, metadata: &MetadataMap) -> Result<Self, Error> {
-        let user = text(metadata, ACTING_USER).and_then(UserId::parse);
+    fn acting(writer: &Writer, metadata: &MetadataMap, trail: &AuditTrail) -> Result<Self, Error> {
+        let user = one(metadata, ACTING_USER)?.and_then(UserId::parse);
         let user = user.ok_or_else(|| Error::invalid(ACTING_USER, "must be the UUID of a user"))?;
-        let facade = text(metadata, FACADE).filter(|facade| {
+        trail.set_caller(format!("user/{user}"));
+        let facade = one(metadata, FACADE)?.filter(|facade| {
             let valid =
                 |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
             (1..=32).contains(&facade.len()) && facade.bytes().all(valid)
         });
         let facade =
             facade.ok_or_else(|| Error::invalid(FACADE, "must be 1 to 32 of a-z 0-9 -"))?;
-        let address = match text(metadata, SOURCE_ADDRESS) {
-            None => None,
-            Some(address) => {
-                let parsed = address.parse::<IpAddr>();
-                Some(parsed.map_err(|_| Error::invalid(SOURCE_ADDRESS, "must be an IP address"))?)
-            }
-        };
+        let address = one(metadata, SOURCE_ADDRESS)?.map(str::parse::<IpAddr>).transpose();
+        let address =
+            address.map_err(|_| Error::invalid(SOURCE_ADDRESS, "must be an IP address"))?;
+        if let Some(address) = address {
+            trail.set_source_address(address);
+        }
         let model = writer.model();
         let entry = model.user(user).ok_or(Error::NotAllowed)?;
         let account = model.account(entry.account).ok_or(Error::NotAllowed)?;
+        let principal = arn(account.account.number, entry);
+        trail.set_caller(principal.clone());
         // auth may not have heard of the lock yet.
         if entry.user.state == UserState::Locked {
             return Err(Error::NotAllowed);
         }
-        let principal = arn(account.account.number, entry);
         Ok(Self {
             actor: actor(&principal, facade, address, metadata),
             authority: Authority::User { id: user, account: entry.account, root: entry.user.root },
@@ -302,27 +304,42 @@ impl Operator {
     }
 }
 
-/// How AWS names a user: `arn:aws:iam::{account number}:user{path}{name}`, or `…:root`.
+/// How AWS names a user: `arn:aws:iam::{account number}:user{path}{name}`, or `…:root`. One whose
+/// path is so long that its name would be cut off is named by its id, which is nobody's name.
 fn arn(number: impl Display, entry: &UserEntry) -> String {
     if entry.user.root {
         return format!("arn:aws:iam::{number}:root");
     }
-    format!("arn:aws:iam::{number}:user{}{}", entry.user.path, entry.user.name)
+    let arn = format!("arn:aws:iam::{number}:user{}{}", entry.user.path, entry.user.name);
+    if arn.len() > PRINCIPAL_BYTES_MAX {
+        return format!("arn:aws:iam::{number}:user/{}", entry.id);
+    }
+    arn
 }
 
 fn actor(principal: &str, facade: &str, address: Option<IpAddr>, metadata: &MetadataMap) -> Actor {
     let address = address.map(|address| address.to_string()).unwrap_or_default();
+    let request_id = metadata.get(REQUEST_ID).and_then(|value| value.to_str().ok());
     Actor {
         principal: Label::truncated(principal),
         facade: Label::truncated(facade),
         source_address: Label::truncated(&address),
-        request_id: match text(metadata, REQUEST_ID) {
+        request_id: match request_id.filter(|id| !id.trim().is_empty()) {
             Some(id) => Label::truncated(id),
             None => Label::truncated(&uuid::Uuid::now_v7().to_string()),
         },
     }
 }
 
-fn text<'a>(metadata: &'a MetadataMap, name: &str) -> Option<&'a str> {
-    metadata.get(name).and_then(|value| value.to_str().ok())
+/// What a gateway says under this name, if it does, once.
+fn one<'a>(metadata: &'a MetadataMap, name: &'static str) -> Result<Option<&'a str>, Error> {
+    let mut values = metadata.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => match value.to_str() {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(Error::invalid(name, "must be visible ASCII")),
+        },
+        (Some(_), Some(_)) => Err(Error::invalid(name, "was given more than once")),
+    }
 }

@@ -167,10 +167,11 @@ impl Feed {
                     .as_ref()
                     .and_then(|holder| Some((holder, holder.user.access_key(&id)?)))
                 {
-                    Some((holder, key)) => {
-                        let record = access_key_record(&self.writer, holder, key)?;
-                        records.access_keys.extend(record);
-                    }
+                    Some((holder, key)) => match access_key_record(&self.writer, holder, key)? {
+                        Some(record) => records.access_keys.push(record),
+                        // What cannot be told is not to be believed as it was before.
+                        None => change.deleted_access_key_ids.push(id.to_string()),
+                    },
                     None => change.deleted_access_key_ids.push(id.to_string()),
                 }
             }

@@ -30,7 +30,7 @@ mod writer;
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ pub struct Config {
 }
 
 /// Where the log of a data directory is kept.
-pub fn log_dir(data_dir: &std::path::Path) -> PathBuf {
+pub fn log_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("log")
 }
 
@@ -112,6 +112,7 @@ pub async fn serve(
         .recursive(true)
         .mode(0o700)
         .create(&data_dir)
+        .and_then(|()| make_names_durable(&data_dir))
         .with_context(|| format!("cannot create {}", data_dir.display()))?;
     let keystore = Keystore::open(data_dir.join("keystore"), keyring).await?;
     let keystore = Arc::new(keystore);
@@ -170,6 +171,19 @@ pub async fn serve(
     }
     log.close().await;
     result
+}
+
+/// Makes the names of a folder, and of those that lead to it, survive a loss of power.
+fn make_names_durable(folder: &Path) -> std::io::Result<()> {
+    let path = std::fs::canonicalize(folder)?;
+    // Those that were there before, or are not ours, need no syncing, and may not be opened.
+    for above in path.ancestors().skip(1) {
+        match std::fs::File::open(above).and_then(|above| above.sync_all()) {
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => break,
+            synced => synced?,
+        }
+    }
+    Ok(())
 }
 
 /// Wraps with the present key-encryption key whatever is wrapped with an older one.

@@ -323,12 +323,12 @@ async fn a_restored_log_is_believed_although_it_knows_less_and_nothing_of_before
 }
 
 #[tokio::test]
-async fn a_position_of_another_epoch_has_no_verdict_and_0_is_of_every_epoch() {
+async fn a_position_of_an_earlier_epoch_has_no_verdict_and_0_is_of_every_epoch() {
     let keys = records(vec![user()], vec![access_key(ID)]);
     let auth = Harness::start(vec![Message::Snapshot(keys), complete(in_epoch(2, 10))]).await;
     auth.wait_for_health(ServingStatus::Serving).await;
     let head = signed(ID, SECRET);
-    for position in [1, 9, 10, 99, in_epoch(3, 1), in_epoch(3, 10), u64::MAX] {
+    for position in [1, 9, 10, 99] {
         let status = auth.call(raw(&head, position)).await.expect_err("no verdict is reached");
         let told = (status.code(), api::reason(&status));
         assert_eq!(told, (Code::InvalidArgument, Some(Reason::OtherEpoch)), "{position}");
@@ -336,7 +336,7 @@ async fn a_position_of_another_epoch_has_no_verdict_and_0_is_of_every_epoch() {
         assert_eq!(
             status.message(),
             format!(
-                "min_position: the position is of epoch {epoch}, before or after a restore; the \
+                "min_position: the position is of epoch {epoch}, before a restore; the \
                  read model's is 2"
             )
         );

@@ -121,7 +121,8 @@ fn shown(
     holder: &UserEntry,
     now: Timestamp,
 ) -> Vec<(String, AccessKey)> {
-    let newest = now - TimeDelta::days(i64::from(request.older_than_days));
+    let age = TimeDelta::days(i64::from(request.older_than_days));
+    let newest = now.checked_sub_signed(age).unwrap_or(Timestamp::MIN_UTC);
     let old_enough = |key: &&domain::AccessKey| {
         key.secrets.first().is_none_or(|secret| secret.created_at <= newest)
     };
