@@ -153,7 +153,7 @@ async fn bad_fields_are_refused_by_name_and_nothing_is_recorded() {
     let head = |dev: &Dev| {
         let mut events = dev.events();
         async move {
-            let verified = events.verify_log(VerifyLogRequest {}).await.expect("whole");
+            let verified = events.verify_log(VerifyLogRequest::default()).await.expect("whole");
             verified.into_inner().head_position
         }
     };

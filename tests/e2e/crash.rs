@@ -8,34 +8,38 @@ use api::identity::v1::*;
 
 use crate::support::{Home, Key, denied_code, is_verified};
 
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 100;
+const WRITERS: usize = 64;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledged_key_verifies_after_kill_9() {
     let home = Home::new();
     let mut acknowledged: Vec<(Key, u64)> = vec![];
     let mut locked: Vec<(Key, u64)> = vec![];
+    let mut last_round = 0;
     for round in 0..ROUNDS {
         let dev = home.start();
-        for (key, position) in &acknowledged {
+        // Those of the round before; all of them at the end.
+        for (key, position) in &acknowledged[last_round..] {
             let verdict = dev.verify(key, *position).await.expect("a verdict");
             assert!(is_verified(&verdict), "round {round}: {} is lost: {verdict:?}", key.id);
         }
-        for (key, position) in &locked {
+        last_round = acknowledged.len();
+        if let Some((key, position)) = locked.last() {
             let verdict = dev.verify(key, *position).await.expect("a verdict");
             assert_eq!(denied_code(&verdict), "AccessDenied", "round {round}: {}", key.id);
         }
         // Just before the end, so that it is among the last that was written.
         let (user, victim) = dev.user_with_key(&format!("locked-{round}")).await;
-        let verified = dev.events().verify_log(VerifyLogRequest {}).await;
+        let verified = dev.events().verify_log(VerifyLogRequest::default()).await;
         let head = verified.expect("the chain is whole").into_inner().head_position;
         let last = acknowledged.iter().map(|(_, position)| *position).max().unwrap_or_default();
         assert!(head >= last, "the log ends at {head}, before {last}");
 
-        // Creates keys on four connections until the process is gone.
+        // Creates keys on many connections until the process is gone.
         let made = Arc::new(Mutex::new(vec![]));
         let gone = Arc::new(AtomicBool::new(false));
-        let writers: Vec<_> = (0..4)
+        let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
                 let (made, gone) = (Arc::clone(&made), Arc::clone(&gone));
                 let (mut users, mut keys) = (dev.users(), dev.access_keys());
@@ -61,7 +65,7 @@ async fn every_acknowledged_key_verifies_after_kill_9() {
             })
             .collect();
         // A different moment each round, once there is something to lose.
-        let enough = 2 + round % 7;
+        let enough = 2 + round % 71;
         while made.lock().expect("no panic").len() < enough {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -79,6 +83,10 @@ async fn every_acknowledged_key_verifies_after_kill_9() {
     for (key, position) in &acknowledged {
         let verdict = dev.verify(key, *position).await.expect("a verdict");
         assert!(is_verified(&verdict), "{} is lost: {verdict:?}", key.id);
+    }
+    for (key, position) in &locked {
+        let verdict = dev.verify(key, *position).await.expect("a verdict");
+        assert_eq!(denied_code(&verdict), "AccessDenied", "{}", key.id);
     }
     // No event is half there: each command's events follow each other and are complete.
     let mut page_token = String::new();

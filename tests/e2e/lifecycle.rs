@@ -15,7 +15,7 @@ async fn lock(dev: &Dev, user: &User) -> u64 {
 async fn rotate(dev: &Dev, name: &str, grace_period_seconds: u32) -> Key {
     let request = RotateSecretAccessKeyRequest {
         name: name.into(),
-        grace_period_seconds,
+        grace_period_seconds: Some(grace_period_seconds),
         ..Default::default()
     };
     let rotated = dev.access_keys().rotate_secret_access_key(request).await.expect("rotated");
@@ -35,6 +35,7 @@ async fn set_state(dev: &Dev, name: &str, state: AccessKeyState) {
             ..Default::default()
         }),
         update_mask: Some(prost_types::FieldMask { paths: vec!["state".into()] }),
+        ..Default::default()
     };
     dev.access_keys().update_access_key(request).await.expect("updated");
 }

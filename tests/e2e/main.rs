@@ -9,6 +9,7 @@ mod boto3;
 mod cli;
 mod crash;
 mod dev;
+mod grpcio;
 mod grpcurl;
 mod lifecycle;
 mod readme;

@@ -35,7 +35,7 @@ async fn neither_data_nor_logs_at_trace_level_hold_a_secret() {
         let key = Key::from(&made);
         let request = RotateSecretAccessKeyRequest {
             name: made.access_key.clone().expect("there").name,
-            grace_period_seconds: 60,
+            grace_period_seconds: Some(60),
             ..Default::default()
         };
         let rotated = dev.access_keys().rotate_secret_access_key(request).await.expect("rotated");

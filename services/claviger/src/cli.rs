@@ -1,7 +1,14 @@
-//! The command line as a whole; the client nouns are in `cli/nouns.rs`.
+//! The command line as a whole; each client noun is in a file of its own.
 
-mod nouns;
+mod account;
+mod admin_token;
+mod event;
+mod key;
+mod keystore;
+mod log;
+mod shared;
 mod time;
+mod user;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -10,10 +17,16 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::nouns::{
-    AccountArgs, AccountCommand, Connection, CredentialArgs, CredentialFormat, EventArgs,
-    EventCommand, EventFilter, KeyArgs, KeyCommand, LogArgs, LogCommand, UserArgs, UserCommand,
+pub(crate) use self::account::{AccountArgs, AccountCommand, Lockout, SettingsArgs};
+pub(crate) use self::admin_token::{AdminTokenArgs, AdminTokenCommand};
+pub(crate) use self::event::{EventArgs, EventCommand, EventFilter, EventRange};
+pub(crate) use self::key::{
+    End, ExpiryArgs, KeyArgs, KeyChanges, KeyCommand, LifetimeArgs, NewKeyArgs,
 };
+pub(crate) use self::keystore::{KeystoreArgs, KeystoreCommand};
+pub(crate) use self::log::{LogArgs, LogCommand};
+pub(crate) use self::shared::{ChangeArgs, Connection, CredentialArgs, CredentialFormat};
+pub(crate) use self::user::{UserArgs, UserChanges, UserCommand};
 use crate::config;
 use crate::exit::Outcome;
 use crate::output::{self, Format};
@@ -46,16 +59,20 @@ pub(crate) enum Command {
     Auth(ServerArgs<config::Auth>),
     /// Run the gateway, which verifies S3 requests and passes them on to an S3 server
     Gateway(Box<ServerArgs<config::Gateway>>),
-    /// Make and show accounts
+    /// Make, show, change and delete accounts
     Account(AccountArgs),
-    /// Make, show, lock and delete users
+    /// Make, show, change, lock and delete users
     User(UserArgs),
-    /// Make, show, rotate, expire and delete access keys
+    /// Make, show, change, rotate, expire, replace and delete access keys
     Key(KeyArgs),
     /// Show the events of the log: the audit trail
     Event(EventArgs),
-    /// Check the log
+    /// Check the log, sign where it stands, and take it elsewhere and back
     Log(LogArgs),
+    /// Look after the keystore, and take it elsewhere and back
+    Keystore(KeystoreArgs),
+    /// Make, show and revoke the tokens by which operators are known
+    AdminToken(AdminTokenArgs),
     /// Print a script that completes commands in a shell
     Completion(CompletionArgs),
     /// Print the manual page, or write one for each command

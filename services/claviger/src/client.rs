@@ -1,12 +1,15 @@
 //! The client nouns, thin over gRPC.
 
 pub(crate) mod account;
+pub(crate) mod admin_token;
 pub(crate) mod event;
 pub(crate) mod key;
+pub(crate) mod keystore;
 pub(crate) mod log;
 pub(crate) mod user;
 
 mod credential;
+mod files;
 
 use std::time::Duration;
 
@@ -14,7 +17,9 @@ use anyhow::Context;
 use api::identity::v1::ListAccountsRequest;
 use api::identity::v1::access_key_service_client::AccessKeyServiceClient;
 use api::identity::v1::account_service_client::AccountServiceClient;
+use api::identity::v1::admin_token_service_client::AdminTokenServiceClient;
 use api::identity::v1::event_service_client::EventServiceClient;
+use api::identity::v1::keystore_service_client::KeystoreServiceClient;
 use api::identity::v1::user_service_client::UserServiceClient;
 use prost_types::Timestamp;
 use rpc::{Channel, Token};
@@ -84,6 +89,14 @@ impl Client {
         EventServiceClient::new(self.channel.clone())
     }
 
+    fn keystore(&self) -> KeystoreServiceClient<Channel> {
+        KeystoreServiceClient::new(self.channel.clone())
+    }
+
+    fn admin_tokens(&self) -> AdminTokenServiceClient<Channel> {
+        AdminTokenServiceClient::new(self.channel.clone())
+    }
+
     /// The resource name of the account that was given, or of the only one there is.
     async fn account(&self) -> Outcome<String> {
         if let Some(account) = &self.account {
@@ -104,6 +117,20 @@ impl Client {
             return Err(Failure::usage("a user is named by its name or UUID, without a `/`"));
         }
         Ok(format!("{}/users/{user}", self.account().await?))
+    }
+}
+
+/// All items of a list, page by page. `page` gives the page that a token names, and the token of the
+/// next.
+async fn all<T>(mut page: impl AsyncFnMut(String) -> Outcome<(Vec<T>, String)>) -> Outcome<Vec<T>> {
+    let (mut items, mut token) = (vec![], String::new());
+    loop {
+        let (more, next) = page(token).await?;
+        items.extend(more);
+        if next.is_empty() {
+            return Ok(items);
+        }
+        token = next;
     }
 }
 

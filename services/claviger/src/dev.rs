@@ -120,10 +120,8 @@ async fn start(
     let channel = rpc::channel(&report.identity, &admin_token)?;
     let account = account::ensure(channel.clone(), dir, &mut state).await?;
 
-    let callers = Callers {
-        admin_token: admin_token.clone(),
-        service_token: gateway_token.clone(),
-    };
+    let callers =
+        Callers { admin_token: admin_token.clone(), service_token: gateway_token.clone() };
     let config = auth::Config::new(report.identity.as_str(), callers, auth_token);
     let flag = auth_ready.clone();
     process.start("auth", |shutdown| auth::serve(config, listeners.auth, flag, shutdown));

@@ -41,6 +41,8 @@ fn run(command: Command) -> Outcome {
         Command::Key(args) => asking(client::key::run(args)),
         Command::Event(args) => asking(client::event::run(args)),
         Command::Log(args) => asking(client::log::run(args)),
+        Command::Keystore(args) => asking(client::keystore::run(args)),
+        Command::AdminToken(args) => asking(client::admin_token::run(args)),
         Command::Completion(args) => cli::print_completion(&args),
         Command::Man(args) => cli::print_man(&args),
         Command::Version(args) => output::version(args.output),

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use anyhow::Context;
 use clap::ValueEnum;
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -101,6 +101,31 @@ impl Format {
     }
 }
 
+/// A message of the type that `full_name` names, as `-o json` prints it.
+///
+/// # Errors
+/// If there is no such type.
+pub(crate) fn json(full_name: &str, message: &impl Message) -> anyhow::Result<String> {
+    ProtoJson::of(full_name, message)?.pretty()
+}
+
+/// Reads what [`json`] gives.
+///
+/// # Errors
+/// If it is not the JSON of such a message.
+pub(crate) fn parse_json<M: Message + Default>(full_name: &str, json: &str) -> anyhow::Result<M> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let message = DynamicMessage::deserialize(descriptor(full_name)?, &mut deserializer)?;
+    deserializer.end()?;
+    Ok(M::decode(message.encode_to_vec().as_slice())?)
+}
+
+fn descriptor(full_name: &str) -> anyhow::Result<MessageDescriptor> {
+    let pool = DESCRIPTORS.as_ref().context("the descriptors do not decode")?;
+    let descriptor = pool.get_message_by_name(full_name);
+    descriptor.with_context(|| format!("no message is named {full_name}"))
+}
+
 /// Prints on stdout. That nobody reads any more is not this program's failure.
 pub(crate) fn print(text: &str) -> Outcome {
     let mut stdout = io::stdout().lock();
@@ -127,10 +152,8 @@ struct ProtoJson(DynamicMessage);
 
 impl ProtoJson {
     fn of(full_name: &str, message: &impl Message) -> anyhow::Result<Self> {
-        let pool = DESCRIPTORS.as_ref().context("the descriptors do not decode")?;
-        let descriptor = pool.get_message_by_name(full_name);
-        let descriptor = descriptor.with_context(|| format!("no message is named {full_name}"))?;
-        Ok(Self(DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())?))
+        let bytes = message.encode_to_vec();
+        Ok(Self(DynamicMessage::decode(descriptor(full_name)?, bytes.as_slice())?))
     }
 
     fn pretty(&self) -> anyhow::Result<String> {
@@ -226,6 +249,10 @@ mod tests {
                 "label": "a \"b\"\n",
                 "state": "USER_STATE_ACTIVE",
                 "root": false,
+                "comment": "",
+                "path": "",
+                "email": "",
+                "tags": [],
                 "createTime": "1970-01-01T00:00:00.250Z",
                 "etag": "",
             }],

@@ -186,16 +186,15 @@ fn limits(set: &config::Limits) -> gateway::Limits {
 }
 
 /// The key-encryption keys: the one that seals, and those that still open.
-fn keyring(given: &config::Identity, set: &config::Identity) -> anyhow::Result<Keyring> {
-    const VARIABLE: &str = "CLAVIGER_IDENTITY__KEK";
-    let in_variable = std::env::var_os(VARIABLE).is_some_and(|value| !value.is_empty());
+pub(crate) fn keyring(given: &config::Identity, set: &config::Identity) -> anyhow::Result<Keyring> {
+    let in_variable = std::env::var_os(KEK).is_some_and(|value| !value.is_empty());
     let primary = match (in_variable, &given.kek_file, &set.kek_file) {
         (true, Some(_), _) => {
-            anyhow::bail!("{VARIABLE} and --kek-file are both given: leave one of them out")
+            anyhow::bail!("{KEK} and --kek-file are both given: leave one of them out")
         }
-        (true, None, _) => KeyEncryptionKey::from_env(VARIABLE)?,
+        (true, None, _) => KeyEncryptionKey::from_env(KEK)?,
         (false, _, Some(path)) => KeyEncryptionKey::from_file(path)?,
-        (false, _, None) => anyhow::bail!("identity.kek_file is not set, nor is {VARIABLE}"),
+        (false, _, None) => anyhow::bail!("identity.kek_file is not set, nor is {KEK}"),
     };
     let mut keyring = Keyring::new(primary);
     for path in set.old_kek_files.iter().flatten() {
@@ -210,6 +209,8 @@ fn keyring(given: &config::Identity, set: &config::Identity) -> anyhow::Result<K
     Ok(keyring)
 }
 
+/// The key-encryption key that seals.
+pub(crate) const KEK: &str = "CLAVIGER_IDENTITY__KEK";
 /// Older key-encryption keys, parted by commas.
 const OLD_KEKS: &str = "CLAVIGER_IDENTITY__OLD_KEKS";
 

@@ -23,8 +23,18 @@ fn wrong_usage_ends_with_2() {
     check(&["usr"], &[], 2, "a similar subcommand exists: 'user'");
     check(&["user"], &[], 2, "Usage: claviger user");
     check(&["key", "create"], &[], 2, "<USER>");
-    check(&["key", "expire", "AKIA"], &[], 2, "--at <TIME>|--never");
-    check(&["key", "expire", "AKIA", "--at", "soon"], &[], 2, "must be a time such as");
+    check(&["key", "expire", "AKIA"], &[], 2, "--at <TIME>|--ttl <DURATION>|--never");
+    check(&["key", "expire", "AKIA", "--at", ""], &[], 2, "a value is required");
+    let two_ends = ["key", "create", "alice", "--ttl", "P1D", "--expires-at", "2030-01-31"];
+    check(&two_ends, &[], 2, "cannot be used with");
+    check(&["key", "delete", "AKIA", "--etag", ""], &[], 2, "a value is required");
+    check(&["key", "update", "AKIA"], &[], 2, "--label <LABEL>|--slot <SLOT>|--no-slot");
+    check(&["key", "create", "alice", "--secret-file", "-"], &[], 2, "--access-key-id <ID>");
+    check(&["key", "list", "--at", "soon"], &[], 2, "must be a time such as");
+    check(&["account", "create", "a", "--retention", "week"], &[], 2, "such as P30D or PT12H");
+    check(&["user", "update", "alice"], &[], 2, "--label <LABEL>");
+    check(&["user", "create", "alice", "--tag", "blue"], &[], 2, "must be KEY=VALUE");
+    check(&["log", "verify", "--public-key", "00"], &[], 2, "must be 64 hexadecimal digits");
     check(&["dev", "--s3-listen", "7100"], &[], 2, "--s3-listen");
     check(&["user", "list"], &[], 2, "error: no token: set CLAVIGER_TOKEN");
     check(&["user", "list"], &[("CLAVIGER_TOKEN", "short")], 2, "a token must be 16 to 512");
@@ -54,7 +64,7 @@ fn a_token_file_that_others_may_read_is_refused() {
 #[test]
 fn no_server_starts_without_tokens() {
     let home = tempfile::tempdir().expect("a place");
-    let kek = ("CLAVIGER_IDENTITY__KEK", "00".repeat(32));
+    let kek = ("CLAVIGER_IDENTITY__KEK", "0123456789abcdef0f1e2d3c4b5a6978".repeat(2));
     let token = "0123456789abcdef";
     let admin = ("CLAVIGER_IDENTITY__ADMIN_TOKEN", token);
     let dir = home.path().join("data");
@@ -106,6 +116,7 @@ fn version_completion_and_manual_are_printed() {
     let dir = home.path().join("man");
     assert_eq!(run(&["man", "--dir", dir.to_str().expect("UTF-8")]).code, 0);
     assert!(dir.join("claviger-key-create.1").exists());
+    assert!(dir.join("claviger-admin-token-revoke.1").exists());
 }
 
 #[test]

@@ -75,6 +75,13 @@ impl<'a> Credential<'a> {
     }
 }
 
+impl CredentialArgs {
+    /// Whether a program is to read the credential, in a form that nothing else has.
+    pub(super) fn is_for_a_program(&self) -> bool {
+        self.format.is_some_and(|format| format != CredentialFormat::Json)
+    }
+}
+
 /// Prints an answer that holds a new credential.
 pub(super) fn show<const N: usize>(
     output: Format,

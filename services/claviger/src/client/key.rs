@@ -1,17 +1,21 @@
 //! `claviger key`.
 
+mod asked;
+
 use api::identity::v1::{
     AccessKey, AccessKeyState, CreateAccessKeyRequest, DeleteAccessKeyRequest,
-    EndGracePeriodRequest, GetAccessKeyRequest, ListAccessKeysRequest, ListAccessKeysResponse,
-    RotateSecretAccessKeyRequest, UpdateAccessKeyRequest,
+    DeleteAccessKeyResponse, EndGracePeriodRequest, GetAccessKeyRequest, ListAccessKeysRequest,
+    ListAccessKeysResponse, PurgeAccessKeyRequest, ReplaceAccessKeyRequest,
+    RotateSecretAccessKeyRequest, UndeleteAccessKeyRequest, UpdateAccessKeyRequest,
 };
-use prost_types::FieldMask;
+use prost_types::{FieldMask, Timestamp};
 
+use self::asked::{Change, New};
 use super::credential::{self, Credential};
-use super::{Client, PAGE_SIZE, call, instant, key_name, last_part, with_client};
-use crate::cli::{KeyArgs, KeyCommand};
+use super::{Client, PAGE_SIZE, all, call, instant, key_name, last_part, with_client};
+use crate::cli::{ChangeArgs, CredentialArgs, KeyArgs, KeyCommand};
 use crate::exit::Outcome;
-use crate::output::Table;
+use crate::output::{Format, Table};
 
 /// Does what was asked for.
 pub(crate) async fn run(args: KeyArgs) -> Outcome {
@@ -22,16 +26,14 @@ async fn act(client: &Client, command: KeyCommand) -> Outcome {
     let output = client.output;
     let mut keys = client.keys();
     match command {
-        KeyCommand::Create { user, expires_at, inactive, credential, retry } => {
-            let state =
-                if inactive { AccessKeyState::Inactive } else { AccessKeyState::Unspecified };
-            let access_key =
-                AccessKey { state: state.into(), expire_time: expires_at, ..Default::default() };
+        KeyCommand::Create { user, new, credential, retry } => {
+            let New { access_key, secret_access_key, lifetime_days_max } = New::of(*new)?;
             let request = CreateAccessKeyRequest {
                 parent: client.user(&user).await?,
                 access_key: Some(access_key),
                 request_id: retry.request_id(),
-                ..Default::default()
+                secret_access_key,
+                lifetime_days_max,
             };
             let answer = keys.create_access_key(call(request)).await?.into_inner();
             let key = answer.access_key.clone().unwrap_or_default();
@@ -39,35 +41,41 @@ async fn act(client: &Client, command: KeyCommand) -> Outcome {
             let full_name = "claviger.identity.v1.CreateAccessKeyResponse";
             credential::show(output, &credential, &made, full_name, &answer, || made.table(&key))
         }
-        KeyCommand::Get { id } => {
-            let request = GetAccessKeyRequest { name: key_name(&id)?, ..Default::default() };
+        KeyCommand::Get { id, at, user } => {
+            let mut name = key_name(&id)?;
+            if let Some(user) = user {
+                name = format!("{}/accessKeys/{id}", client.user(&user).await?);
+            }
+            let request = GetAccessKeyRequest { name, read_time: at, ..Default::default() };
             let answer = keys.get_access_key(call(request)).await?.into_inner();
             output.show("claviger.identity.v1.GetAccessKeyResponse", &answer, || {
-                table(answer.access_key.as_slice())
+                details(&answer.access_key.clone().unwrap_or_default())
             })
         }
-        KeyCommand::List { user } => list(client, user.as_deref().unwrap_or("-")).await,
-        KeyCommand::Activate { id } => {
-            let state = AccessKeyState::Active.into();
-            update(client, AccessKey { name: key_name(&id)?, state, ..Default::default() }, "state")
-                .await
+        KeyCommand::List { user, at, older_than_days, deleted } => {
+            let parent = client.user(user.as_deref().unwrap_or("-")).await?;
+            list(client, parent, at, older_than_days, deleted).await
         }
-        KeyCommand::Deactivate { id } => {
-            let state = AccessKeyState::Inactive.into();
-            update(client, AccessKey { name: key_name(&id)?, state, ..Default::default() }, "state")
-                .await
+        KeyCommand::Update { id, changes, change } => {
+            update(client, &id, Change::of(changes), change).await
         }
-        KeyCommand::Expire { id, expiry } => {
-            let key =
-                AccessKey { name: key_name(&id)?, expire_time: expiry.at, ..Default::default() };
-            update(client, key, "expire_time").await
+        KeyCommand::Activate { id, change } => {
+            update(client, &id, Change::to_state(AccessKeyState::Active), change).await
         }
-        KeyCommand::Rotate { id, grace_period, credential, retry } => {
+        KeyCommand::Deactivate { id, change } => {
+            update(client, &id, Change::to_state(AccessKeyState::Inactive), change).await
+        }
+        KeyCommand::Expire { id, end, limit, change } => {
+            update(client, &id, Change::to_end(end, &limit), change).await
+        }
+        KeyCommand::Rotate { id, grace_period, expiry, limit, credential, change } => {
             let request = RotateSecretAccessKeyRequest {
                 name: key_name(&id)?,
-                grace_period_seconds: Some(grace_period),
-                request_id: retry.request_id(),
-                ..Default::default()
+                grace_period_seconds: grace_period,
+                request_id: change.request_id(),
+                etag: change.etag(),
+                access_key: asked::expiry(expiry),
+                lifetime_days_max: limit.max_lifetime_days,
             };
             let answer = keys.rotate_secret_access_key(call(request)).await?.into_inner();
             let key = answer.access_key.clone().unwrap_or_default();
@@ -75,81 +83,198 @@ async fn act(client: &Client, command: KeyCommand) -> Outcome {
             let full_name = "claviger.identity.v1.RotateSecretAccessKeyResponse";
             credential::show(output, &credential, &made, full_name, &answer, || made.table(&key))
         }
-        KeyCommand::EndGracePeriod { id } => {
-            let request = EndGracePeriodRequest { name: key_name(&id)?, ..Default::default() };
+        KeyCommand::EndGracePeriod { id, change } => {
+            let request = EndGracePeriodRequest {
+                name: key_name(&id)?,
+                request_id: change.request_id(),
+                etag: change.etag(),
+            };
             let answer = keys.end_grace_period(call(request)).await?.into_inner();
             output.show("claviger.identity.v1.EndGracePeriodResponse", &answer, || {
                 table(answer.access_key.as_slice())
             })
         }
-        KeyCommand::Delete { id } => {
-            let request = DeleteAccessKeyRequest { name: key_name(&id)?, ..Default::default() };
+        KeyCommand::Replace { id, grace_period, new, credential, change } => {
+            let New { access_key, secret_access_key, lifetime_days_max } = New::of(*new)?;
+            let request = ReplaceAccessKeyRequest {
+                name: key_name(&id)?,
+                access_key: Some(access_key),
+                secret_access_key,
+                grace_period_seconds: grace_period,
+                request_id: change.request_id(),
+                etag: change.etag(),
+                lifetime_days_max,
+            };
+            let answer = keys.replace_access_key(call(request)).await?.into_inner();
+            let key = answer.access_key.clone().unwrap_or_default();
+            let made = Credential::of(&key, &answer.secret_access_key);
+            let full_name = "claviger.identity.v1.ReplaceAccessKeyResponse";
+            credential::show(output, &credential, &made, full_name, &answer, || made.table(&key))
+        }
+        KeyCommand::Delete { id, replace_last, credential, change } => {
+            let request = DeleteAccessKeyRequest {
+                name: key_name(&id)?,
+                request_id: change.request_id(),
+                etag: change.etag(),
+                replace_last,
+            };
             let answer = keys.delete_access_key(call(request)).await?.into_inner();
-            output.show("claviger.identity.v1.DeleteAccessKeyResponse", &answer, || {
-                Table::of_pairs(&[("deleted", &id)])
+            show_deleted(client, &id, &answer, &credential)
+        }
+        KeyCommand::Undelete { id, change } => {
+            let request = UndeleteAccessKeyRequest {
+                name: key_name(&id)?,
+                request_id: change.request_id(),
+                etag: change.etag(),
+            };
+            let answer = keys.undelete_access_key(call(request)).await?.into_inner();
+            output.show("claviger.identity.v1.UndeleteAccessKeyResponse", &answer, || {
+                table(answer.access_key.as_slice())
+            })
+        }
+        KeyCommand::Purge { id, change } => {
+            let request = PurgeAccessKeyRequest {
+                name: key_name(&id)?,
+                request_id: change.request_id(),
+                etag: change.etag(),
+            };
+            let answer = keys.purge_access_key(call(request)).await?.into_inner();
+            output.show("claviger.identity.v1.PurgeAccessKeyResponse", &answer, || {
+                Table::of_pairs(&[("purged", &id)])
             })
         }
     }
 }
 
-async fn update(client: &Client, key: AccessKey, field: &str) -> Outcome {
-    let update_mask = Some(FieldMask { paths: vec![field.to_owned()] });
-    let request = UpdateAccessKeyRequest { access_key: Some(key), update_mask, ..Default::default() };
+async fn update(client: &Client, id: &str, what: Change, change: ChangeArgs) -> Outcome {
+    let Change { access_key, paths, lifetime_days_max } = what;
+    let key = AccessKey { name: key_name(id)?, etag: change.etag(), ..access_key };
+    let request = UpdateAccessKeyRequest {
+        access_key: Some(key),
+        update_mask: Some(FieldMask { paths }),
+        request_id: change.request_id(),
+        lifetime_days_max,
+    };
     let answer = client.keys().update_access_key(call(request)).await?.into_inner();
     client.output.show("claviger.identity.v1.UpdateAccessKeyResponse", &answer, || {
         table(answer.access_key.as_slice())
     })
 }
 
-async fn list(client: &Client, user: &str) -> Outcome {
-    let mut request = ListAccessKeysRequest {
-        parent: client.user(user).await?,
-        page_size: PAGE_SIZE,
-        ..Default::default()
-    };
-    let mut access_keys = vec![];
-    loop {
-        let page = client.keys().list_access_keys(call(request.clone())).await?.into_inner();
-        access_keys.extend(page.access_keys);
-        if page.next_page_token.is_empty() {
-            break;
-        }
-        request.page_token = page.next_page_token;
-    }
-    let answer = ListAccessKeysResponse { access_keys, ..Default::default() };
+async fn list(
+    client: &Client,
+    parent: String,
+    read_time: Option<Timestamp>,
+    older_than_days: u32,
+    show_deleted: bool,
+) -> Outcome {
+    let access_keys = all(async |page_token| {
+        let request = ListAccessKeysRequest {
+            parent: parent.clone(),
+            page_size: PAGE_SIZE,
+            page_token,
+            read_time,
+            older_than_days,
+            show_deleted,
+            ..Default::default()
+        };
+        let page = client.keys().list_access_keys(call(request)).await?.into_inner();
+        Ok((page.access_keys, page.next_page_token))
+    });
+    let answer = ListAccessKeysResponse { access_keys: access_keys.await?, ..Default::default() };
     client
         .output
         .show("claviger.identity.v1.ListAccessKeysResponse", &answer, || table(&answer.access_keys))
 }
 
-fn table(keys: &[AccessKey]) -> Table<6> {
+/// Shows the access key that was made in the place of a deleted one, if one was.
+fn show_deleted(
+    client: &Client,
+    id: &str,
+    answer: &DeleteAccessKeyResponse,
+    args: &CredentialArgs,
+) -> Outcome {
+    let full_name = "claviger.identity.v1.DeleteAccessKeyResponse";
+    match &answer.replacement {
+        Some(key) => {
+            let made = Credential::of(key, &answer.replacement_secret_access_key);
+            credential::show(client.output, args, &made, full_name, answer, || made.table(key))
+        }
+        // A program that waits for a credential must not take anything else for one.
+        None if args.is_for_a_program() => {
+            eprintln!("note: {id} was deleted, and none made in its place");
+            Ok(())
+        }
+        None => {
+            let output = args.format.map_or(client.output, |_| Format::Json);
+            output.show(full_name, answer, || Table::of_pairs(&[("deleted", id)]))
+        }
+    }
+}
+
+fn table(keys: &[AccessKey]) -> Table<7> {
     let row = |key: &AccessKey| {
-        let state = match key.state() {
-            AccessKeyState::Unspecified => "",
-            AccessKeyState::Active => "ACTIVE",
-            AccessKeyState::Inactive => "INACTIVE",
-            AccessKeyState::Expired => "EXPIRED",
-            AccessKeyState::Deleted => "DELETED",
-            AccessKeyState::NotYetValid => "NOT YET VALID",
-        };
-        let secrets: Vec<_> = key
-            .secrets
-            .iter()
-            .map(|secret| match &secret.expire_time {
-                None => format!("#{}", secret.generation),
-                Some(end) => format!("#{} until {end}", secret.generation),
-            })
-            .collect();
-        let holder = key.name.rsplit_once("/accessKeys/").map_or("", |(user, _)| last_part(user));
         [
             key.access_key_id.clone(),
-            state.to_owned(),
+            state(key).to_owned(),
             instant(key.expire_time.as_ref()),
-            secrets.join(", "),
+            secrets(key),
             instant(key.create_time.as_ref()),
-            holder.to_owned(),
+            holder(key).to_owned(),
+            key.label.clone(),
         ]
     };
-    let headings = ["ACCESS KEY ID", "STATE", "EXPIRES", "SECRETS", "CREATED", "USER ID"];
+    let headings = ["ACCESS KEY ID", "STATE", "EXPIRES", "SECRETS", "CREATED", "USER ID", "LABEL"];
     Table::new(headings, keys.iter().map(row).collect())
+}
+
+/// One access key, a line for each of its fields.
+fn details(key: &AccessKey) -> Table<2> {
+    let slot = if key.slot == 0 { String::new() } else { key.slot.to_string() };
+    Table::of_pairs(&[
+        ("access key id", &key.access_key_id),
+        ("state", state(key)),
+        ("user id", holder(key)),
+        ("label", &key.label),
+        ("slot", &slot),
+        ("created", &instant(key.create_time.as_ref())),
+        ("changed", &instant(key.update_time.as_ref())),
+        ("valid from", &instant(key.not_before_time.as_ref())),
+        ("expires", &instant(key.expire_time.as_ref())),
+        ("time to live", &key.time_to_live),
+        ("secrets", &secrets(key)),
+        ("imported", if key.imported { "yes" } else { "no" }),
+        ("deleted", &instant(key.delete_time.as_ref())),
+        ("gone for good", &instant(key.purge_time.as_ref())),
+        ("etag", &key.etag),
+    ])
+}
+
+fn state(key: &AccessKey) -> &'static str {
+    match key.state() {
+        AccessKeyState::Unspecified => "",
+        AccessKeyState::Active => "ACTIVE",
+        AccessKeyState::Inactive => "INACTIVE",
+        AccessKeyState::Expired => "EXPIRED",
+        AccessKeyState::Deleted => "DELETED",
+        AccessKeyState::NotYetValid => "NOT YET VALID",
+    }
+}
+
+/// The generations of its secrets that are valid, and until when.
+fn secrets(key: &AccessKey) -> String {
+    let secrets: Vec<_> = key
+        .secrets
+        .iter()
+        .map(|secret| match &secret.expire_time {
+            None => format!("#{}", secret.generation),
+            Some(end) => format!("#{} until {end}", secret.generation),
+        })
+        .collect();
+    secrets.join(", ")
+}
+
+/// The id of the user that holds it.
+fn holder(key: &AccessKey) -> &str {
+    key.name.rsplit_once("/accessKeys/").map_or("", |(user, _)| last_part(user))
 }

@@ -1,54 +1,126 @@
 //! `claviger log`.
 
-use std::path::Path;
+mod archive;
+mod checkpoint;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use api::identity::v1::{VerifyLogRequest, VerifyLogResponse};
-use event_store::SledLog;
+use api::error::v1::Reason;
+use api::identity::v1::{Checkpoint, VerifyLogRequest, VerifyLogResponse};
+use event_store::{Head, SledLog};
 use tonic::Request;
 
 use super::{Client, with_client};
 use crate::cli::{LogArgs, LogCommand};
-use crate::exit::Outcome;
+use crate::exit::{Failure, Outcome};
 use crate::output::{Format, Table};
 
 /// Does what was asked for.
 pub(crate) async fn run(args: LogArgs) -> Outcome {
-    match args.command {
-        LogCommand::Verify { data_dir: None } => {
-            with_client(args.connection, async |client: &Client| {
-                // No limit of its own: identity's applies.
-                let request = Request::new(VerifyLogRequest::default());
-                let answer = client.events().verify_log(request).await?.into_inner();
-                show(client.output, &answer)
+    let LogArgs { command, connection } = args;
+    let output = connection.output;
+    match command {
+        LogCommand::Verify { data_dir, since, public_key } => {
+            let since = since.map(|file| checkpoint::read(&file, public_key)).transpose()?;
+            if let Some(dir) = data_dir {
+                return show(output, &verify_offline(&dir, since.as_ref()).await?);
+            }
+            with_client(connection, async |client: &Client| {
+                show(client.output, &verify(client, since).await?)
             })
             .await
         }
-        LogCommand::Verify { data_dir: Some(dir) } => {
-            show(args.connection.output, &verify_offline(&dir).await?)
+        LogCommand::Checkpoint { out } => {
+            with_client(connection, async |client: &Client| {
+                checkpoint::run(client, out.as_deref()).await
+            })
+            .await
         }
+        LogCommand::Export { out, data_dir } => {
+            let out = Some(out).filter(|out| out != Path::new("-"));
+            if let Some(dir) = data_dir {
+                return Ok(archive::export_offline(&dir, out).await?);
+            }
+            with_client(connection, async |client: &Client| archive::export(client, out).await)
+                .await
+        }
+        LogCommand::Import { file, data_dir } => import(output, file, data_dir).await,
     }
 }
 
-async fn verify_offline(data_dir: &Path) -> anyhow::Result<VerifyLogResponse> {
-    let verified = SledLog::verify_offline(&identity::log_dir(data_dir), None).await;
-    let head = verified.context("the log was not verified")?.head;
+/// Checks piece by piece, each since the head of the one before.
+async fn verify(client: &Client, mut since: Option<Checkpoint>) -> Outcome<VerifyLogResponse> {
+    loop {
+        // No limit of its own: identity's applies.
+        let request = Request::new(VerifyLogRequest { since: since.clone(), events_max: 0 });
+        let answer = match client.events().verify_log(request).await {
+            // For whoever reads that is to be waited for; here it is what a cut log looks like.
+            Err(status) if api::reason(&status) == Some(Reason::ReadModelBehind) => {
+                let message = format!("the log ends before the checkpoint: {}", status.message());
+                return Err(Failure::failed(message));
+            }
+            answer => answer?.into_inner(),
+        };
+        if answer.complete {
+            return Ok(answer);
+        }
+        if since.is_some_and(|since| since.hash == answer.head_hash) {
+            return Err(Failure::failed("the server checks no further"));
+        }
+        eprintln!("note: the log is whole up to position {}", answer.head_position);
+        since = Some(Checkpoint {
+            log_id: answer.log_id,
+            epoch: answer.epoch,
+            position: answer.head_position,
+            hash: answer.head_hash,
+            ..Default::default()
+        });
+    }
+}
+
+async fn verify_offline(
+    data_dir: &Path,
+    since: Option<&Checkpoint>,
+) -> anyhow::Result<VerifyLogResponse> {
+    let trusted = since.map(checkpoint::head).transpose()?;
+    let verified = SledLog::verify_offline(&identity::log_dir(data_dir), trusted).await;
+    let Head { position, hash } = verified.context("the log was not verified")?.head;
     Ok(VerifyLogResponse {
-        head_position: head.position.0,
-        head_hash: head.hash.0.to_vec(),
-        log_id: String::new(),
+        head_position: position.0,
+        head_hash: hash.0.to_vec(),
+        // Its hash is that of this log's chain, and so it is of this log.
+        log_id: since.map(|since| since.log_id.clone()).unwrap_or_default(),
         complete: true,
         epoch: 0,
     })
 }
 
+async fn import(output: Format, file: PathBuf, data_dir: PathBuf) -> Outcome {
+    let answer = archive::import(file, &data_dir).await?;
+    show(output, &answer)?;
+    let dir = data_dir.display();
+    eprintln!(
+        "note: the keystore in {dir} must be that of this log, too: see `claviger keystore \
+         restore`; auths take the log's new epoch, {}, from identity by themselves",
+        answer.epoch
+    );
+    Ok(())
+}
+
 fn show(output: Format, answer: &VerifyLogResponse) -> Outcome {
     output.show("claviger.identity.v1.VerifyLogResponse", answer, || {
-        let hash: String = answer.head_hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let epoch = if answer.epoch == 0 { String::new() } else { answer.epoch.to_string() };
         Table::of_pairs(&[
             ("the log is whole up to position", &answer.head_position.to_string()),
-            ("hash of that event", &hash),
+            ("hash of that event", &hex(&answer.head_hash)),
             ("log id", &answer.log_id),
+            ("epoch", &epoch),
         ])
     })
+}
+
+/// Bytes in hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

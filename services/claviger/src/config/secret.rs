@@ -1,7 +1,7 @@
 //! Secrets come from variables or from files that only their owner may read, never from flags.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -32,9 +32,14 @@ pub(crate) fn find(
     }
 }
 
-/// Reads a secret, without the line feed that files end in.
+/// Reads a secret, without the line feed that files end in. The path `-` stands for stdin.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     let read = || {
+        if path == Path::new("-") {
+            let mut text = Zeroizing::new(String::new());
+            io::stdin().lock().take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+            return Ok(text);
+        }
         let file = File::open(path)?;
         let mode = file.metadata()?.permissions().mode() & 0o777;
         ensure!(mode & 0o077 == 0, "others may read it (mode {mode:o}): chmod 600 it");

@@ -56,11 +56,17 @@ pub struct Dev {
 
 impl Dev {
     pub fn start(data_dir: &Path) -> Self {
+        Self::start_at(data_dir, "127.0.0.1:0")
+    }
+
+    /// With identity at an address.
+    pub fn start_at(data_dir: &Path, identity: &str) -> Self {
         let mut command = claviger();
         command.arg("dev").arg("--data-dir").arg(data_dir).args(["-o", "json"]);
-        for listener in ["s3", "rest", "identity", "auth", "admin"] {
+        for listener in ["s3", "rest", "auth", "admin"] {
             command.args([&format!("--{listener}-listen"), "127.0.0.1:0"]);
         }
+        command.args(["--identity-listen", identity]);
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -77,14 +83,19 @@ impl Dev {
         self.ready.pointer(pointer).and_then(Value::as_str).expect("a text").to_owned()
     }
 
-    /// Runs a client noun against it.
-    pub fn client(&self, args: &[&str]) -> Ran {
-        let output = claviger()
+    /// A client noun against it, to be run.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = claviger();
+        command
             .env("CLAVIGER_ENDPOINT", self.text("/identity"))
             .env("CLAVIGER_TOKEN", self.text("/admin_token"))
-            .args(args)
-            .output();
-        Ran::of(&output.expect("the binary starts"))
+            .args(args);
+        command
+    }
+
+    /// Runs a client noun against it.
+    pub fn client(&self, args: &[&str]) -> Ran {
+        Ran::of(&self.command(args).output().expect("the binary starts"))
     }
 
     /// Runs a client noun that must work.
