@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::identity::v1::*;
+use futures::stream::{self, StreamExt};
 
 use crate::support::{Home, Key, denied_code, is_verified};
 
 const ROUNDS: usize = 100;
 const WRITERS: usize = 64;
+const CHECKED_EACH_ROUND: usize = 16;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledged_key_verifies_after_kill_9() {
@@ -19,8 +21,9 @@ async fn every_acknowledged_key_verifies_after_kill_9() {
     let mut last_round = 0;
     for round in 0..ROUNDS {
         let dev = home.start();
-        // Those of the round before; all of them at the end.
-        for (key, position) in &acknowledged[last_round..] {
+        // The last of the round before; all of them at the end.
+        let some = last_round.max(acknowledged.len().saturating_sub(CHECKED_EACH_ROUND));
+        for (key, position) in &acknowledged[some..] {
             let verdict = dev.verify(key, *position).await.expect("a verdict");
             assert!(is_verified(&verdict), "round {round}: {} is lost: {verdict:?}", key.id);
         }
@@ -65,7 +68,7 @@ async fn every_acknowledged_key_verifies_after_kill_9() {
             })
             .collect();
         // A different moment each round, once there is something to lose.
-        let enough = 2 + round % 71;
+        let enough = 2 + round % 31;
         while made.lock().expect("no panic").len() < enough {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -80,10 +83,13 @@ async fn every_acknowledged_key_verifies_after_kill_9() {
         acknowledged.append(&mut made.lock().expect("no panic"));
     }
     let dev = home.start();
-    for (key, position) in &acknowledged {
-        let verdict = dev.verify(key, *position).await.expect("a verdict");
-        assert!(is_verified(&verdict), "{} is lost: {verdict:?}", key.id);
-    }
+    let dev_ref = &dev;
+    stream::iter(&acknowledged)
+        .for_each_concurrent(16, |(key, position)| async move {
+            let verdict = dev_ref.verify(key, *position).await.expect("a verdict");
+            assert!(is_verified(&verdict), "{} is lost: {verdict:?}", key.id);
+        })
+        .await;
     for (key, position) in &locked {
         let verdict = dev.verify(key, *position).await.expect("a verdict");
         assert_eq!(denied_code(&verdict), "AccessDenied", "{}", key.id);

@@ -1,7 +1,8 @@
 //! Tells of calls that were refused or failed: who made them, and why not. They are in the log, and
 //! counted, and not among the recorded events: nothing has happened.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
@@ -13,18 +14,32 @@ use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Status};
 use tower::Service;
 
-/// What is only known within: the name of the caller. In the extensions of each request.
+/// The most bytes of a line's field that callers choose: nobody without a token shall fill a disk.
+const FIELD_BYTES_MAX: usize = 256;
+
+/// What is only known within: who calls. In the extensions of each request.
 #[derive(Clone, Debug, Default)]
-pub struct AuditTrail(Arc<Mutex<String>>);
+pub struct AuditTrail(Arc<Mutex<Known>>);
+
+#[derive(Clone, Debug, Default)]
+struct Known {
+    caller: String,
+    source_address: Option<IpAddr>,
+}
 
 impl AuditTrail {
     /// Says who calls; the last word counts.
     pub fn set_caller(&self, name: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = name;
+        self.lock().caller = name;
     }
 
-    fn caller(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Says where the call comes from, if not from the peer that made it.
+    pub fn set_source_address(&self, address: IpAddr) {
+        self.lock().source_address = Some(address);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -78,26 +93,34 @@ where
             if let Some(status) = Status::from_header_map(response.headers())
                 && status.code() != Code::Ok
             {
+                // As it stands in `google.rpc.ErrorInfo`.
+                let reason = api::reason(&status).map(|reason| reason.as_str_name());
                 let reason =
-                    api::reason(&status).map(|reason| reason.as_str_name()).unwrap_or_default();
+                    reason.and_then(|name| name.strip_prefix("REASON_")).unwrap_or_default();
                 let code = status.code();
                 failed.add(
                     1,
                     &[KeyValue::new("code", format!("{code:?}")), KeyValue::new("reason", reason)],
                 );
+                let Known { caller, source_address } = trail.lock().clone();
+                let source_address = source_address.or(address.map(|peer| peer.ip()));
                 tracing::info!(
                     target: "claviger::audit",
-                    caller = trail.caller(),
-                    method,
+                    caller,
+                    method = cut(&method),
                     ?code,
                     reason,
-                    message = status.message(),
-                    source_address = address.map(|address| address.ip().to_string()),
-                    request_id = request_id.as_ref().and_then(|id| id.to_str().ok()),
+                    detail = cut(status.message()),
+                    source_address = source_address.map(|address| address.to_string()),
+                    request_id = request_id.as_ref().and_then(|id| id.to_str().ok()).map(cut),
                     "call refused or failed",
                 );
             }
             Ok(response)
         })
     }
+}
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(FIELD_BYTES_MAX)]
 }

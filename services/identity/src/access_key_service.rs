@@ -92,9 +92,9 @@ impl AccessKeyService for AccessKeys {
         let asked = request.access_key.ok_or_else(|| Error::invalid("access_key", "is missing"))?;
         let paths = request.update_mask.unwrap_or_default().paths;
         let changes = changes(&asked, &paths, request.lifetime_days_max)?;
-        let target = self.target(&call, "access_key.name", &asked.name, asked.etag)?;
+        let named = Named { field: "access_key.name", name: asked.name, etag: asked.etag };
         let command = |id| user::Command::UpdateAccessKey { id, changes };
-        let (access_key, position) = self.change(call, key, target, command).await?;
+        let (access_key, position) = self.change(call, key, named, command).await?;
         Ok(Response::new(UpdateAccessKeyResponse { access_key: Some(access_key), position }))
     }
 
@@ -115,9 +115,9 @@ impl AccessKeyService for AccessKeys {
         let request = request.into_inner();
         let key =
             CommandKey::new("EndGracePeriod", &call.principal(), &request.request_id, &request)?;
-        let target = self.target(&call, "name", &request.name, request.etag)?;
+        let named = Named { field: "name", name: request.name, etag: request.etag };
         let command = |id| user::Command::EndGracePeriod { id };
-        let (access_key, position) = self.change(call, key, target, command).await?;
+        let (access_key, position) = self.change(call, key, named, command).await?;
         Ok(Response::new(EndGracePeriodResponse { access_key: Some(access_key), position }))
     }
 
@@ -147,9 +147,9 @@ impl AccessKeyService for AccessKeys {
         let request = request.into_inner();
         let key =
             CommandKey::new("UndeleteAccessKey", &call.principal(), &request.request_id, &request)?;
-        let target = self.target(&call, "name", &request.name, request.etag)?;
+        let named = Named { field: "name", name: request.name, etag: request.etag };
         let command = |id| user::Command::UndeleteAccessKey { id };
-        let (access_key, position) = self.change(call, key, target, command).await?;
+        let (access_key, position) = self.change(call, key, named, command).await?;
         Ok(Response::new(UndeleteAccessKeyResponse { access_key: Some(access_key), position }))
     }
 
@@ -215,27 +215,31 @@ impl Target {
     }
 }
 
-impl AccessKeys {
-    fn target(
-        &self,
-        call: &Call,
-        field: &'static str,
-        name: &str,
-        etag: String,
-    ) -> Result<Target, Error> {
-        Target::of(&self.0, call, field, name, etag)
-    }
+/// The access key that a request names to be changed.
+struct Named {
+    field: &'static str,
+    name: String,
+    etag: String,
+}
 
+impl AccessKeys {
     /// Changes an access key and shows it, with the position at which it is so.
     async fn change(
         &self,
         call: Call,
         key: CommandKey,
-        target: Target,
+        named: Named,
         command: impl FnOnce(AccessKeyId) -> user::Command + Send + 'static,
     ) -> Result<(AccessKey, u64), Error> {
         let writer = Arc::clone(&self.0);
         answer::whole(async move {
+            // First of all: the access key may be gone by now, or its user have another name.
+            if let Some(outcome) = writer.repeated(key)? {
+                let access_key = answer::changed_access_key(&writer, outcome).await?;
+                return Ok((access_key, writer.told(outcome.last)));
+            }
+            let Named { field, name, etag } = named;
+            let target = Target::of(&writer, &call, field, &name, etag)?;
             match change(&writer, &call, key, &target, command).await? {
                 Some(outcome) => {
                     let Target { holder, id, .. } = &target;

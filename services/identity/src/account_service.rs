@@ -19,8 +19,8 @@ use crate::caller::Call;
 use crate::command::CommandKey;
 use crate::error::Error;
 use crate::model::{AccountEntry, Model};
-use crate::writer::Writer;
-use crate::{answer, page, render, resource};
+use crate::writer::{Outcome, Writer};
+use crate::{answer, history, page, render, resource};
 
 /// Name of the list, which its page tokens are bound to.
 const LIST: &str = "accounts";
@@ -163,6 +163,9 @@ async fn update(
     request: UpdateAccountRequest,
 ) -> Result<UpdateAccountResponse, Error> {
     let key = CommandKey::new("UpdateAccount", &call.principal(), &request.request_id, &request)?;
+    if let Some(outcome) = writer.repeated(key)? {
+        return updated(&writer, outcome).await;
+    }
     let asked = request.account.ok_or_else(|| Error::invalid("account", "is missing"))?;
     let paths = request.update_mask.unwrap_or_default().paths;
     let id = resource::account(&writer.model(), &call, "account.name", &asked.name)?;
@@ -206,10 +209,19 @@ async fn update(
             longest_lived: account::longest_lived(keys, now).cloned(),
         })
     });
-    let outcome = changed.await?;
+    if let Some(outcome) = changed.await? {
+        return updated(&writer, outcome).await;
+    }
     let model = writer.model();
-    let position = outcome.map_or(model.position(), |outcome| outcome.last);
-    Ok(UpdateAccountResponse { account: Some(shown(&model, id)?), position: writer.told(position) })
+    let position = writer.told(model.position());
+    Ok(UpdateAccountResponse { account: Some(shown(&model, id)?), position })
+}
+
+/// What is told of an account that a command changed: how it was then.
+async fn updated(writer: &Writer, outcome: Outcome) -> Result<UpdateAccountResponse, Error> {
+    let (id, account) = history::account_after(writer, outcome).await?;
+    let account = Some(render::account(id, &account));
+    Ok(UpdateAccountResponse { account, position: writer.told(outcome.last) })
 }
 
 async fn delete(

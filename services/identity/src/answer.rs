@@ -85,6 +85,31 @@ pub(crate) async fn access_key_after(
     Ok(render::access_key(&holder, key, outcome.time()))
 }
 
+/// Reads back the access key that a command changed.
+pub(crate) async fn changed_access_key(
+    writer: &Writer,
+    outcome: Outcome,
+) -> Result<proto::AccessKey, Error> {
+    for (_, stream, event) in writer.recorded(outcome).await? {
+        if let (Stream::User(user), Event::User(event)) = (stream, event)
+            && let Some(id) = event.access_key_id()
+        {
+            return access_key_after(writer, user, id, outcome).await;
+        }
+    }
+    Err(Error::RequestIdReused)
+}
+
+/// Reads back the user that a command changed.
+pub(crate) async fn changed_user(writer: &Writer, outcome: Outcome) -> Result<proto::User, Error> {
+    for (_, stream, _) in writer.recorded(outcome).await? {
+        if let Stream::User(id) = stream {
+            return Ok(render::user(&*history::user_after(writer, id, outcome).await?));
+        }
+    }
+    Err(Error::RequestIdReused)
+}
+
 /// Reads back the user that a command made.
 pub(crate) async fn created_user(
     writer: &Arc<Writer>,

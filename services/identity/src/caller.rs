@@ -238,6 +238,14 @@ impl Call {
         }
     }
 
+    /// The one user that the caller has to do with, if it is no root user's call nor an operator's.
+    pub(crate) fn only_user(&self) -> Option<UserId> {
+        match &self.authority {
+            Authority::User { id, root: false, .. } => Some(*id),
+            Authority::User { .. } | Authority::Operator(_) | Authority::Schedule => None,
+        }
+    }
+
     /// Lets only operators pass that may do everything.
     pub(crate) fn manages_all(&self) -> Result<(), Error> {
         self.allow(matches!(
@@ -291,6 +299,21 @@ impl Call {
                 self.manages_account(account)
             }
         }
+    }
+
+    /// Lets those pass who are still let in: for what goes on long after the call.
+    pub(crate) fn is_still_known(&self, writer: &Writer) -> Result<(), Error> {
+        let now = writer.now();
+        let model = writer.model();
+        self.allow(match &self.authority {
+            Authority::Operator(Operator { token: Some((id, _)), .. }) => {
+                model.admin_token(*id).is_some_and(|entry| !entry.token.is_expired(now))
+            }
+            Authority::User { id, .. } => {
+                model.user(*id).is_some_and(|entry| entry.user.state != UserState::Locked)
+            }
+            Authority::Operator(Operator { token: None, .. }) | Authority::Schedule => true,
+        })
     }
 
     fn allow(&self, allowed: bool) -> Result<(), Error> {

@@ -53,6 +53,7 @@ struct Header {
 }
 
 /// SHA-256 of a model: two that are the same have the same.
+#[cfg(test)]
 pub(crate) fn digest(log: LogIdentity, snapshot: &Snapshot) -> io::Result<[u8; DIGEST_BYTES]> {
     let mut writer = Writer { sink: io::sink(), hash: Sha256::new() };
     writer.all(log, snapshot)?;
@@ -258,3 +259,6 @@ impl<R: Read> Reader<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

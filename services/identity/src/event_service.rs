@@ -84,6 +84,7 @@ impl EventService for Events {
             events: self.writer.log.subscribe(after),
             writer: Arc::clone(&self.writer),
             shutdown: self.shutdown.clone(),
+            call,
             filter,
             seen: after,
             end: Instant::now() + Duration::from_secs(seconds.into()),
@@ -202,9 +203,10 @@ impl Events {
         let position = Position::parse_in_epoch(since.position, epoch).map_err(|other| {
             Error::OtherEpoch { field: "since.position", of: other.found, log: other.current }
         })?;
-        if position > log.head().position {
-            let (asked, head) = (since.position, self.writer.told(log.head().position));
-            return Err(Error::Behind { asked, head });
+        // It was signed when it was durable: what is not there any more was lost, or taken away.
+        let head = log.head().position;
+        if position > head {
+            return Err(Error::LogCorrupt { position: head.next().0 });
         }
         Ok(Head { position, hash: Hash(hash) })
     }
@@ -215,6 +217,7 @@ struct Watch {
     writer: Arc<Writer>,
     events: event_store::Subscription,
     shutdown: CancellationToken,
+    call: Call,
     filter: Filter,
     /// Everything up to here was sent or did not match.
     seen: Position,
@@ -244,13 +247,19 @@ impl Watch {
                 () = tokio::time::sleep_until(self.end) => return Ok(None),
                 event = self.events.next() => {
                     let recorded = event.ok_or(Error::WatchEnded)?.map_err(read_failed)?;
+                    // The watcher may have been locked, or its token revoked, by this very event.
+                    self.writer.applied(self.writer.told(recorded.position)).await?;
+                    self.call.is_still_known(&self.writer)?;
                     self.seen = recorded.position;
                     if let Some(event) = self.filter.pass(&self.writer, &recorded)? {
                         let resume_position = self.writer.told(self.seen);
                         return Ok(Some(WatchEventsResponse { event: Some(event), resume_position }));
                     }
                 }
-                () = tokio::time::sleep_until(progress) => return Ok(Some(self.progress())),
+                () = tokio::time::sleep_until(progress) => {
+                    self.call.is_still_known(&self.writer)?;
+                    return Ok(Some(self.progress()));
+                }
             }
         }
     }

@@ -1,9 +1,10 @@
 //! How things stood before: states made anew from the events up to some point.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
-use domain::{AccountId, Timestamp, User, UserId, user};
-use event_store::{Position, Revision};
+use domain::{Account, AccountId, Timestamp, User, UserId, account, user};
+use event_store::{Position, Recorded, Revision};
 
 use crate::error::Error;
 use crate::model::{UserEntry, time};
@@ -54,6 +55,48 @@ pub(crate) async fn user_after(
     }
 }
 
+/// An account as it was right after a command that changed it and nothing else.
+///
+/// Takes time in proportion to what the account recorded, if it has been changed since.
+///
+/// # Errors
+/// [`Error::RequestIdReused`] if the command changed no account.
+pub(crate) async fn account_after(
+    writer: &Writer,
+    outcome: Outcome,
+) -> Result<(AccountId, Account), Error> {
+    let last = recorded_at(writer, outcome.last).await?;
+    let Some(Stream::Account(id)) = Stream::parse(last.stream.as_str()) else {
+        return Err(Error::RequestIdReused);
+    };
+    let present = {
+        let model = writer.model();
+        let unchanged = model.account(id).filter(|entry| entry.revision == last.revision);
+        unchanged.map(|entry| entry.account.clone())
+    };
+    if let Some(account) = present {
+        return Ok((id, account));
+    }
+    let positions = writer.model().past(id).map(|past| Arc::clone(&past.events));
+    let mut state = None;
+    for position in positions.iter().flat_map(|positions| positions.iter()) {
+        if outcome.last < *position {
+            break;
+        }
+        let recorded = recorded_at(writer, *position).await?;
+        if let domain::Event::Account(event) = decode(&recorded)? {
+            state = account::evolve(state, &event, time(recorded.time_ms));
+        }
+    }
+    state.map(|account| (id, account)).ok_or(Error::NoSuchAccount)
+}
+
+async fn recorded_at(writer: &Writer, position: Position) -> Result<Recorded, Error> {
+    let before = Position(position.0.saturating_sub(1));
+    let read = writer.log.read(before, 1).await.map_err(read_failed)?;
+    read.into_iter().next().ok_or(Error::LogCorrupt { position: position.0 })
+}
+
 /// A user as it was at an instant; none if it was not there.
 pub(crate) async fn user_at(
     writer: &Writer,
@@ -73,9 +116,7 @@ async fn user_until(writer: &Writer, id: UserId, until: Until) -> Result<Option<
         if matches!(until, Until::Position(last) if last < position) {
             break;
         }
-        let before = Position(position.0.saturating_sub(1));
-        let read = writer.log.read(before, 1).await.map_err(read_failed)?;
-        let recorded = read.first().ok_or(Error::LogCorrupt { position: position.0 })?;
+        let recorded = recorded_at(writer, position).await?;
         let at = time(recorded.time_ms);
         if matches!(until, Until::Time(instant) if instant < at) {
             break;
@@ -84,7 +125,7 @@ async fn user_until(writer: &Writer, id: UserId, until: Until) -> Result<Option<
         if Stream::parse(recorded.stream.as_str()) != Some(Stream::User(id)) {
             return Err(corrupt());
         }
-        let domain::Event::User(event) = decode(recorded)? else { return Err(corrupt()) };
+        let domain::Event::User(event) = decode(&recorded)? else { return Err(corrupt()) };
         state = user::evolve(state, &event, at);
         revision = recorded.revision;
         events.push(position);
@@ -92,16 +133,15 @@ async fn user_until(writer: &Writer, id: UserId, until: Until) -> Result<Option<
     Ok(state.map(|user| UserEntry { id, account, user, revision, events }))
 }
 
-/// Users that an account ever had after `after`, oldest first, at most `limit`.
+/// Users that an account ever had from `from` on, oldest first, at most `limit`.
 pub(crate) fn users_ever(
     writer: &Writer,
     account: AccountId,
-    after: Option<UserId>,
+    from: Bound<UserId>,
     limit: usize,
 ) -> Vec<UserId> {
-    let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
     let model = writer.model();
     let users = model.past(account).map(|past| &past.users);
-    let users = users.into_iter().flat_map(|users| users.range((from, std::ops::Bound::Unbounded)));
+    let users = users.into_iter().flat_map(|users| users.range((from, Bound::Unbounded)));
     users.take(limit).copied().collect()
 }

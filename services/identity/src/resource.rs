@@ -33,7 +33,7 @@ pub(crate) fn user<'a>(
 ) -> Result<&'a Arc<UserEntry>, Error> {
     let [account, user] = segments(field, name, ["accounts", "users"])?;
     let account = find_account(model, call, field, account)?;
-    find_user(model, field, account, user)
+    find_user(model, call, field, account, user)
 }
 
 /// Finds the user that `parent` names, or `None` for `accounts/{account}/users/-`, all of them.
@@ -48,7 +48,7 @@ pub(crate) fn user_or_all(
     if user == ANY {
         return Ok((account, None));
     }
-    Ok((account, Some(find_user(model, field, account, user)?.id)))
+    Ok((account, Some(find_user(model, call, field, account, user)?.id)))
 }
 
 /// Finds who holds the access key that `name` names, or can have it undeleted, and its id. It must
@@ -71,7 +71,7 @@ pub(crate) fn access_key<'a>(
     if account != ANY && find_account(model, call, field, account)? != holder.account {
         return Err(Error::NoSuchAccessKey);
     }
-    if user != ANY && find_user(model, field, holder.account, user)?.id != holder.id {
+    if user != ANY && find_user(model, call, field, holder.account, user)?.id != holder.id {
         return Err(Error::NoSuchAccessKey);
     }
     Ok((holder, id))
@@ -109,7 +109,7 @@ pub(crate) fn user_or_all_ever(
     }
     let user = match UserId::parse(user) {
         Some(id) => Some(id),
-        None => Some(find_user(model, field, account, user)?.id),
+        None => Some(find_user(model, call, field, account, user)?.id),
     };
     let of_account =
         |user: &UserId| model.user_past(*user).is_some_and(|(holder, _)| holder == account);
@@ -198,8 +198,10 @@ fn find_account(
     }
 }
 
+/// Whoever has to do with itself only is refused any other user, whether it is there or not.
 fn find_user<'a>(
     model: &'a Model,
+    call: &Call,
     field: &'static str,
     account: AccountId,
     text: &str,
@@ -212,6 +214,9 @@ fn find_user<'a>(
             model.user_by_name(account, &name)
         }
     };
+    if call.only_user().is_some_and(|own| id != Some(own)) {
+        return Err(Error::NotAllowed);
+    }
     id.and_then(|id| model.user(id))
         .filter(|entry| entry.account == account)
         .ok_or(Error::NoSuchUser)

@@ -175,6 +175,11 @@ impl Users {
         let key = CommandKey::new(rpc, &call.principal(), request_id, request)?;
         let writer = Arc::clone(&self.0);
         answer::whole(async move {
+            // First of all: the user may have another name by now, or be gone.
+            if let Some(outcome) = writer.repeated(key)? {
+                let user = answer::changed_user(&writer, outcome).await?;
+                return Ok((user, writer.told(outcome.last)));
+            }
             let id = manageable(&writer, &call, field, &name)?;
             let changed = writer.change_user(&call, key, id, |entry| {
                 check_etag(entry, &etag)?;
@@ -282,11 +287,11 @@ async fn list_at(
     let (account, _) = resource::user_or_all_ever(&writer.model(), call, "parent", &parent)?;
     call.reads_account(account)?;
     let list = format!("users/{account}@{}", at.timestamp_millis());
-    let after = match page::cursor(&list, &request.page_token)? {
-        None => None,
-        Some(id) => Some(UserId::parse(&id).ok_or(Error::InvalidPageToken)?),
+    let from = match page::cursor(&list, &request.page_token)? {
+        None => Bound::Unbounded,
+        Some(id) => Bound::Excluded(UserId::parse(&id).ok_or(Error::InvalidPageToken)?),
     };
-    let ids = history::users_ever(writer, account, after, size + 1);
+    let ids = history::users_ever(writer, account, from, size + 1);
     let mut users = vec![];
     for id in ids.iter().take(size) {
         users.extend(history::user_at(writer, *id, at).await?.as_ref().map(render::user));

@@ -63,8 +63,11 @@ pub(super) fn now(
     Ok(page_of(&list, found, None))
 }
 
+/// Stands after every place in the order of a user's access keys.
+const AFTER_ALL: &str = "~";
+
 /// Access keys as they were at an instant, users oldest first, those deleted since among them. A
-/// cursor is the id of the last user looked at: a page holds all keys of its users.
+/// cursor is the id of a user and the place of the last one of its access keys.
 pub(super) async fn at(
     writer: &Writer,
     call: &Call,
@@ -81,20 +84,35 @@ pub(super) async fn at(
     let list = name_of_list(request, &format!("{account}/{user:?}@{}", at.timestamp_millis()));
     let after = match page::cursor(&list, &request.page_token)? {
         None => None,
-        Some(id) => Some(UserId::parse(&id).ok_or(Error::InvalidPageToken)?),
+        Some(cursor) => {
+            let (id, place) = cursor.split_once('/').ok_or(Error::InvalidPageToken)?;
+            Some((UserId::parse(id).ok_or(Error::InvalidPageToken)?, place.to_owned()))
+        }
     };
+    let from = after.as_ref().map_or(Bound::Unbounded, |(id, _)| Bound::Included(*id));
+    // Beside the user that the cursor names, one for each access key, and one to tell of more.
+    let looked_at_max = size + 1;
     let ids = match user {
         Some(user) => vec![user],
-        None => history::users_ever(writer, account, after, size + 1),
+        None => history::users_ever(writer, account, from, looked_at_max + 1),
     };
-    let mut found = vec![];
-    for (index, id) in ids.iter().enumerate() {
-        if index == size || found.len() >= size {
-            let last = ids.get(index.wrapping_sub(1)).map(ToString::to_string);
-            return Ok(page_of(&list, found, last));
+    let mut found: Vec<(String, AccessKey)> = vec![];
+    for (looked_at, id) in ids.iter().enumerate() {
+        if looked_at == looked_at_max {
+            let last = ids[looked_at - 1];
+            return Ok(page_of(&list, found, Some(format!("{last}/{AFTER_ALL}"))));
         }
-        if let Some(holder) = history::user_at(writer, *id, at).await? {
-            found.extend(shown(request, &holder, at));
+        let Some(holder) = history::user_at(writer, *id, at).await? else { continue };
+        let seen = after.as_ref().filter(|(user, _)| user == id).map(|(_, place)| place);
+        for (place, key) in shown(request, &holder, at) {
+            if seen.is_some_and(|seen| place <= *seen) {
+                continue;
+            }
+            if found.len() == size {
+                let last = found.last().map(|(place, _)| place.clone());
+                return Ok(page_of(&list, found, last));
+            }
+            found.push((format!("{id}/{place}"), key));
         }
     }
     Ok(page_of(&list, found, None))

@@ -1,16 +1,28 @@
 //! An identity on a free port, and clients for it.
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test binary uses its part")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_imports,
+    reason = "each test binary uses its part"
+)]
+
+mod calls;
+mod heard;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use api::identity::v1::access_key_service_client::AccessKeyServiceClient;
 use api::identity::v1::account_service_client::AccountServiceClient;
+use api::identity::v1::admin_token_service_client::AdminTokenServiceClient;
 use api::identity::v1::credential_feed_service_client::CredentialFeedServiceClient;
 use api::identity::v1::event_service_client::EventServiceClient;
 use api::identity::v1::user_service_client::UserServiceClient;
 use api::identity::v1::*;
+pub use calls::*;
 use event_store::ManualClock;
+pub use heard::Heard;
 use identity::Tokens;
 use rpc::{Channel, Token};
 use sealing::{KeyEncryptionKey, Keyring};
@@ -26,6 +38,7 @@ pub struct Identity {
     pub uri: String,
     pub clock: Arc<ManualClock>,
     pub tokens: Tokens,
+    operator: Channel,
     data_dir: PathBuf,
     shutdown: CancellationToken,
     served: JoinHandle<anyhow::Result<()>>,
@@ -57,12 +70,16 @@ impl Home {
     }
 
     pub async fn try_start(&self) -> anyhow::Result<Identity> {
+        self.try_start_with(Keyring::new(KeyEncryptionKey::from_file(&self.kek_file)?)).await
+    }
+
+    pub async fn try_start_with(&self, keyring: Keyring) -> anyhow::Result<Identity> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let uri = format!("http://{}", listener.local_addr()?);
         let shutdown = CancellationToken::new();
         let config = identity::Config {
             data_dir: self.dir.path().join("data"),
-            keyring: Keyring::new(KeyEncryptionKey::from_file(&self.kek_file)?),
+            keyring,
             tokens: self.tokens.clone(),
         };
         let ready = telemetry::Readiness::default().register("identity");
@@ -82,7 +99,9 @@ impl Home {
             tokio::task::yield_now().await;
         }
         let data_dir = self.dir.path().join("data");
-        Ok(Identity { uri, clock, tokens: self.tokens.clone(), data_dir, shutdown, served })
+        let tokens = self.tokens.clone();
+        let operator = rpc::channel(&uri, &tokens.admin)?;
+        Ok(Identity { uri, clock, tokens, operator, data_dir, shutdown, served })
     }
 }
 
@@ -93,7 +112,7 @@ impl Identity {
     }
 
     pub fn operator(&self) -> Channel {
-        rpc::channel(&self.uri, &self.tokens.admin).expect("a URI")
+        self.operator.clone()
     }
 
     pub fn accounts(&self) -> AccountServiceClient<Channel> {
@@ -110,6 +129,20 @@ impl Identity {
 
     pub fn events(&self) -> EventServiceClient<Channel> {
         EventServiceClient::new(self.operator())
+    }
+
+    pub fn admin_tokens(&self) -> AdminTokenServiceClient<Channel> {
+        AdminTokenServiceClient::new(self.operator())
+    }
+
+    /// A connection that says nothing of who calls.
+    pub fn connection(&self) -> tonic::transport::Channel {
+        tonic::transport::Endpoint::from_shared(self.uri.clone()).expect("a URI").connect_lazy()
+    }
+
+    pub async fn admin_token(&self, admin_token: AdminToken) -> CreateAdminTokenResponse {
+        let request = CreateAdminTokenRequest { admin_token: Some(admin_token) };
+        self.admin_tokens().create_admin_token(request).await.expect("created").into_inner()
     }
 
     pub fn feed(&self) -> CredentialFeedServiceClient<Channel> {
