@@ -106,19 +106,73 @@ async fn a_user_and_a_key_are_made_and_the_key_works_at_once() {
 async fn without_the_right_token_nothing_is_answered() {
     let home = Home::new();
     let dev = home.start();
-    for (listener, method) in [
-        ("identity", "claviger.identity.v1.AccountService/ListAccounts"),
-        ("identity", "claviger.identity.v1.UserService/ListUsers"),
-        ("identity", "claviger.identity.v1.AccessKeyService/ListAccessKeys"),
-        ("identity", "claviger.identity.v1.EventService/ListEvents"),
-        ("identity", "claviger.identity.v1.CredentialFeedService/WatchCredentials"),
-        ("auth", "claviger.auth.v1.AuthService/VerifySignature"),
-    ] {
+    for (listener, method) in every_method(&dev) {
         for token in [None, Some("not-the-admin-token")] {
-            let output = grpcurl(&dev, listener, token, &["-d", "{}", method]);
+            let output = grpcurl(&dev, listener, token, &["-d", "{}", &method]);
             let stderr = String::from_utf8_lossy(&output.stderr);
             assert!(!output.status.success(), "{method}");
             assert!(stderr.contains("Code: Unauthenticated"), "{method}: {stderr}");
         }
+    }
+}
+
+/// Every method of ours, with the port that serves it, as reflection tells.
+fn every_method(dev: &Dev) -> Vec<(&'static str, String)> {
+    let lines = |listener, args: &[&str]| {
+        let listed = succeeded("list", grpcurl(dev, listener, None, args));
+        listed.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut methods = vec![];
+    for listener in ["identity", "auth"] {
+        let services = lines(listener, &["list"]);
+        for service in services.iter().filter(|service| service.starts_with("claviger.")) {
+            methods.extend(lines(listener, &["list", service]).into_iter().map(|method| {
+                let name = method.rsplit('.').next().expect("has a last part");
+                (listener, format!("{service}/{name}"))
+            }));
+        }
+    }
+    assert!(methods.len() > 36, "{methods:?}");
+    methods
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_of_nothing_is_refused_by_its_field_or_name() {
+    let home = Home::new();
+    let dev = home.start();
+    let token = dev.text("admin_token");
+    let nowhere = json!({
+        "name": "accounts/01920000-0000-7000-8000-000000000000",
+        "parent": "accounts/01920000-0000-7000-8000-000000000000",
+    });
+    for (listener, method) in every_method(&dev) {
+        let name = method.rsplit('/').next().expect("has a last part");
+        // These ask for nothing in particular, or last.
+        let general = [
+            "ListAccounts",
+            "ListEvents",
+            "WatchEvents",
+            "GetCheckpoint",
+            "VerifyLog",
+            "ExportLog",
+            "ListAdminTokens",
+            "GetKeystore",
+            "RewrapDataKeys",
+            "ScrubKeystore",
+            "ExportKeystore",
+        ];
+        if general.contains(&name) {
+            continue;
+        }
+        let body = nowhere.to_string();
+        let args = ["-allow-unknown-fields", "-d", &body, &method];
+        let mut command = Command::new(tool("bin/grpcurl"));
+        command.args(["-plaintext", "-H", &format!("authorization: Bearer {token}")]);
+        command.args(&args[..3]).arg(dev.address(listener)).arg(&method).stdin(Stdio::null());
+        let output = command.output().expect("grpcurl runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let refused = ["Code: NotFound", "Code: InvalidArgument", "Code: PermissionDenied"];
+        assert!(!output.status.success(), "{method}");
+        assert!(refused.iter().any(|code| stderr.contains(code)), "{method}: {stderr}");
     }
 }

@@ -1,4 +1,4 @@
-//! The commands that README.md shows, as it shows them, places and ids apart.
+//! The commands that README.md and docs/ show, as they show them, places, ids and times apart.
 
 use std::process::{Command, Stdio};
 
@@ -6,12 +6,17 @@ use crate::support::{Dev, Home, succeeded, tool};
 
 /// The shell blocks under a heading of README.md.
 fn blocks(heading: &str) -> Vec<String> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    blocks_of("README.md", heading)
+}
+
+/// The shell blocks under a heading of a file.
+fn blocks_of(file: &str, heading: &str) -> Vec<String> {
+    let path = format!("{}/../../{file}", env!("CARGO_MANIFEST_DIR"));
     let readme = std::fs::read_to_string(path).expect("read");
     let section = readme
         .split("\n#")
         .find(|section| section.trim_start_matches('#').trim_start().starts_with(heading))
-        .unwrap_or_else(|| panic!("README.md has no section {heading}"));
+        .unwrap_or_else(|| panic!("{file} has no section {heading}"));
     let blocks: Vec<_> = section
         .split("```sh\n")
         .skip(1)
@@ -79,6 +84,8 @@ fn every_how_to_works() {
         "Give a key an end",
         "Rotate a secret without an outage",
         "Take a key away",
+        "Set rules for an account",
+        "Let others in",
         "Use gRPC",
         "Ask who signed a request",
     ] {
@@ -92,6 +99,56 @@ fn every_how_to_works() {
             assert!(shown.contains(expected), "{heading}: {shown}");
         }
     }
-    let online = blocks("Check the log")[0].lines().next().expect("a line").to_owned();
+    let online = blocks("Check the log, and keep it")[0].lines().next().expect("a line").to_owned();
     shell(&home, &dev, &online);
+}
+
+#[test]
+fn the_audit_goes_as_described() {
+    let home = Home::new();
+    let dev = home.start();
+    shell(&home, &dev, "claviger user create alice && claviger key create alice");
+    let id = alices_key(&home, &dev);
+    for heading in ["Audit", "Prove that nothing was changed"] {
+        for block in blocks_of("docs/audit.md", heading) {
+            let now = "$(date -u +%Y-%m-%dT%H:%M:%SZ -d @$(($(date +%s) - 0)))";
+            let script = block.replace("AKIA...", &id).replace("2026-01-31T12:00:00Z", now);
+            // The key was made within this second.
+            shell(&home, &dev, &format!("set -e\nsleep 1\n{script}"));
+        }
+    }
+}
+
+#[test]
+fn a_backup_is_taken_and_restored_as_described() {
+    let home = Home::new();
+    let dev = home.start();
+    shell(&home, &dev, "claviger user create alice && claviger key create alice");
+    let script = |heading| blocks_of("docs/backup.md", heading).join("\n");
+    let taken = script("Take a backup") + &script("Change the key-encryption key");
+    shell(&home, &dev, &format!("set -e\numask 077\n{taken}"));
+    let (status, _) = dev.terminate();
+    assert!(status.success());
+    let restore = script("Restore");
+    std::fs::copy(home.data_dir().join("kek"), home.path().join("kek")).expect("copied");
+    let mut command = Command::new("sh");
+    let path = format!(
+        "{}:{}",
+        crate::support::claviger().parent().expect("is in a directory").display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    command.args(["-c", &format!("set -e\n{restore}")]).current_dir(home.path()).env("PATH", path);
+    let shown = succeeded("restore", command.output().expect("sh runs"));
+    assert!(shown.contains("whole"), "{shown}");
+    // And it is what it was, to all who have it.
+    let data = home.data_dir();
+    for part in ["log", "keystore"] {
+        let old = data.join(part);
+        let aside = home.path().join(format!("old-{part}"));
+        std::fs::rename(&old, aside).expect("moved");
+        std::fs::rename(home.path().join("new").join(part), old).expect("moved");
+    }
+    let dev = home.start();
+    let listed = shell(&home, &dev, "claviger user list -o json");
+    assert!(listed.contains("\"alice\""), "{listed}");
 }
