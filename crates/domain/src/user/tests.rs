@@ -1,4 +1,7 @@
+use chrono::TimeDelta;
+
 use super::*;
+use crate::*;
 
 mod any;
 mod deletion;
