@@ -3,6 +3,7 @@
 use std::fmt;
 
 use chrono::TimeDelta;
+use chrono::serde::{ts_milliseconds, ts_milliseconds_option};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -24,16 +25,20 @@ pub struct AccessKey {
     /// Whether it may be used.
     pub state: AccessKeyState,
     /// When it begins to be valid, if not when it was made.
+    #[serde(with = "ts_milliseconds_option")]
     pub not_before: Option<Timestamp>,
     /// When it ends: it is expired at every `t >= expires_at`.
+    #[serde(with = "ts_milliseconds_option")]
     pub expires_at: Option<Timestamp>,
     /// The time to live that the end was reckoned from.
     pub time_to_live: Option<TimeToLive>,
     /// Its secrets, newest first, one or two. The older may have ended since.
     pub secrets: Vec<Secret>,
     /// When it was made.
+    #[serde(with = "ts_milliseconds")]
     pub created_at: Timestamp,
     /// When it was last changed.
+    #[serde(with = "ts_milliseconds")]
     pub modified_at: Timestamp,
     /// What has been announced of it.
     pub announced: Announced,
@@ -65,8 +70,10 @@ pub struct Secret {
     /// The secret, encrypted.
     pub sealed: SealedSecret,
     /// When it was made.
+    #[serde(with = "ts_milliseconds")]
     pub created_at: Timestamp,
     /// When its grace period ends: it is dead at every `t >= expires_at`.
+    #[serde(with = "ts_milliseconds_option")]
     pub expires_at: Option<Timestamp>,
 }
 
@@ -74,6 +81,7 @@ pub struct Secret {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Announced {
     /// When the present expiry was set: what would have been announced before needs no telling.
+    #[serde(with = "ts_milliseconds")]
     pub expiry_set_at: Timestamp,
     /// Distances ahead of the present expiry that were announced, in seconds.
     pub expiry_notice_seconds: Vec<u32>,
@@ -87,8 +95,10 @@ pub struct DeletedAccessKey {
     /// As it was, and would be again.
     pub access_key: AccessKey,
     /// When it was deleted.
+    #[serde(with = "ts_milliseconds")]
     pub deleted_at: Timestamp,
     /// When it can no longer be undeleted, and is to be purged.
+    #[serde(with = "ts_milliseconds")]
     pub purge_at: Timestamp,
 }
 

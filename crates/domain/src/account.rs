@@ -1,5 +1,6 @@
 //! Accounts: tenants that own users.
 
+use chrono::serde::ts_milliseconds;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -16,8 +17,10 @@ pub struct Account {
     /// What it asks of access keys.
     pub settings: AccountSettings,
     /// When it was made.
+    #[serde(with = "ts_milliseconds")]
     pub created_at: Timestamp,
     /// When it was last changed, its users apart.
+    #[serde(with = "ts_milliseconds")]
     pub modified_at: Timestamp,
 }
 

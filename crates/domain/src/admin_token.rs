@@ -1,5 +1,6 @@
 //! Admin tokens: what operators show to be let in.
 
+use chrono::serde::{ts_milliseconds, ts_milliseconds_option};
 use serde::{Deserialize, Serialize};
 
 use crate::{AccountId, AdminTokenEvent, Refusal, Timestamp, UserName};
@@ -20,8 +21,10 @@ pub struct AdminToken {
     /// Whether it may only read.
     pub read_only: bool,
     /// When it ends: it is worth nothing at every `t >= expires_at`.
+    #[serde(with = "ts_milliseconds_option")]
     pub expires_at: Option<Timestamp>,
     /// When it was made.
+    #[serde(with = "ts_milliseconds")]
     pub created_at: Timestamp,
 }
 

@@ -7,6 +7,7 @@ mod evolve;
 pub use decide::{decide, delete_whole};
 pub use evolve::evolve;
 
+use chrono::serde::ts_milliseconds;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -41,8 +42,10 @@ pub struct User {
     /// Those that were deleted and can be undeleted, the first deleted first.
     pub deleted_access_keys: Vec<DeletedAccessKey>,
     /// When it was made.
+    #[serde(with = "ts_milliseconds")]
     pub created_at: Timestamp,
     /// When it was last changed, its access keys apart.
+    #[serde(with = "ts_milliseconds")]
     pub modified_at: Timestamp,
 }
 

@@ -44,8 +44,12 @@ pub(super) async fn page(
     let candidates = filter.candidates(writer);
     let mut events: Vec<Event> = vec![];
     let mut scanned = 0;
+    // What a filter that lets everything pass needs; more, the less it lets pass.
+    let mut at_once = size;
     while range.after < range.until {
-        let read = read(writer, &range, candidates.as_deref(), SCANNED_MAX - scanned).await?;
+        let limit = at_once.min(SCANNED_MAX - scanned);
+        at_once = at_once.saturating_mul(2);
+        let read = read(writer, &range, candidates.as_deref(), limit).await?;
         let (recorded, looked_through) = read;
         for recorded in recorded {
             if range.end_ms.is_some_and(|end| recorded.time_ms >= end) {

@@ -6,7 +6,7 @@ use tonic::metadata::MetadataMap;
 
 use crate::support::DAY_MS;
 use crate::world::{Caller, World, acting_for, bearer, mask, with};
-use crate::{DENIED, INVALID_FIELD, NO_SUCH_USER, Outcome, outcome};
+use crate::{DENIED, INVALID_FIELD, Outcome, outcome};
 
 const REQUEST_ID: &str = "x-request-id";
 /// What an identity on this machine sees of who calls it.
