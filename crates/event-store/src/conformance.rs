@@ -37,11 +37,19 @@ pub trait Backend: Send + Sync {
     fn tamper(&self, change: &mut dyn FnMut(&mut BTreeMap<u64, Bytes>));
 }
 
-/// Makes a `#[tokio::test]` of each case; the argument makes a new, empty [`Backend`].
+/// Makes a `#[tokio::test]` of each case; the argument makes a new, empty [`Backend`]. Attributes of
+/// the tests may follow it.
 #[macro_export]
 macro_rules! conformance_tests {
-    ($backend:expr) => {
-        $crate::conformance_tests! { $backend;
+    (@ $backend:expr; [$($attribute:tt)*] $case:ident) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        $($attribute)*
+        async fn $case() {
+            $crate::conformance::$case(&$backend).await;
+        }
+    };
+    ($backend:expr $(, #[$attribute:meta])*) => {
+        $crate::conformance_tests! { $backend; [$(#[$attribute])*]
             a_batch_is_recorded_as_it_was_given
             an_expectation_that_does_not_hold_records_nothing
             an_expectation_is_about_the_stream_before_the_batch
@@ -81,13 +89,8 @@ macro_rules! conformance_tests {
             a_dropped_sealed_part_leaves_the_chain_whole
         }
     };
-    ($backend:expr; $($case:ident)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                $crate::conformance::$case(&$backend).await;
-            }
-        )*
+    ($backend:expr; $attributes:tt $($case:ident)*) => {
+        $( $crate::conformance_tests! { @ $backend; $attributes $case } )*
     };
 }
 
