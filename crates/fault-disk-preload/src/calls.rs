@@ -7,7 +7,7 @@
 use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use std::slice;
 
-use fault_disk::{Opened, Record};
+use fault_disk::{Failure, Opened, Record};
 use libc::{AT_FDCWD, iovec, mode_t, off_t, size_t, ssize_t};
 
 use crate::state::{Allowed, Inode, Kind, Layer, State, layer, status, status_at};
@@ -381,13 +381,16 @@ fn synced(file: c_int, call: impl FnOnce() -> c_long) -> c_int {
     let Some(layer) = layer() else { return call() as c_int };
     let Some((mut state, number, inode)) = watched(layer, file) else { return call() as c_int };
     let covers = state.records();
-    if layer.sync_fails(&mut state, inode) {
+    let failure = layer.sync_failure(&mut state, inode);
+    if failure == Some(Failure::Io) {
         state.note(&Record::Synced { file: number, covers, durable: false });
         return failed(libc::EIO) as c_int;
     }
     drop(state);
     std::thread::sleep(layer.sync_takes);
-    layer.state().note(&Record::Synced { file: number, covers, durable: true });
+    if failure != Some(Failure::Lie) {
+        layer.state().note(&Record::Synced { file: number, covers, durable: true });
+    }
     0
 }
 

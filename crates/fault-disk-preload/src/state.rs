@@ -122,16 +122,19 @@ impl Layer {
         whole.strip_prefix(&self.folder).ok()?.to_str().map(str::to_owned)
     }
 
-    /// Whether a call fails by a rule about errors.
-    pub(crate) fn sync_fails(&self, state: &mut State, inode: Inode) -> bool {
-        state.failures(Call::Sync, inode, |flag| self.is_up(flag)).next().is_some()
+    /// What a sync does instead, by the rules.
+    pub(crate) fn sync_failure(&self, state: &mut State, inode: Inode) -> Option<Failure> {
+        state
+            .failures(Call::Sync, inode, |flag| self.is_up(flag))
+            .next()
+            .map(|(failure, _)| failure)
     }
 
     /// How much of a write is done, by the rules.
     pub(crate) fn allowed(&self, state: &mut State, inode: Inode, bytes: usize) -> Allowed {
         let failure = state.failures(Call::Write, inode, |flag| self.is_up(flag)).next();
         match failure {
-            None => Allowed::All,
+            None | Some((Failure::Lie, _)) => Allowed::All,
             Some((Failure::Io, _)) => Allowed::Fails(libc::EIO),
             Some((Failure::Short, _)) if bytes < 2 => Allowed::All,
             Some((Failure::Short, _)) => Allowed::Bytes(bytes / 2),

@@ -50,6 +50,12 @@ impl Layer {
         self
     }
 
+    /// Lets all calls succeed again, for the next child.
+    pub fn without_rules(mut self) -> Self {
+        self.rules.clear();
+        self
+    }
+
     /// Lets a sync take so many microseconds, in place of 300.
     pub fn sync_micros(mut self, micros: u64) -> Self {
         self.sync_takes = Duration::from_micros(micros);

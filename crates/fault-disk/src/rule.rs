@@ -40,10 +40,13 @@ pub enum When {
 pub enum Failure {
     /// Fails with `EIO`; of a write, nothing is written.
     Io,
-    /// Writes half of the bytes, and says so.
+    /// Of a sync: says that all is well, and makes nothing durable. Of a write, as if there were no
+    /// rule.
+    Lie,
+    /// Writes half of the bytes, and says so. Of a sync, as if there were no rule.
     Short,
     /// Writes what fits into so many bytes, over all calls that the rule is about, then fails with
-    /// `ENOSPC`.
+    /// `ENOSPC`. Of a sync, as if there were no rule.
     NoRoom(u64),
 }
 
@@ -61,6 +64,7 @@ impl fmt::Display for Rule {
         }
         match self.failure {
             Failure::Io => f.write_str("io:0"),
+            Failure::Lie => f.write_str("lie:0"),
             Failure::Short => f.write_str("short:0"),
             Failure::NoRoom(bytes) => write!(f, "no-room:{bytes}"),
         }
@@ -91,6 +95,7 @@ impl Rule {
             },
             failure: match failure {
                 "io" => Failure::Io,
+                "lie" => Failure::Lie,
                 "short" => Failure::Short,
                 "no-room" => Failure::NoRoom(bytes.parse().ok()?),
                 _ => return None,
@@ -108,6 +113,7 @@ mod tests {
         let rule = |call, when, failure| Rule { call, file: "db".to_owned(), when, failure };
         let rules = [
             rule(Call::Sync, When::At(3), Failure::Io),
+            rule(Call::Sync, When::From(3), Failure::Lie),
             rule(Call::Write, When::From(1), Failure::NoRoom(70)),
             rule(Call::Write, When::While("full".to_owned()), Failure::Short),
         ];
