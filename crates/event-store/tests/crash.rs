@@ -1,8 +1,8 @@
 //! A process killed while it appends and makes checkpoints: whatever it acknowledged is there, and the
 //! chain is whole.
 //!
-//! A killed process leaves the kernel's cache, so this proves nothing about a loss of power; the test
-//! of what is there at each sync, in `sled.rs`, does.
+//! A killed process leaves the kernel's cache, so this proves nothing about a loss of power; the tests
+//! in `power_cut.rs` do.
 
 use std::env;
 use std::io::{BufRead, BufReader, Write};
