@@ -323,7 +323,7 @@ async fn without_its_syncs_the_keystore_does_not_hold() {
     let rules = [rule(Call::Sync, "keystore", When::From(1), Failure::Lie)];
     let layer = Layer::new(dir.path(), &disk_with_a_folder()).unwrap().rules(rules);
     let records = run(child(&layer, &keks, "changes_until_killed", (0, 0)), &layer, 300);
-    let places = (0..20).map(|_| random.up_to(records.len() as u64) as usize).collect();
+    let places = (0..60).map(|_| random.up_to(records.len() as u64) as usize).collect();
     let before = (&disk_with_a_folder(), &Told::default());
     let mut found = BTreeMap::<&str, u32>::new();
     for Cut { image, told, .. } in cut(before, &records, places, &mut random) {
