@@ -34,6 +34,8 @@ use uuid::Uuid;
 
 const NO_SYNC: &str = "EVENT_STORE_POWER_CUT_NO_SYNC";
 const ROUNDS: u64 = 4;
+/// Then another log is begun.
+const ROUNDS_OF_A_LOG: u64 = 8;
 const CUTS_PER_ROUND: usize = 16;
 const WRITERS: usize = 16;
 const EVENTS_PER_BATCH: u32 = 3;
@@ -300,6 +302,9 @@ async fn nothing_acknowledged_is_lost_when_the_power_fails() {
     let mut random = Random::new(number("EVENT_STORE_POWER_CUT_SEED", 1));
     let (mut disk, mut before) = (Image::default(), Told::default());
     for round in 0..number("EVENT_STORE_POWER_CUT_ROUNDS", ROUNDS) {
+        if round % ROUNDS_OF_A_LOG == 0 {
+            (disk, before) = (Image::default(), Told::default());
+        }
         let dir = tempfile::tempdir().unwrap();
         let layer = Layer::new(dir.path(), &disk).unwrap();
         let records = run(&layer, 150, None);
