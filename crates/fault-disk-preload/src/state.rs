@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use std::{env, mem};
 
-use fault_disk::{Call, Failure, Opened, Record, Rule, When, environment};
+use fault_disk::{Call, Failure, Opened, Record, Rule, STOP, When, environment};
 
 /// The layer, if this process was told to have one.
 pub(crate) fn layer() -> Option<&'static Layer> {
@@ -90,8 +90,14 @@ impl Layer {
         Some(Self { folder, flags, sync_takes, state: Mutex::new(state) })
     }
 
+    /// The state, to itself. Ends the process if it is to end: here no call is done and not noted.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_up(STOP) {
+            // SAFETY: ends the process, whatever it is doing.
+            unsafe { libc::_exit(98) }
+        }
+        state
     }
 
     /// Where a file is below the watched folder; none when it is elsewhere.

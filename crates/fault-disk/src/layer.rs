@@ -21,6 +21,10 @@ pub mod environment {
     pub const SYNC_MICROS: &str = "FAULT_DISK_SYNC_MICROS";
 }
 
+/// The flag on which the child ends.
+#[doc(hidden)]
+pub const STOP: &str = "stop";
+
 const LIBRARY: &str = "libfault_disk_preload.so";
 const SYNC_TAKES: Duration = Duration::from_micros(300);
 
@@ -87,6 +91,23 @@ impl Layer {
             .env(environment::RULES, rules.join(";"))
             .env(environment::SYNC_MICROS, self.sync_takes.as_micros().to_string());
         command
+    }
+
+    /// Ends the child, as a kill does, at whatever call comes next. (A kill may come when a call is made
+    /// and not noted yet: what another child then finds is not what was noted.)
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn stop(&self) -> io::Result<()> {
+        fs::write(self.dir.join("flags").join(STOP), "")
+    }
+
+    /// Lets the next child run.
+    ///
+    /// # Errors
+    /// What the file system says; also when none was stopped.
+    pub fn go_on(&self) -> io::Result<()> {
+        fs::remove_file(self.dir.join("flags").join(STOP))
     }
 
     fn journal(&self) -> PathBuf {

@@ -40,6 +40,6 @@ mod rule;
 pub use disk::{Disk, Unmodelled};
 pub use image::{Image, sync_all};
 pub use journal::{Opened, Record, read, said};
-pub use layer::{Layer, environment, lower, raise};
+pub use layer::{Layer, STOP, environment, lower, raise};
 pub use random::Random;
 pub use rule::{Call, Failure, Rule, When};
