@@ -113,7 +113,7 @@ fn run(layer: &Layer, acknowledged: usize, variable: Option<(&str, &str)>) -> Ve
     while lines.read_line(&mut line).unwrap() > 0 {
         heard.hear(&line);
         if heard.acknowledged.len() >= acknowledged {
-            child.kill().unwrap(); // and read on, to its end
+            layer.stop().unwrap(); // and read on, to its end
         }
         line.clear();
     }
@@ -364,9 +364,12 @@ async fn what_a_log_shows_after_a_kill_is_not_lost_when_the_power_fails_then() {
         // Long syncs, so that most processes are killed within one.
         let layer = Layer::new(dir.path(), &Image::default()).unwrap().sync_micros(5000);
         run(&layer, 20, None);
+        layer.go_on().unwrap();
         let records = run(&layer, 1, None);
         let opened = opened_after(&records);
+        let started = records.iter().rposition(|record| *record == Record::Started).unwrap();
         let mut at = vec![opened + 1; 4];
+        at.extend(places(&records, started, opened, 4, &mut random));
         at.extend(places(&records, opened, records.len() - 1, 4, &mut random));
         let cuts = cut(&Image::default(), &records, at, &mut random);
         must_hold(cuts, &format!("round {round}")).await;

@@ -119,7 +119,7 @@ fn run(mut command: std::process::Command, layer: &Layer, lines_min: usize) -> V
     while output.read_line(&mut line).unwrap() > 0 {
         lines += 1;
         if lines == lines_min {
-            child.kill().unwrap(); // and read on, to its end
+            layer.stop().unwrap(); // and read on, to its end
         }
         line.clear();
     }
