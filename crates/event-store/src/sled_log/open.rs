@@ -30,6 +30,9 @@ use crate::{
 const CACHE_BYTES: u64 = 64 << 20;
 /// How long sled's threads may take to let go of a log that was closed before.
 const SLED_LOCK_WAIT: Duration = Duration::from_secs(5);
+/// What sled writes to `conf`, with the settings that it has here, and its checksum.
+const SETTINGS: &[u8] =
+    b"segment_size: 524288\nuse_compression: false\nversion: 0.34\n\x76\x19\x51\xc1";
 pub(super) const EVENTS: &str = "events";
 /// In sled's default tree: version 1, log ID (16 bytes), epoch (u64, little endian).
 const IDENTITY: &str = "log";
@@ -37,7 +40,7 @@ const IDENTITY_VERSION: u8 = 1;
 
 pub(super) fn open(options: SledOptions) -> Result<SledLog, OpenError> {
     let SledOptions { dir, clock, sync, room, reserve_bytes, checkpoint_key } = options;
-    fs::create_dir_all(&dir).map_err(|source| io_error(&dir, source))?;
+    make_folder(&dir).map_err(|source| io_error(&dir, source))?;
     let in_use = lock_folder(&dir)?;
     let database = open_database(&dir)?;
     let events = database.open_tree(EVENTS).map_err(database_error)?;
@@ -221,6 +224,7 @@ pub(super) fn lock_folder(dir: &Path) -> Result<File, OpenError> {
 
 /// Opens sled. If it finds itself corrupt, moves its newest snapshot aside and tries once more.
 pub(super) fn open_database(dir: &Path) -> Result<sled::Db, OpenError> {
+    remove_torn_settings(dir).map_err(|source| io_error(dir, source))?;
     match try_open(dir) {
         Err(TryOpen::Damaged(reason)) => {
             let moved = move_snapshots_aside(dir).map_err(|source| io_error(dir, source))?;
@@ -298,6 +302,20 @@ fn move_snapshots_aside(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(aside)
 }
 
+/// Removes sled's settings when they are what a loss of power in the making of a log leaves of them:
+/// sled syncs them never, and would not open. It writes them anew, and they are always the same.
+fn remove_torn_settings(dir: &Path) -> io::Result<()> {
+    let path = dir.join("conf");
+    let settings = match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        settings => settings?,
+    };
+    let is_torn = settings != SETTINGS
+        && settings.len() <= SETTINGS.len()
+        && settings.iter().zip(SETTINGS).all(|(found, whole)| *found == 0 || found == whole);
+    if is_torn { fs::remove_file(path) } else { Ok(()) }
+}
+
 pub(super) fn identity(database: &sled::Db) -> Result<Option<(Uuid, u64)>, OpenError> {
     let Some(value) = database.get(IDENTITY).map_err(database_error)? else { return Ok(None) };
     let unknown = || OpenError::Database("log's identity is malformed".to_owned());
@@ -346,6 +364,22 @@ pub(super) fn sync_of(dir: &Path) -> Result<SyncFn, OpenError> {
 pub(super) fn room_of(dir: &Path, reserve_bytes: u64) -> Result<RoomFn, OpenError> {
     let room = Room::of(dir, reserve_bytes).map_err(|source| io_error(dir, source))?;
     Ok(Box::new(move |bytes| room.make(bytes)))
+}
+
+/// Makes a folder, and those that lead to it, each durable in the one above.
+fn make_folder(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = dir.parent().filter(|above| !above.as_os_str().is_empty()) {
+        make_folder(above)?;
+    }
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let above = fs::canonicalize(dir)?;
+    above.parent().map_or(Ok(()), |above| File::open(above)?.sync_all())
 }
 
 /// Makes the names of the files durable, the folder's own name included.
