@@ -127,8 +127,10 @@ impl Keystore {
             Err(TryLockError::WouldBlock) => return Err(Error::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => return Err(io_error(source)),
         }
-        // What a process wrote that was killed before it synced is read here, and answered upon.
+        // What a process wrote, or named, that was killed before it synced is found here, and answered
+        // upon.
         file.sync_data().map_err(io_error)?;
+        sync_folder(path).map_err(io_error)?;
         let mut reader = BufReader::with_capacity(1 << 20, &file);
         let (header, header_stale) = read_header(&mut reader, path, &keyring)?;
         let mut index = Index::read(&mut reader, header.id, &keyring, io_error)?;

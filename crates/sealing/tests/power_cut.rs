@@ -515,7 +515,6 @@ async fn shreds() {
 /// A process ends between the naming of a new keystore and the sync of its folder. The next one finds
 /// the name there.
 #[tokio::test]
-#[ignore = "fails: the name of a keystore that is there already is not synced"]
 async fn a_keystore_whose_making_failed_is_there_when_the_power_fails_later() {
     let (dir, keks) = (tempfile::tempdir().unwrap(), Keks::new());
     let first = [rule(Call::Sync, FOLDER, When::At(1), Failure::Io)];
