@@ -225,7 +225,7 @@ async fn check(image: &Image, told: &Told) -> Result<u64, Wrong> {
     let wrong = |error: &dyn std::fmt::Debug| format!("{error:?}");
     let path = dir.path().join(LOG);
     let log = open_free(&path).await.map_err(|error| wrong(&error))?;
-    let verified = verify(&log).await.map_err(|error| wrong(&error))?;
+    let verified = verify(&log, None).await.map_err(|error| wrong(&error))?;
     if verified.head != log.head() {
         return Err("verified to another head".to_owned());
     }

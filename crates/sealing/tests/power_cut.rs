@@ -58,7 +58,9 @@ impl Keks {
             }
             KeyEncryptionKey::from_file(&path).unwrap()
         };
-        (oldest..newest).rev().fold(Keyring::new(key(newest)), |ring, older| ring.with(key(older)))
+        (oldest..newest).rev().fold(Keyring::new(key(newest)), |ring, older| {
+            ring.with(key(older)).expect("another key")
+        })
     }
 }
 
