@@ -114,6 +114,14 @@ calls! {
         unsafe { truncate(path, length) }
     }
     fn fallocate(file: c_int, mode: c_int, offset: off_t, length: off_t) -> c_int {
+        let is_full = layer().is_some_and(|layer| {
+            watched(layer, file).is_some_and(|(mut state, _, inode)| {
+                layer.is_full(&mut state, inode)
+            })
+        });
+        if is_full {
+            return failed(libc::ENOSPC) as c_int;
+        }
         let call = || real!(SYS_fallocate, file, mode, offset, length);
         changed(file, call, |state, number, before| match mode {
             0 => {
@@ -139,6 +147,28 @@ calls! {
     fn posix_fallocate64(file: c_int, offset: off_t, length: off_t) -> c_int {
         // SAFETY: the caller's promise.
         unsafe { posix_fallocate(file, offset, length) }
+    }
+
+    fn statvfs(path: *const c_char, found: *mut libc::statvfs) -> c_int {
+        // SAFETY: the caller's promise.
+        let is_watched = unsafe { watched_at(AT_FDCWD, path) }.is_some();
+        let statfs = |told: *mut libc::statfs| real!(SYS_statfs, path, told);
+        // SAFETY: the caller's promise.
+        unsafe { room(is_watched, found, statfs) }
+    }
+    fn statvfs64(path: *const c_char, found: *mut libc::statvfs) -> c_int {
+        // SAFETY: the caller's promise.
+        unsafe { statvfs(path, found) }
+    }
+    fn fstatvfs(file: c_int, found: *mut libc::statvfs) -> c_int {
+        let is_watched = layer().is_some_and(|layer| watched(layer, file).is_some());
+        let statfs = |told: *mut libc::statfs| real!(SYS_fstatfs, file, told);
+        // SAFETY: the caller's promise.
+        unsafe { room(is_watched, found, statfs) }
+    }
+    fn fstatvfs64(file: c_int, found: *mut libc::statvfs) -> c_int {
+        // SAFETY: the caller's promise.
+        unsafe { fstatvfs(file, found) }
     }
 
     fn fsync(file: c_int) -> c_int {
@@ -313,9 +343,11 @@ unsafe fn write_some(
         }
         return written;
     }
-    let Some((mut state, number, inode)) = watched(layer, file) else { return write(length) };
-    let Some(at) = place(file, offset) else { return write(length) };
-    let length = match layer.allowed(&mut state, inode, length) {
+    let Some((mut state, number, _)) = watched(layer, file) else { return write(length) };
+    let (Some(at), Some(status)) = (place(file, offset), status(file)) else {
+        return write(length);
+    };
+    let length = match layer.allowed(&mut state, &status, at, length) {
         Allowed::All => length,
         Allowed::Bytes(bytes) => bytes,
         Allowed::Fails(why) => return failed(why) as ssize_t,
@@ -357,6 +389,39 @@ unsafe fn gathered(file: c_int, parts: *const iovec, count: c_int) -> Option<Vec
         unsafe { slice::from_raw_parts(part.iov_base.cast::<u8>(), part.iov_len) }
     });
     Some(bytes.copied().collect())
+}
+
+/// Tells how much room there is, in the words of libc, which the kernel has others for.
+///
+/// # Safety
+/// `found` has room for what is found.
+unsafe fn room(
+    is_watched: bool,
+    found: *mut libc::statvfs,
+    statfs: impl FnOnce(*mut libc::statfs) -> c_long,
+) -> c_int {
+    // SAFETY: all zero is a value of this plain structure.
+    let mut told: libc::statfs = unsafe { std::mem::zeroed() };
+    if statfs(&mut told) != 0 {
+        return -1;
+    }
+    if layer().is_some_and(|layer| is_watched && layer.says_full(&layer.state())) {
+        (told.f_bfree, told.f_bavail) = (0, 0);
+    }
+    // SAFETY: as above.
+    let mut room: libc::statvfs = unsafe { std::mem::zeroed() };
+    room.f_bsize = told.f_bsize as _;
+    room.f_frsize = if told.f_frsize == 0 { told.f_bsize } else { told.f_frsize } as _;
+    room.f_blocks = told.f_blocks;
+    room.f_bfree = told.f_bfree;
+    room.f_bavail = told.f_bavail;
+    room.f_files = told.f_files;
+    room.f_ffree = told.f_ffree;
+    room.f_favail = told.f_ffree;
+    room.f_namemax = told.f_namelen as _;
+    // SAFETY: the caller's promise.
+    unsafe { found.write(room) };
+    0
 }
 
 /// Makes a call, and notes what it has changed; `note` is told how long the file was.

@@ -32,6 +32,8 @@ pub(crate) struct Status {
     pub(crate) kind: Kind,
     pub(crate) links: u64,
     pub(crate) length: u64,
+    /// The bytes of the blocks that it has. They are its first ones, as far as this layer knows.
+    pub(crate) allocated: u64,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -136,8 +138,40 @@ impl Layer {
             .map(|(failure, _)| failure)
     }
 
-    /// How much of a write is done, by the rules.
-    pub(crate) fn allowed(&self, state: &mut State, inode: Inode, bytes: usize) -> Allowed {
+    /// Whether there is no room for a file to grow, by the rules.
+    pub(crate) fn is_full(&self, state: &mut State, inode: Inode) -> bool {
+        let failure = state.failures(Call::Grow, inode, |flag| self.is_up(flag)).next();
+        matches!(failure, Some((Failure::NoRoom(_), _)))
+    }
+
+    /// Whether the disk says that there is no room, by the rules.
+    pub(crate) fn says_full(&self, state: &State) -> bool {
+        state.rules.iter().any(|Counted { rule, calls, .. }| {
+            let applies = match &rule.when {
+                When::At(n) => calls + 1 == *n,
+                When::From(n) => calls + 1 >= *n,
+                When::While(flag) => self.is_up(flag),
+            };
+            rule.call == Call::Grow && matches!(rule.failure, Failure::NoRoom(_)) && applies
+        })
+    }
+
+    /// How much of a write at some place is done, by the rules.
+    pub(crate) fn allowed(
+        &self,
+        state: &mut State,
+        status: &Status,
+        at: u64,
+        bytes: usize,
+    ) -> Allowed {
+        let inode = status.inode;
+        let has_blocks = at.saturating_add(bytes as u64) <= status.allocated;
+        if !has_blocks && self.is_full(state, inode) {
+            return match usize::try_from(status.allocated.saturating_sub(at)) {
+                Ok(0) => Allowed::Fails(libc::ENOSPC),
+                fits => Allowed::Bytes(fits.unwrap_or(bytes)),
+            };
+        }
         let failure = state.failures(Call::Write, inode, |flag| self.is_up(flag)).next();
         match failure {
             None | Some((Failure::Lie, _)) => Allowed::All,
@@ -280,6 +314,7 @@ fn status_of(found: &libc::stat) -> Status {
         #[allow(clippy::unnecessary_cast)] // narrower on some processors
         links: found.st_nlink as u64,
         length: u64::try_from(found.st_size).unwrap_or(0),
+        allocated: u64::try_from(found.st_blocks).unwrap_or(0) * 512,
     }
 }
 

@@ -29,6 +29,8 @@
 //! A sector that is torn below 512 bytes, that goes bad later, or that a drive calls durable and loses;
 //! times and modes. Writing through `mmap`, io_uring or a C stream is not seen. Links, renaming from
 //! folder to folder and copying within the kernel are seen and not modelled: [`Disk::apply`] refuses.
+//! What makes its system calls by itself, as `rustix` does unless it is built with `use-libc`, is not
+//! seen either.
 
 mod disk;
 mod image;

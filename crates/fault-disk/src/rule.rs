@@ -22,6 +22,9 @@ pub enum Call {
     Sync,
     /// `write`, `pwrite` and their like.
     Write,
+    /// Whatever takes room of the disk: `fallocate`, and writing where the file has no blocks. Asking
+    /// how much there is (`statvfs`) is one too, whatever file the rule is about, and not counted.
+    Grow,
 }
 
 /// Which calls of those that a rule is about.
@@ -46,7 +49,9 @@ pub enum Failure {
     /// Writes half of the bytes, and says so. Of a sync, as if there were no rule.
     Short,
     /// Writes what fits into so many bytes, over all calls that the rule is about, then fails with
-    /// `ENOSPC`. Of a sync, as if there were no rule.
+    /// `ENOSPC`. Of a sync, as if there were no rule. Of growing, there is no room at all, as is said to
+    /// whoever asks; what has blocks is written over as ever. All else of growing is as if there were no
+    /// rule.
     NoRoom(u64),
 }
 
@@ -55,6 +60,7 @@ impl fmt::Display for Rule {
         let call = match self.call {
             Call::Sync => "sync",
             Call::Write => "write",
+            Call::Grow => "grow",
         };
         write!(f, "{call}:{}:", self.file)?;
         match &self.when {
@@ -84,6 +90,7 @@ impl Rule {
             call: match call {
                 "sync" => Call::Sync,
                 "write" => Call::Write,
+                "grow" => Call::Grow,
                 _ => return None,
             },
             file: file.to_owned(),
@@ -116,6 +123,7 @@ mod tests {
             rule(Call::Sync, When::From(3), Failure::Lie),
             rule(Call::Write, When::From(1), Failure::NoRoom(70)),
             rule(Call::Write, When::While("full".to_owned()), Failure::Short),
+            rule(Call::Grow, When::While("full".to_owned()), Failure::NoRoom(0)),
         ];
         let text: Vec<String> = rules.iter().map(Rule::to_string).collect();
         assert_eq!(Rule::parse_all(&text.join(";")).as_deref(), Some(&rules[..]));

@@ -12,6 +12,8 @@ use fault_disk::{
     Call, Disk, Failure, Image, Layer, Record, Rule, When, environment, lower, raise, said,
     sync_all,
 };
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::io::Errno;
 
 /// Runs a test of this file that is ignored otherwise, with the layer below it.
 #[track_caller]
@@ -118,6 +120,7 @@ fn calls_fail_as_they_are_told_to() {
         rule(Call::Write, "short", When::At(1), Failure::Short),
         rule(Call::Write, "room", When::From(1), Failure::NoRoom(5)),
         rule(Call::Write, "flag", When::While("bad".to_owned()), Failure::Io),
+        rule(Call::Grow, "", When::While("full".to_owned()), Failure::NoRoom(0)),
     ]);
     let records = child(&layer, "meets_faults");
     let failed = records
@@ -147,6 +150,21 @@ fn meets_faults() {
     assert_eq!(flagged(&path).unwrap_err().raw_os_error(), Some(5));
     lower("bad").unwrap();
     flagged(&path).unwrap();
+
+    // What has blocks is written over on a full disk, too.
+    let grown = file("grown");
+    let grow = |at: u64, bytes: u64| fallocate(&grown, FallocateFlags::KEEP_SIZE, at, bytes);
+    let available = || statvfs(disk()).unwrap().f_bavail;
+    grow(0, 8192).unwrap();
+    assert!(available() > 0);
+    raise("full").unwrap();
+    assert_eq!((grow(8192, 4096), available()), (Err(Errno::NOSPC), 0));
+    assert_eq!(grown.write_at(&[1; 9000], 0).unwrap(), 8192);
+    assert_eq!(grown.write_at(b"x", 8192).unwrap_err().kind(), ErrorKind::StorageFull);
+    assert_eq!(file("new").write(b"x").unwrap_err().kind(), ErrorKind::StorageFull);
+    lower("full").unwrap();
+    assert_eq!(grown.write_at(b"x", 8192).unwrap(), 1);
+    assert!(grow(8192, 4096).is_ok() && available() > 0);
 }
 
 #[test]
