@@ -20,6 +20,12 @@
 //! **To rewrap** is to write each data key beside the old, sync, and overwrite the old, some hundred at
 //! a time: a crash leaves a copy at the most, which opening overwrites.
 //!
+//! **What is read is what the disk has.** When the kernel cannot write a page it says so once, and then
+//! holds it for clean: a process that ends over that leaves, for the next one to read, what no sync
+//! writes and what is gone with the power, such as a shredding. Nobody can ask which pages these are. So
+//! opening writes the whole file over with what is read of it, and syncs, before it answers anything;
+//! it does so each time, since 256 bytes a key cost less than to be wrong about when it is needed.
+//!
 //! **A damaged slot** (torn, or changed) is counted and left as it is: nobody else's key is lost by
 //! it, and whether its key is missed is for the caller to say, who knows which keys there should be.
 //! [`Keystore::scrub`] then overwrites it, since a shredding that was torn leaves one behind.
@@ -34,7 +40,7 @@ mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -44,7 +50,7 @@ use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 pub use self::backup::Backup;
-use self::disk::{Calls, Disk};
+use self::disk::{Calls, Disk, write_again};
 use self::header::{HEADER_BYTES, HEADERS, Header};
 use self::slot::{SLOT_BYTES, Slot, Wrapped};
 use self::writer::{Change, ChangeKind, Writer};
@@ -127,10 +133,12 @@ impl Keystore {
             Err(TryLockError::WouldBlock) => return Err(Error::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => return Err(io_error(source)),
         }
-        // What a process wrote, or named, that was killed before it synced is found here, and answered
-        // upon.
-        file.sync_data().map_err(io_error)?;
+        // Nothing is written to what is none of ours.
+        read_header(&mut &file, path, &keyring)?;
+        // What an earlier process wrote, or named, and did not sync is found here, and answered upon.
+        write_again(&file).map_err(io_error)?;
         sync_folder(path).map_err(io_error)?;
+        (&file).rewind().map_err(io_error)?;
         let mut reader = BufReader::with_capacity(1 << 20, &file);
         let (header, header_stale) = read_header(&mut reader, path, &keyring)?;
         let mut index = Index::read(&mut reader, header.id, &keyring, io_error)?;

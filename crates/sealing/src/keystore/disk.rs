@@ -3,6 +3,14 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
+use super::header::{HEADER_BYTES, HEADERS};
+use super::read_padded;
+
+/// How much is read at once, and written again.
+const CHUNK_BYTES: usize = 1 << 20;
+/// After how much written again it is synced: so much room a file system that copies on write needs.
+const SYNC_BYTES: u64 = 16 << 20;
+
 /// Writes at a place, perhaps not all of it, and says how much.
 pub(super) type WriteFn = Box<dyn FnMut(&File, u64, &[u8]) -> io::Result<usize> + Send>;
 /// Makes durable whatever was written before.
@@ -70,6 +78,31 @@ impl Disk {
     }
 }
 
+/// Writes all of a file over with itself, durably: also what the kernel holds for clean and is not on
+/// the disk. What a loss of power leaves of it was to be found there before, too.
+///
+/// The copies of the header one after the other, so that one is whole while the other is written.
+pub(super) fn write_again(mut file: &File) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let (mut at, mut synced) = (0, 0);
+    loop {
+        let is_header = at < (HEADERS * HEADER_BYTES) as u64;
+        let chunk = if is_header { HEADER_BYTES } else { CHUNK_BYTES };
+        file.seek(SeekFrom::Start(at))?;
+        let read = read_padded(&mut file, &mut buffer[..chunk])?;
+        file.seek(SeekFrom::Start(at))?;
+        file.write_all(&buffer[..read])?;
+        at += read as u64;
+        if is_header || at - synced >= SYNC_BYTES {
+            file.sync_data()?;
+            synced = at;
+        }
+        if read < chunk {
+            return file.sync_all();
+        }
+    }
+}
+
 fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), FileTooLarge | QuotaExceeded | StorageFull)
@@ -106,6 +139,20 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     use super::*;
+
+    #[test]
+    fn a_file_written_again_is_as_it_was() {
+        for length in [0, 100, 512, 513, 1024, 1025, CHUNK_BYTES + 1024, CHUNK_BYTES * 2 + 1500] {
+            let mut file = tempfile::tempfile().unwrap();
+            let whole: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
+            file.write_all(&whole).unwrap();
+            write_again(&file).unwrap();
+            let mut bytes = Vec::new();
+            file.rewind().unwrap();
+            file.read_to_end(&mut bytes).unwrap();
+            assert!(bytes == whole, "{length}");
+        }
+    }
 
     #[test]
     fn a_file_grows_by_zeros_that_have_room() {
