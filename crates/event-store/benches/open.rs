@@ -7,6 +7,8 @@
 //! * zero: the whole log read, checked and indexed.
 //! * checkpoint: the index read, with no event after it.
 //! * tail: the index read, and a hundredth of the events after it read, checked and indexed.
+//! * crash: the index read, of a log that was not closed in order: what is read of it is first written
+//!   again, all of it.
 //! * write: a checkpoint made, from the call to its durable file.
 //! * append: the slowest of ten events, one after the other, each durable.
 //! * pause: the same while a checkpoint is made; the index is copied between two of them.
@@ -35,8 +37,8 @@ async fn main() {
     log.close().await;
     drop(log);
 
-    let names = ["sled", "zero", "checkpoint", "tail", "write", "append", "pause"];
-    let mut seconds = [const { Vec::new() }; 7];
+    let names = ["sled", "zero", "checkpoint", "tail", "crash", "write", "append", "pause"];
+    let mut seconds = [const { Vec::new() }; 8];
     for round in 0..ROUNDS as u64 {
         let sled = sled_alone(dir.path());
         let (zero, _) = opened(dir.path(), false).await;
@@ -58,8 +60,13 @@ async fn main() {
         log.close().await;
         drop(log);
         let (tail, log) = opened(dir.path(), true).await;
+        log.checkpoint().await.expect("a checkpoint");
+        log.close().await;
         drop(log);
-        let measured = [sled, zero, checkpoint, tail, write, append, pause];
+        std::fs::remove_file(dir.path().join("closed")).expect("it was closed in order");
+        let (crash, log) = opened(dir.path(), true).await;
+        drop(log);
+        let measured = [sled, zero, checkpoint, tail, crash, write, append, pause];
         seconds.iter_mut().zip(measured).for_each(|(all, one)| all.push(one.as_secs_f64()));
     }
 
@@ -68,7 +75,8 @@ async fn main() {
         seconds[ROUNDS / 2]
     });
     let file = std::fs::metadata(dir.path().join("checkpoint")).expect("a checkpoint");
-    println!("{events} events and streams, checkpoint of {} bytes", file.len());
+    let database = std::fs::metadata(dir.path().join("db")).expect("a database").len();
+    println!("{events} events and streams, checkpoint of {} bytes, {database} in all", file.len());
     for (name, seconds) in names.into_iter().zip(medians) {
         println!("{name:<11}{:>9.1} ms  {:>5.2} x zero", seconds * 1e3, seconds / medians[1]);
     }
