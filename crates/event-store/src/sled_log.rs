@@ -9,7 +9,8 @@
 //! Never used: `flush_async` (its futures deadlock), transactions (flushing within one deadlocks),
 //! compression (opening becomes sixty times slower). Any error or panic on the way to the disk fails
 //! the log for good: after a failed `fsync` the kernel may have dropped what it could not write, and
-//! a second call would say that all is well.
+//! a second call would say that all is well. Reading goes on until the process ends, up to what was
+//! durable. What the kernel dropped is a matter of opening again: see `files.rs`.
 //!
 //! A full disk is no such error. Room is made before a group is numbered; without it the group is
 //! refused, reading goes on, and so does appending once there is room again.
@@ -17,14 +18,17 @@
 mod anchor;
 mod checkpoint;
 mod committer;
+mod files;
 mod import;
 mod offline;
 mod open;
 mod room;
 
+use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -35,6 +39,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use self::checkpoint::Checkpoints;
+use self::files::Files;
 pub use self::import::{ImportError, import};
 use crate::archive::ExportError;
 use crate::index::Index;
@@ -58,6 +63,9 @@ pub const RESERVE_BYTES: u64 = 64 << 20;
 
 /// How many commands wait for the committer before `append` waits too.
 const QUEUE_COMMANDS_MAX: usize = 4096;
+
+/// How many frames are kept in memory: more than sled has in a leaf, which is at most 17.
+const LAST_FRAMES: usize = 64;
 
 /// What a [`SledLog`] is opened with.
 pub struct SledOptions {
@@ -173,8 +181,11 @@ struct Inner {
     log_id: Uuid,
     epoch: u64,
     tail: Tail,
-    /// None once closed or failed: the files' lock goes with it.
-    events: Mutex<Option<sled::Tree>>,
+    /// None once closed: the files' lock goes with it. One that has failed has them still, to be read.
+    files: RwLock<Option<Files>>,
+    /// The last frames of the log, for when sled does not give them any more: it does not read a leaf
+    /// that is to be split, as the last one often is, once it cannot write.
+    last: Mutex<VecDeque<StoredFrame>>,
     /// None without a key.
     checkpoints: Option<Arc<Checkpoints>>,
 }
@@ -341,6 +352,9 @@ impl EventLog for SledLog {
                 Some(committer) => drop(spawn_blocking(|| committer.join()).await),
                 None => self.inner.tail.ended().await,
             }
+            // By now only one that has failed has its files.
+            let inner = Arc::clone(&self.inner);
+            drop(spawn_blocking(move || inner.let_go()).await);
         })
     }
 }
@@ -352,6 +366,7 @@ impl Drop for SledLog {
             // The committer catches its panics; there is nothing to learn from joining.
             drop(committer.join());
         }
+        self.inner.let_go();
     }
 }
 
@@ -387,11 +402,70 @@ impl Inner {
         if after == head {
             return Ok(Vec::new());
         }
-        let events = lock(&self.events).clone();
-        let events = events.ok_or_else(|| ReadError::Unavailable("log is closed".into()))?;
-        let range = events.range(key(after.next())..=key(head));
-        let frames = range.take(limit).map(|entry| stored(after, entry));
-        not_none(after, limit, frames.collect::<Result<_, _>>()?)
+        // Whoever closes waits for this: there is nobody left to use sled's files then.
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(Files { events, .. }) = &*files else {
+            return Err(ReadError::Unavailable("log is closed".into()));
+        };
+        let mut frames: Vec<StoredFrame> = Vec::new();
+        for entry in events.range(key(after.next())..=key(head)).take(limit) {
+            match (stored(after, entry), self.tail.state()) {
+                (Ok(frame), _) => frames.push(frame),
+                // Where sled reads it may write, and after a failed write it does not.
+                (Err(_), State::Failed(reason)) => {
+                    let read = frames.last().map_or(after, |frame| frame.position);
+                    frames.extend(self.last_after(read, head, limit - frames.len()));
+                    if frames.is_empty() {
+                        return Err(ReadError::Unavailable(reason));
+                    }
+                    break;
+                }
+                (Err(fault), State::Open | State::Closed) => return Err(fault.into()),
+            }
+        }
+        not_none(after, limit, frames)
+    }
+
+    /// Frames from memory that follow directly; none if they are not there.
+    fn last_after(&self, after: Position, head: Position, limit: usize) -> Vec<StoredFrame> {
+        let last = lock(&self.last);
+        let there = last.iter().skip_while(|frame| frame.position <= after);
+        let there = there.take_while(|frame| frame.position <= head).take(limit);
+        match there.clone().next() {
+            Some(first) if first.position == after.next() => there.cloned().collect(),
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// Keeps frames that are durable and follow the last ones.
+    fn keep_last(&self, frames: impl IntoIterator<Item = StoredFrame>) {
+        let mut last = lock(&self.last);
+        last.extend(frames);
+        let surplus = last.len().saturating_sub(LAST_FRAMES);
+        last.drain(..surplus);
+    }
+
+    /// Closes the files of a log that has not failed.
+    fn close(&self) {
+        self.end(|files| {
+            if let Err(error) = files.close() {
+                tracing::warn!(%error, "event log is not known to be closed in order");
+            }
+        });
+    }
+
+    /// Closes the files, if they are open still, of a log of which nothing is known any more.
+    fn let_go(&self) {
+        self.end(drop);
+    }
+
+    fn end(&self, end: impl FnOnce(Files)) {
+        let files = self.files.write().unwrap_or_else(PoisonError::into_inner).take();
+        // sled syncs once more as it goes, and panics if that fails.
+        let ended = catch_unwind(AssertUnwindSafe(|| files.map(end)));
+        if ended.is_err() {
+            tracing::error!("event log's database could not be closed");
+        }
     }
 }
 

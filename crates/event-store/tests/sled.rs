@@ -239,6 +239,36 @@ async fn a_failed_sync_fails_the_log_for_good() {
 }
 
 #[tokio::test]
+async fn a_log_that_has_failed_is_read_until_it_is_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let fails = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&fails);
+    let sync = Box::new(move || match asked.load(Ordering::SeqCst) {
+        true => Err(std::io::Error::other("disk is gone")),
+        false => Ok(()),
+    });
+    let log = open_with_sync(dir.path(), sync).await;
+    for n in 0..100 {
+        log.append(batch([event("user/1", &n.to_string())])).await.unwrap();
+    }
+    fails.store(true, Ordering::SeqCst);
+    log.append(batch([event("user/1", "lost")])).await.unwrap_err();
+    assert!(log.failed().await.contains("disk is gone"));
+    for after in [0, 50, 99, 100] {
+        let events = log.read(Position(after), 1000).await.unwrap();
+        assert_eq!(events.len() as u64, 100 - after, "what is not durable is not given");
+    }
+    let events: Vec<_> = log.subscribe(Position::START).collect().await;
+    assert_eq!(events.iter().filter(|event| event.is_ok()).count(), 100);
+    assert!(matches!(events.last(), Some(Err(ReadError::Unavailable(_)))));
+    assert!(matches!(SledLog::open(SledOptions::new(dir.path())).await, Err(OpenError::InUse(_))));
+    log.close().await;
+    assert!(matches!(log.read(Position::START, 1).await, Err(ReadError::Unavailable(_))));
+    assert!(!dir.path().join("closed").exists(), "it is not known to be as it should be");
+    assert!(open(dir.path()).await.head().position >= Position(100));
+}
+
+#[tokio::test]
 async fn a_panic_in_the_committer_fails_the_log() {
     let dir = tempfile::tempdir().unwrap();
     let log = open_with_sync(dir.path(), Box::new(|| panic!("bug"))).await;

@@ -5,10 +5,8 @@ use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use super::anchor::Anchor;
-use super::open::{
-    EVENTS, database_error, io_error, lock_folder, open_database, room_of, sync_folders, sync_of,
-    write_identity,
-};
+use super::files::Files;
+use super::open::{database_error, io_error, lock_folder, room_of, sync_folders, write_identity};
 use super::{OpenError, SledOptions, key};
 use crate::archive::{ArchiveError, Next, Reader};
 use crate::{EPOCH_MAX, Verified};
@@ -55,11 +53,11 @@ pub fn import(input: impl BufRead, options: SledOptions) -> Result<Verified, Imp
     }
     let under_way = UnderWay::begin(&dir)?;
     let path = &under_way.path;
-    let database = open_database(path)?;
-    let events = database.open_tree(EVENTS).map_err(database_error)?;
+    let in_use = under_way.in_use.try_clone().map_err(|source| io_error(path, source))?;
+    let files = Files::open(path, in_use)?;
     let mut sync = match sync {
         Some(sync) => sync,
-        None => sync_of(path)?,
+        None => files.sync()?,
     };
     let mut room = match room {
         Some(room) => room,
@@ -80,7 +78,7 @@ pub fn import(input: impl BufRead, options: SledOptions) -> Result<Verified, Imp
             if !room(bytes as u64).map_err(|source| io_error(path, source))? {
                 return Err(ImportError::Full);
             }
-            events.apply_batch(std::mem::take(&mut batch)).map_err(database_error)?;
+            files.events.apply_batch(std::mem::take(&mut batch)).map_err(database_error)?;
             bytes = 0;
         }
         if let Some(verified) = verified {
@@ -88,12 +86,12 @@ pub fn import(input: impl BufRead, options: SledOptions) -> Result<Verified, Imp
         }
     };
     // Last, so that what is not whole is no log.
-    write_identity(&database, &mut sync, path, log_id, epoch)?;
+    write_identity(&files.database, &mut sync, path, log_id, epoch)?;
     let (mut anchor, _) = Anchor::open(path).map_err(|source| io_error(path, source))?;
     anchor.write(verified.head).map_err(|source| io_error(path, source))?;
     anchor.sync().map_err(|source| io_error(path, source))?;
     sync_folders(path)?;
-    drop((events, database));
+    files.close().map_err(|source| io_error(path, source))?;
     under_way.put_in_place(&dir)?;
     Ok(verified)
 }
@@ -116,7 +114,7 @@ fn refuse_occupied(dir: &Path) -> Result<(), ImportError> {
 struct UnderWay {
     path: PathBuf,
     in_place: bool,
-    _in_use: File,
+    in_use: File,
 }
 
 impl UnderWay {
@@ -128,7 +126,7 @@ impl UnderWay {
         let in_use = lock_folder(&path)?;
         // What a crash left is of no use. The lock stays, so that nobody else comes between.
         clear(&path).map_err(|source| io_error(&path, source))?;
-        Ok(Self { path, in_place: false, _in_use: in_use })
+        Ok(Self { path, in_place: false, in_use })
     }
 
     fn put_in_place(mut self, dir: &Path) -> Result<(), ImportError> {

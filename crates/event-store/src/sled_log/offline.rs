@@ -1,16 +1,13 @@
 //! What is done with a log that no process has open.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use uuid::Uuid;
 
 use super::anchor::Anchor;
-use super::open::{
-    EVENTS, check_length, database_error, frame_at, identity, io_error, lock_folder, open_database,
-    scan_with,
-};
+use super::files::Files;
+use super::open::{check_length, frame_at, identity, io_error, lock_folder, scan_with};
 use super::{OpenError, stored};
 use crate::archive::{self, ExportError, Header};
 use crate::index::Index;
@@ -23,14 +20,11 @@ const PROGRESS_EVENTS: u64 = 1024;
 
 /// A log that is locked for as long as this is held, and read only.
 pub(super) struct Offline {
-    pub(super) events: sled::Tree,
-    pub(super) log_id: Uuid,
-    pub(super) epoch: u64,
+    files: Files,
+    log_id: Uuid,
+    epoch: u64,
     /// What the anchor says.
-    pub(super) recorded: Option<Head>,
-    _database: sled::Db,
-    /// Dropped last.
-    _in_use: File,
+    recorded: Option<Head>,
 }
 
 impl Offline {
@@ -38,18 +32,22 @@ impl Offline {
         if !dir.join("db").is_file() {
             return Err(OpenError::NotFound(dir.to_owned()));
         }
-        let in_use = lock_folder(dir)?;
-        let database = open_database(dir)?;
-        let events = database.open_tree(EVENTS).map_err(database_error)?;
-        let identity = identity(&database)?;
+        let files = Files::open(dir, lock_folder(dir)?)?;
+        let identity = identity(&files.database)?;
         let (log_id, epoch) = identity.ok_or_else(|| OpenError::NoIdentity(dir.to_owned()))?;
         let (_, recorded) = Anchor::open(dir).map_err(|source| io_error(dir, source))?;
-        Ok(Self { events, log_id, epoch, recorded, _database: database, _in_use: in_use })
+        Ok(Self { files, log_id, epoch, recorded })
+    }
+
+    fn close(self) {
+        if let Err(error) = self.files.close() {
+            tracing::warn!(%error, "event log is not known to be closed in order");
+        }
     }
 
     /// The last frame.
     fn last(&self) -> Result<Option<StoredFrame>, OpenError> {
-        let last = self.events.iter().next_back();
+        let last = self.files.events.iter().next_back();
         Ok(last.map(|entry| stored(Position::START, entry)).transpose()?)
     }
 
@@ -64,7 +62,7 @@ impl Offline {
 
 pub(super) fn export(dir: &Path, sink: impl io::Write) -> Result<Head, ExportError> {
     let log = Offline::open(dir)?;
-    let Offline { events, log_id, epoch, recorded, .. } = &log;
+    let Offline { files: Files { events, .. }, log_id, epoch, recorded } = &log;
     let header = Header { log_id: *log_id, epoch: *epoch, head: log.head()? };
     check_length(dir, header.head.position, recorded.as_slice())?;
     let mut sink = BufWriter::new(sink);
@@ -78,6 +76,7 @@ pub(super) fn export(dir: &Path, sink: impl io::Write) -> Result<Head, ExportErr
     same_hash(header.head, verified.head).map_err(ReadError::from)?;
     write(archive::end_line(&header))?;
     sink.flush().map_err(ExportError::Write)?;
+    log.close();
     Ok(header.head)
 }
 
@@ -87,7 +86,7 @@ pub(super) fn verify(
     mut on_progress: impl FnMut(Head),
 ) -> Result<Verified, OpenError> {
     let log = Offline::open(dir)?;
-    let Offline { events, log_id, recorded, .. } = &log;
+    let Offline { files: Files { events, .. }, log_id, recorded, .. } = &log;
     let tell = |event: &Recorded, _: &StoredFrame| {
         if event.position.0.is_multiple_of(PROGRESS_EVENTS) {
             on_progress(Head { position: event.position, hash: event.hash });
@@ -113,5 +112,6 @@ pub(super) fn verify(
     };
     check_length(dir, verified.head.position, recorded.as_slice())?;
     on_progress(verified.head);
+    log.close();
     Ok(verified)
 }

@@ -1,11 +1,12 @@
 //! Opening: the lock, sled's own recovery, the log's identity, the check of the whole chain.
 
+use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,9 +17,11 @@ use uuid::Uuid;
 use super::anchor::Anchor;
 use super::checkpoint::{Checkpoint, Checkpoints};
 use super::committer::Committer;
+use super::files::{Files, SLED_LOCK_WAIT};
 use super::room::Room;
 use super::{
-    Inner, OpenError, QUEUE_COMMANDS_MAX, RoomFn, SledLog, SledOptions, SyncFn, key, stored,
+    Inner, LAST_FRAMES, OpenError, QUEUE_COMMANDS_MAX, RoomFn, SledLog, SledOptions, SyncFn, key,
+    stored,
 };
 use crate::index::Index;
 use crate::tail::Tail;
@@ -28,8 +31,6 @@ use crate::{
 };
 
 const CACHE_BYTES: u64 = 64 << 20;
-/// How long sled's threads may take to let go of a log that was closed before.
-const SLED_LOCK_WAIT: Duration = Duration::from_secs(5);
 /// What sled writes to `conf`, with the settings that it has here, and its checksum.
 const SETTINGS: &[u8] =
     b"segment_size: 524288\nuse_compression: false\nversion: 0.34\n\x76\x19\x51\xc1";
@@ -42,15 +43,15 @@ pub(super) fn open(options: SledOptions) -> Result<SledLog, OpenError> {
     let SledOptions { dir, clock, sync, room, reserve_bytes, checkpoint_key } = options;
     make_folder(&dir).map_err(|source| io_error(&dir, source))?;
     let in_use = lock_folder(&dir)?;
-    let database = open_database(&dir)?;
-    let events = database.open_tree(EVENTS).map_err(database_error)?;
-    let mut file_sync = sync_of(&dir)?;
+    let files = Files::open(&dir, in_use)?;
+    let Files { events, database, .. } = &files;
+    let mut file_sync = files.sync()?;
     let (anchor, recorded) = Anchor::open(&dir).map_err(|source| io_error(&dir, source))?;
-    let (log_id, epoch) = match identity(&database)? {
+    let (log_id, epoch) = match identity(database)? {
         Some(identity) => identity,
         None if events.is_empty() => {
             check_length(&dir, Position::START, recorded.as_slice())?;
-            create(&database, &mut file_sync, &dir)?
+            create(database, &mut file_sync, &dir)?
         }
         None => return Err(OpenError::NoIdentity(dir)),
     };
@@ -64,14 +65,20 @@ pub(super) fn open(options: SledOptions) -> Result<SledLog, OpenError> {
         copying: tokio::sync::Mutex::default(),
         last: Mutex::new(Some(Position::START)),
     });
-    let verifier = read(&dir, log_id, &events, recorded, checkpoints.as_ref())?;
+    let verifier = read(&dir, log_id, events, recorded, checkpoints.as_ref())?;
     let sequencer = verifier.finish(clock)?;
     let tail = Tail::new(sequencer.head());
+    let last = events.iter().rev().take(LAST_FRAMES);
+    let last: Result<VecDeque<_>, _> =
+        last.map(|entry| stored(sequencer.head().position, entry)).collect();
+    let last = Mutex::new(last?.into_iter().rev().collect());
+    let (events, database) = (events.clone(), database.clone());
     let inner = Arc::new(Inner {
         log_id,
         epoch,
         tail,
-        events: Mutex::new(Some(events.clone())),
+        files: RwLock::new(Some(files)),
+        last,
         checkpoints: checkpoints.map(Arc::new),
     });
     let (sender, receiver) = mpsc::channel(QUEUE_COMMANDS_MAX);
@@ -89,7 +96,6 @@ pub(super) fn open(options: SledOptions) -> Result<SledLog, OpenError> {
         room,
         full: false,
         anchor,
-        _in_use: in_use,
     };
     let committer = committer.start(receiver).map_err(|source| io_error(&dir, source))?;
     Ok(SledLog {
@@ -352,13 +358,6 @@ pub(super) fn write_identity(
     database.insert(IDENTITY, value).map_err(database_error)?;
     database.flush().map_err(database_error)?;
     sync().map_err(|source| io_error(dir, source))
-}
-
-/// An `fdatasync` on sled's file, through a descriptor of our own.
-pub(super) fn sync_of(dir: &Path) -> Result<SyncFn, OpenError> {
-    let file = OpenOptions::new().read(true).write(true).open(dir.join("db"));
-    let file = file.map_err(|source| io_error(dir, source))?;
-    Ok(Box::new(move || file.sync_data()))
 }
 
 pub(super) fn room_of(dir: &Path, reserve_bytes: u64) -> Result<RoomFn, OpenError> {
