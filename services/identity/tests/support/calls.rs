@@ -7,7 +7,7 @@ use api::error::v1::Reason;
 use api::event::v1::{AccountSettings, Event, Tag};
 use api::identity::v1::keystore_service_client::KeystoreServiceClient;
 use api::identity::v1::*;
-use event_store::SledOptions;
+use event_store::{Clock, SledOptions};
 use rpc::Channel;
 use sealing::{KeyEncryptionKey, Keyring, Keystore};
 use tonic::{Code, Status};
@@ -20,6 +20,12 @@ impl Home {
         let other = Self::new();
         std::fs::copy(&self.kek_file, &other.kek_file).expect("copied");
         Self { clock: Arc::clone(&self.clock), tokens: self.tokens.clone(), ..other }
+    }
+
+    /// Lets so many milliseconds pass, and tells what time it is then.
+    pub fn later(&self, ms: u64) -> u64 {
+        self.clock.advance(ms);
+        self.clock.now_ms()
     }
 
     pub fn data_dir(&self) -> PathBuf {
@@ -267,18 +273,5 @@ pub fn copy_folder(from: &Path, to: &Path) {
         } else {
             std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
         }
-    }
-}
-
-/// What tests ask of a clock beside.
-pub trait Advance {
-    /// Advances by so many milliseconds, and tells what it shows then.
-    fn advance_and_tell(&self, ms: u64) -> u64;
-}
-
-impl Advance for event_store::ManualClock {
-    fn advance_and_tell(&self, ms: u64) -> u64 {
-        self.advance(ms);
-        event_store::Clock::now_ms(self)
     }
 }
