@@ -9,12 +9,21 @@ use futures::stream::{self, StreamExt};
 
 use crate::support::{Home, Key, denied_code, is_verified};
 
-const ROUNDS: usize = 100;
+/// In this many data directories, one after the other: what a start reads stays short.
+const HOMES: usize = 10;
+/// How often the process is killed in each.
+const ROUNDS: usize = 10;
 const WRITERS: usize = 64;
 const CHECKED_EACH_ROUND: usize = 16;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledged_key_verifies_after_kill_9() {
+    for _ in 0..HOMES {
+        kill_again_and_again().await;
+    }
+}
+
+async fn kill_again_and_again() {
     let home = Home::new();
     let mut acknowledged: Vec<(Key, u64)> = vec![];
     let mut locked: Vec<(Key, u64)> = vec![];
