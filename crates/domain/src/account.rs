@@ -129,7 +129,7 @@ pub fn evolve(account: Option<Account>, event: &AccountEvent, at: Timestamp) -> 
         });
     };
     match event {
-        AccountEvent::Created { .. } => return Some(account),
+        AccountEvent::Created { .. } | AccountEvent::Unchanged => return Some(account),
         AccountEvent::Renamed { display_name } => account.display_name = display_name.clone(),
         AccountEvent::SettingsChanged { settings } => account.settings = settings.clone(),
         AccountEvent::Deleted => return None,

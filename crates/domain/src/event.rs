@@ -39,6 +39,8 @@ pub enum AccountEvent {
     },
     /// The account is gone. Its users went before it.
     Deleted,
+    /// A request changed nothing; recorded so that it is known when it comes again.
+    Unchanged,
 }
 
 /// What happens to a user and its access keys.
@@ -195,6 +197,11 @@ pub enum UserEvent {
         /// The access key.
         id: AccessKeyId,
     },
+    /// A request changed nothing; recorded so that it is known when it comes again.
+    Unchanged {
+        /// The access key that it was about, if it was not about the user.
+        access_key: Option<AccessKeyId>,
+    },
 }
 
 impl UserEvent {
@@ -211,6 +218,7 @@ impl UserEvent {
             | Self::Locked
             | Self::Unlocked
             | Self::Deleted => None,
+            Self::Unchanged { access_key } => access_key.as_ref(),
             Self::AccessKeyCreated { id, .. }
             | Self::AccessKeyLabelChanged { id, .. }
             | Self::AccessKeySlotChanged { id, .. }

@@ -154,6 +154,28 @@ pub enum Command {
     Tick,
 }
 
+impl Command {
+    /// The access key that it is about, if it is not about the user.
+    pub fn access_key_id(&self) -> Option<&AccessKeyId> {
+        match self {
+            Self::CreateAccessKey(new) => Some(&new.id),
+            Self::UpdateAccessKey { id, .. }
+            | Self::RotateSecretAccessKey { id, .. }
+            | Self::EndGracePeriod { id }
+            | Self::ReplaceAccessKey { id, .. }
+            | Self::DeleteAccessKey { id, .. }
+            | Self::UndeleteAccessKey { id }
+            | Self::PurgeAccessKey { id } => Some(id),
+            Self::Create(_)
+            | Self::Update(_)
+            | Self::Lock
+            | Self::Unlock
+            | Self::Delete { .. }
+            | Self::Tick => None,
+        }
+    }
+}
+
 /// What a new user is to be.
 #[derive(Clone, Debug)]
 pub struct NewUser {

@@ -88,6 +88,9 @@ pub fn decode(
         Kind::AccountDeleted(proto::AccountDeleted {}) => {
             return Ok(Event::Account(AccountEvent::Deleted));
         }
+        Kind::AccountUnchanged(proto::AccountUnchanged {}) => {
+            return Ok(Event::Account(AccountEvent::Unchanged));
+        }
         Kind::AdminTokenCreated(event) => {
             let hash =
                 TokenHash(sealed.try_into().map_err(|_| PayloadError::InvalidField("token hash"))?);
@@ -202,6 +205,12 @@ pub fn decode(
         Kind::AccessKeyPurged(event) => {
             UserEvent::AccessKeyPurged { id: access_key_id(&event.access_key_id)? }
         }
+        Kind::UserUnchanged(event) => UserEvent::Unchanged {
+            access_key: match event.access_key_id.as_str() {
+                "" => None,
+                id => Some(access_key_id(id)?),
+            },
+        },
     };
     Ok(Event::User(event))
 }
@@ -241,6 +250,8 @@ fn event_type(kind: &Kind) -> u32 {
         Kind::AccessKeyPurged(_) => 27,
         Kind::AdminTokenCreated(_) => 28,
         Kind::AdminTokenRevoked(_) => 29,
+        Kind::UserUnchanged(_) => 30,
+        Kind::AccountUnchanged(_) => 31,
     }
 }
 
@@ -260,6 +271,7 @@ fn account_kind(event: &AccountEvent) -> Kind {
             Kind::AccountSettingsChanged(proto::AccountSettingsChanged { settings })
         }
         AccountEvent::Deleted => Kind::AccountDeleted(proto::AccountDeleted {}),
+        AccountEvent::Unchanged => Kind::AccountUnchanged(proto::AccountUnchanged {}),
     }
 }
 
@@ -408,6 +420,9 @@ fn user_kind(event: &UserEvent) -> Kind {
         UserEvent::AccessKeyPurged { id } => {
             Kind::AccessKeyPurged(proto::AccessKeyPurged { access_key_id: id.to_string() })
         }
+        UserEvent::Unchanged { access_key } => Kind::UserUnchanged(proto::UserUnchanged {
+            access_key_id: access_key.as_ref().map(ToString::to_string).unwrap_or_default(),
+        }),
     }
 }
 

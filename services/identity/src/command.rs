@@ -36,6 +36,11 @@ impl CommandKey {
         Ok(Self { id: own, digest })
     }
 
+    /// Whether the command may come again under its id.
+    pub(crate) fn is_repeatable(self) -> bool {
+        is_repeatable(self.id)
+    }
+
     /// Of what the server does by itself.
     pub(crate) fn of_server() -> Self {
         Self { id: Uuid::now_v7(), digest: [0; 32] }

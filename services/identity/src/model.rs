@@ -387,7 +387,8 @@ impl Model {
             | UserEvent::AccessKeyLabelChanged { .. }
             | UserEvent::AccessKeySlotChanged { .. }
             | UserEvent::AccessKeyExpiring { .. }
-            | UserEvent::AccessKeyRotationDue { .. } => Effect::None,
+            | UserEvent::AccessKeyRotationDue { .. }
+            | UserEvent::Unchanged { .. } => Effect::None,
         };
         match user::evolve(known, event, time(recorded.time_ms)) {
             Some(user) => {

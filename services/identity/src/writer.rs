@@ -412,7 +412,11 @@ impl Writer {
             {
                 let model = self.model();
                 let entry = model.account(account).ok_or(Error::NoSuchAccount)?;
-                let decided = account::decide(Some(&entry.account), command(&model, now)?, now)?;
+                let mut decided =
+                    account::decide(Some(&entry.account), command(&model, now)?, now)?;
+                if decided.is_empty() && key.is_repeatable() {
+                    decided.push(AccountEvent::Unchanged);
+                }
                 let mut events = vec![];
                 let mut root = None;
                 if decided.contains(&AccountEvent::Deleted) {
@@ -474,7 +478,12 @@ impl Writer {
             (entry, model.settings(account))
         };
         let command = command(&entry)?;
-        let events = user::decide(Some(&entry.user), command, &settings, self.now())?;
+        let access_key = command.access_key_id().cloned();
+        let mut events = user::decide(Some(&entry.user), command, &settings, self.now())?;
+        // Nothing may have changed; that this request asked for it must be known when it comes again.
+        if events.is_empty() && key.is_repeatable() {
+            events.push(UserEvent::Unchanged { access_key });
+        }
         let stream = Stream::User(user);
         let events = events.into_iter().map(|event| (stream, entry.revision, Event::User(event)));
         self.commit_and_shred(call, key, account, events.collect(), Some(&entry.user)).await
@@ -644,7 +653,8 @@ fn claims(account: AccountId, event: &Event, user: Option<&User>) -> Vec<ClaimOp
         Event::Account(
             AccountEvent::Renamed { .. }
             | AccountEvent::SettingsChanged { .. }
-            | AccountEvent::Deleted,
+            | AccountEvent::Deleted
+            | AccountEvent::Unchanged,
         )
         | Event::AdminToken(AdminTokenEvent::Revoked)
         | Event::User(
@@ -666,7 +676,8 @@ fn claims(account: AccountId, event: &Event, user: Option<&User>) -> Vec<ClaimOp
             | UserEvent::AccessKeyRotationDue { .. }
             | UserEvent::AccessKeyDeleted { .. }
             | UserEvent::AccessKeyUndeleted { .. }
-            | UserEvent::AccessKeyPurged { .. },
+            | UserEvent::AccessKeyPurged { .. }
+            | UserEvent::Unchanged { .. },
         ) => vec![],
     }
 }

@@ -323,3 +323,25 @@ async fn a_secret_is_not_told_again_once_its_key_was_deleted() {
         identity = home.start().await;
     }
 }
+
+#[tokio::test]
+async fn a_request_that_changed_nothing_changes_nothing_when_it_comes_again() {
+    let home = Home::new();
+    let identity = home.start().await;
+    let account = identity.account("Acme").await.account.expect("there").name;
+    let name = identity.user(&account, "alice").await.expect("created").name;
+    let plain = LockUserRequest { name: name.clone(), ..Default::default() };
+    identity.users().lock_user(plain.clone()).await.expect("locked");
+    let again = LockUserRequest {
+        request_id: "3f2b6f3e-0000-4000-8000-00000000000a".into(),
+        ..plain.clone()
+    };
+    let first = identity.users().lock_user(again.clone()).await.expect("is locked").into_inner();
+    let unlock = UnlockUserRequest { name: name.clone(), ..Default::default() };
+    identity.users().unlock_user(unlock).await.expect("unlocked");
+    let retried = identity.users().lock_user(again).await.expect("answered").into_inner();
+    assert_eq!(retried, first);
+    let request = GetUserRequest { name, ..Default::default() };
+    let user = identity.users().get_user(request).await.expect("found").into_inner().user;
+    assert_eq!(user.expect("there").state(), UserState::Active, "the retry has locked nobody");
+}

@@ -129,6 +129,7 @@ pub fn evolve(user: Option<User>, event: &UserEvent, at: Timestamp) -> Option<Us
         UserEvent::AccessKeyPurged { id } => {
             user.deleted_access_keys.retain(|deleted| deleted.access_key.id != *id);
         }
+        UserEvent::Unchanged { .. } => return Some(user),
     }
     if event.access_key_id().is_none() {
         user.modified_at = at;

@@ -152,7 +152,16 @@ fn later_kinds() -> Vec<Event> {
     ];
     let account = account.into_iter().map(Event::Account);
     let user = user.into_iter().map(Event::User);
-    account.chain(user).chain(admin_token.into_iter().map(Event::AdminToken)).collect()
+    let unchanged = [
+        Event::User(UserEvent::Unchanged { access_key: Some(id()) }),
+        Event::User(UserEvent::Unchanged { access_key: None }),
+        Event::Account(AccountEvent::Unchanged),
+    ];
+    account
+        .chain(user)
+        .chain(admin_token.into_iter().map(Event::AdminToken))
+        .chain(unchanged)
+        .collect()
 }
 
 #[test]

@@ -103,6 +103,8 @@ pub(super) fn describe(kind: &Kind) -> Described {
             of("AccessKeyRotationDue", &event.access_key_id).with(detail)
         }
         Kind::AccessKeyUndeleted(event) => of("AccessKeyUndeleted", &event.access_key_id),
+        Kind::UserUnchanged(event) => of("UserUnchanged", &event.access_key_id),
+        Kind::AccountUnchanged(_) => of("AccountUnchanged", ""),
         Kind::AccessKeyPurged(event) => of("AccessKeyPurged", &event.access_key_id),
         Kind::AdminTokenCreated(event) => {
             let read_only = event.read_only.then(|| "read-only".to_owned());
