@@ -1,10 +1,10 @@
 //! A large keystore comes under another key-encryption key while it is used, or killed.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
-use std::{env, thread};
+use std::{env, process, thread};
 
 use sealing::{Context, KeyEncryptionKey, Keyring, Keystore};
 use tokio::task::JoinSet;
@@ -17,7 +17,12 @@ const CHANGES_MEANWHILE_MIN: usize = 4 * WORKERS;
 
 const PATH: &str = "SEALING_REWRAP_PATH";
 const KEKS: &str = "SEALING_REWRAP_KEKS";
-const ROUNDS: u64 = 5;
+/// How a process ends that aborts: at once, as by SIGKILL; nothing is closed or written on the way.
+const SIGABRT: i32 = 6;
+const REMAINING_MAX: &str = "SEALING_REWRAP_REMAINING_MAX";
+/// How often a process must have been killed half way, and in how many tries.
+const INTERRUPTED_MIN: usize = 4;
+const ROUNDS_MAX: usize = 40;
 const KEYS_IN_ROUNDS: usize = 2_000;
 
 async fn open(path: &Path, keys: &[&str]) -> Keystore {
@@ -103,18 +108,16 @@ async fn a_process_killed_while_it_rewraps_loses_no_data_key() {
     drop(keystore);
 
     let mut interrupted = 0;
-    for round in 0..ROUNDS {
-        let mut child = Command::new(env::current_exe().unwrap())
+    for round in 0..ROUNDS_MAX {
+        let status = Command::new(env::current_exe().unwrap())
             .args(["--exact", "rewraps_until_killed", "--ignored"])
             .env(PATH, &path)
             .env(KEKS, format!("{} {}", *one, *two))
+            .env(REMAINING_MAX, format!("{}", KEYS_IN_ROUNDS - 400 * (round % 5)))
             .stdout(Stdio::null())
-            .spawn()
+            .status()
             .unwrap();
-        // Only when differs: whatever it is at then, nothing may be lost.
-        thread::sleep(Duration::from_millis(300 + 170 * round));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        assert_eq!(status.signal(), Some(SIGABRT));
         let keystore = open(&path, &[&two, &one]).await;
         assert_eq!((keystore.ids().count(), keystore.damaged()), (KEYS_IN_ROUNDS, 0));
         for (id, sealed) in &sealed {
@@ -123,18 +126,37 @@ async fn a_process_killed_while_it_rewraps_loses_no_data_key() {
         }
         let remaining = keystore.remaining();
         interrupted += usize::from((1..=KEYS_IN_ROUNDS).contains(&remaining));
+        if interrupted == INTERRUPTED_MIN {
+            return;
+        }
     }
-    assert!(interrupted > 0, "none was killed half way");
+    panic!("only {interrupted} were killed half way");
 }
 
+/// Rewraps to and fro, and kills itself as soon as it sees so little remaining that it is half way.
+/// Being this late or that late, it dies at any point of what follows.
 #[tokio::test]
 #[ignore = "the half that is killed; run by the test above"]
 async fn rewraps_until_killed() {
     let path = env::var_os(PATH).unwrap();
     let keks = env::var(KEKS).unwrap();
+    let remaining_max: usize = env::var(REMAINING_MAX).unwrap().parse().unwrap();
     let (mut new, mut old) = keks.split_once(' ').unwrap();
     loop {
-        open(Path::new(&path), &[new, old]).await.rewrap().await.unwrap();
+        let keystore = Arc::new(open(Path::new(&path), &[new, old]).await);
+        let watched = Arc::downgrade(&keystore);
+        let watcher = thread::spawn(move || {
+            while let Some(keystore) = watched.upgrade() {
+                if (1..=remaining_max).contains(&keystore.remaining()) {
+                    process::abort();
+                }
+                drop(keystore);
+                thread::yield_now();
+            }
+        });
+        keystore.rewrap().await.unwrap();
+        drop(keystore);
+        watcher.join().unwrap();
         (new, old) = (old, new);
     }
 }
