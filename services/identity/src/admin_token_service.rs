@@ -15,7 +15,7 @@ use crate::caller::Call;
 use crate::command::CommandKey;
 use crate::error::Error;
 use crate::model::AdminTokenEntry;
-use crate::writer::Writer;
+use crate::writer::{Outcome, Writer};
 use crate::{access_key_service, answer, page, render, resource};
 
 /// Name of the list, which its page tokens are bound to.
@@ -68,11 +68,17 @@ impl AdminTokenService for AdminTokens {
         let call = Call::of(&self.0, &request)?;
         call.manages_all()?;
         let request = request.into_inner();
-        let key = CommandKey::new("RevokeAdminToken", &call.principal(), "", &request)?;
-        let id = resource::admin_token("name", &request.name)?;
+        let key =
+            CommandKey::new("RevokeAdminToken", &call.principal(), &request.request_id, &request)?;
         let writer = Arc::clone(&self.0);
         let revoked = answer::whole(async move {
-            let outcome = writer.revoke_admin_token(&call, key, id).await?;
+            let outcome = match writer.repeated(key)? {
+                Some(outcome) => outcome,
+                None => {
+                    let id = resource::admin_token("name", &request.name)?;
+                    writer.revoke_admin_token(&call, key, id).await?
+                }
+            };
             Ok(RevokeAdminTokenResponse { position: writer.told(outcome.last) })
         });
         Ok(Response::new(revoked.await?))
@@ -84,30 +90,46 @@ async fn create(
     call: Call,
     request: CreateAdminTokenRequest,
 ) -> Result<CreateAdminTokenResponse, Error> {
-    let key = CommandKey::new("CreateAdminToken", &call.principal(), "", &request)?;
-    let asked = request.admin_token.ok_or_else(|| Error::invalid("admin_token", "is missing"))?;
-    let name = UserName::parse(&asked.display_name)
-        .map_err(|error| Error::invalid("admin_token.display_name", error.to_string()))?;
-    let account = match asked.account.as_str() {
-        "" => None,
-        name => Some(resource::account(&writer.model(), &call, "admin_token.account", name)?),
+    let key =
+        CommandKey::new("CreateAdminToken", &call.principal(), &request.request_id, &request)?;
+    let token = writer.vault.admin_token(key)?;
+    let hash = TokenHash(Sha256::digest(token.expose()).into());
+    let outcome = match writer.repeated(key)? {
+        Some(outcome) => outcome,
+        None => record(&writer, &call, key, request, hash).await?,
     };
-    let expires_at =
-        access_key_service::instant("admin_token.expire_time", asked.expire_time.as_ref())?;
-    let token = rpc::Token::generate().map_err(|_| Error::Internal)?;
-    let command = admin_token::Command::Create {
-        name,
-        hash: TokenHash(Sha256::digest(token.expose()).into()),
-        account,
-        read_only: asked.read_only,
-        expires_at,
-    };
-    let (id, outcome) = writer.create_admin_token(&call, key, command).await?;
     let model = writer.model();
-    let entry = model.admin_token(id).ok_or(Error::NoSuchAdminToken)?;
+    // Nothing of a token changes after its making but that it is revoked.
+    let entry = model.admin_token_by_hash(&hash).ok_or(Error::SecretShredded)?;
     Ok(CreateAdminTokenResponse {
         admin_token: Some(render::admin_token(entry)),
         token: token.expose().to_owned(),
         position: writer.told(outcome.last),
     })
+}
+
+async fn record(
+    writer: &Writer,
+    call: &Call,
+    key: CommandKey,
+    request: CreateAdminTokenRequest,
+    hash: TokenHash,
+) -> Result<Outcome, Error> {
+    let asked = request.admin_token.ok_or_else(|| Error::invalid("admin_token", "is missing"))?;
+    let name = UserName::parse(&asked.display_name)
+        .map_err(|error| Error::invalid("admin_token.display_name", error.to_string()))?;
+    let account = match asked.account.as_str() {
+        "" => None,
+        name => Some(resource::account(&writer.model(), call, "admin_token.account", name)?),
+    };
+    let expires_at =
+        access_key_service::instant("admin_token.expire_time", asked.expire_time.as_ref())?;
+    let command = admin_token::Command::Create {
+        name,
+        hash,
+        account,
+        read_only: asked.read_only,
+        expires_at,
+    };
+    writer.create_admin_token(call, key, command).await
 }

@@ -51,7 +51,7 @@ pub(crate) enum Error {
     #[error("the request id was used before, for another request")]
     RequestIdReused,
     /// The secret that a repeated request asks for can no longer be told.
-    #[error("the secret cannot be told again: its access key was deleted")]
+    #[error("the secret cannot be told again: what it was of is gone")]
     SecretShredded,
     /// The log gave no answer: the write may or may not have been recorded.
     #[error("the event log is unavailable; the outcome is unknown")]

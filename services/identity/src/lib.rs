@@ -132,7 +132,7 @@ pub async fn serve(
     };
     let model = checkpoints.load().await?;
     let from = model.position();
-    let vault = vault::Vault::new(Arc::clone(&keystore), log.log_id());
+    let vault = vault::Vault::new(Arc::clone(&keystore), log.log_id()).await?;
     let writer = Arc::new(Writer::replay(Arc::clone(&log), vault, clock, model).await?);
     writer.check_data_keys()?;
     let shredded = writer.shred_deleted().await?;

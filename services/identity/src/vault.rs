@@ -3,16 +3,23 @@
 use std::sync::Arc;
 
 use domain::{AccessKeyId, AccountId, SealedSecret, SecretAccessKey};
-use sealing::{Context, Keystore, Secret};
+use hmac::{Hmac, KeyInit, Mac};
+use sealing::{Context, Keystore, ReservedKey, Secret};
+use sha2::Sha256;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use crate::command::CommandKey;
 use crate::error::Error;
 use crate::writer::Prepared;
+
+/// Names the keystore's key that admin tokens are derived with.
+const ADMIN_TOKEN_KEY: &str = "claviger/admin-token";
 
 /// Seals secrets with the data key of their access key, and opens them.
 pub(crate) struct Vault {
     keystore: Arc<Keystore>,
+    admin_token_key: ReservedKey,
     log_id: Uuid,
 }
 
@@ -25,8 +32,28 @@ pub(crate) struct SecretOf<'a> {
 }
 
 impl Vault {
-    pub(crate) fn new(keystore: Arc<Keystore>, log_id: Uuid) -> Self {
-        Self { keystore, log_id }
+    /// # Errors
+    /// If the keystore fails.
+    pub(crate) async fn new(keystore: Arc<Keystore>, log_id: Uuid) -> Result<Self, sealing::Error> {
+        let admin_token_key = keystore.reserved_key(ADMIN_TOKEN_KEY).await?;
+        Ok(Self { keystore, admin_token_key, log_id })
+    }
+
+    /// The admin token that a command makes: for one that may come again, the same each time, so that
+    /// it can be told again though only its hash is kept; else a random one.
+    pub(crate) fn admin_token(&self, key: CommandKey) -> Result<rpc::Token, Error> {
+        if !key.is_repeatable() {
+            return rpc::Token::generate()
+                .map_err(|error| internal("drawing random bits", &*error));
+        }
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.admin_token_key.expose())
+            .map_err(|error| internal("deriving an admin token", &error))?;
+        for part in [self.log_id.as_bytes().as_slice(), key.id.as_bytes(), &key.digest] {
+            mac.update(part);
+        }
+        let derived = Zeroizing::new(<[u8; 32]>::from(mac.finalize().into_bytes()));
+        let text = Zeroizing::new(hex::encode(derived.as_slice()));
+        rpc::Token::parse(&text).map_err(|error| internal("deriving an admin token", &error))
     }
 
     /// Makes an access key ID and, under a data key of its own, its first secret. The data key is

@@ -504,14 +504,13 @@ impl Writer {
         call: &Call,
         key: CommandKey,
         command: admin_token::Command,
-    ) -> Result<(AdminTokenId, Outcome), Error> {
+    ) -> Result<Outcome, Error> {
         let id = AdminTokenId(Uuid::now_v7());
         let events = admin_token::decide(None, command, self.now())?;
         let stream = Stream::AdminToken(id);
         let events =
             events.into_iter().map(|event| (stream, Revision::NONE, Event::AdminToken(event)));
-        let outcome = self.commit(call, key, NO_ACCOUNT, events.collect(), None).await?;
-        Ok((id, outcome))
+        self.commit(call, key, NO_ACCOUNT, events.collect(), None).await
     }
 
     /// Revokes an admin token.
@@ -522,6 +521,9 @@ impl Writer {
         id: AdminTokenId,
     ) -> Result<Outcome, Error> {
         let _turn = self.user_locks.of(id).lock().await;
+        if let Some(outcome) = self.repeated(key)? {
+            return Ok(outcome);
+        }
         let entry = self.model().admin_token(id).cloned().ok_or(Error::NoSuchAdminToken)?;
         let events =
             admin_token::decide(Some(&entry.token), admin_token::Command::Revoke, self.now())?;

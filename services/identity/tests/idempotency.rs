@@ -202,6 +202,19 @@ async fn everything(identity: &Identity) -> (Log, String) {
     let deleted = send!(log, identity.delete_access_key(last), change);
     assert_eq!(deleted.replacement_secret_access_key.len(), 40);
 
+    let new_token = |display_name: &str| {
+        let admin_token = AdminToken { display_name: display_name.into(), ..Default::default() };
+        CreateAdminTokenRequest { admin_token: Some(admin_token), ..Default::default() }
+    };
+    let change = |other: &mut CreateAdminTokenRequest| other.admin_token = None;
+    let kept = send!(log, identity.create_admin_token(new_token("kept")), change);
+    assert_eq!(kept.token.len(), 64);
+    let brief = identity.create_admin_token(new_token("brief")).await.expect("created");
+    let name = brief.admin_token.expect("there").name;
+    let revoke = RevokeAdminTokenRequest { name, ..Default::default() };
+    let change = |other: &mut RevokeAdminTokenRequest| other.name.clear();
+    send!(log, identity.revoke_admin_token(revoke), change);
+
     let other = identity.create_account(new_account("Other")).await.expect("created");
     let other = other.account.expect("there");
     let change = |other: &mut UpdateAccountRequest| other.account = None;
@@ -322,6 +335,45 @@ async fn a_secret_is_not_told_again_once_its_key_was_deleted() {
         identity.stop().await;
         identity = home.start().await;
     }
+}
+
+#[tokio::test]
+async fn an_admin_token_is_told_again_to_whom_it_was_told_and_until_it_is_revoked() {
+    let home = Home::new();
+    let identity = home.start().await;
+    let admin_token = AdminToken { display_name: "one".into(), ..Default::default() };
+    let request = CreateAdminTokenRequest {
+        admin_token: Some(admin_token.clone()),
+        request_id: request_id(1),
+    };
+    let made = identity.create_admin_token(request.clone()).await.expect("created");
+    let admin_token = Some(AdminToken { display_name: "many".into(), ..admin_token });
+    let many = CreateAdminTokenRequest { admin_token, request_id: request_id(2) };
+    let at_once = [(); 4].map(|()| identity.create_admin_token(many.clone()));
+    let at_once = futures::future::try_join_all(at_once).await.expect("created");
+    assert!(at_once.iter().all(|answer| *answer == at_once[0]), "one token");
+    assert_ne!(at_once[0].token, made.token);
+
+    // Another caller's id is another command, and what it makes is another token.
+    let theirs = rpc::Token::parse(&made.token).expect("a token");
+    let channel = rpc::channel(&identity.uri, &theirs).expect("a URI");
+    let mut other =
+        api::identity::v1::admin_token_service_client::AdminTokenServiceClient::new(channel);
+    let taken = other.create_admin_token(request.clone());
+    identity.refuses(taken, Code::AlreadyExists, Reason::AdminTokenNameTaken).await;
+
+    let name = made.admin_token.expect("there").name;
+    let revoke = RevokeAdminTokenRequest { name, ..Default::default() };
+    identity.revoke_admin_token(revoke.clone()).await.expect("revoked");
+    identity
+        .refuses(
+            identity.create_admin_token(request),
+            Code::FailedPrecondition,
+            Reason::SecretShredded,
+        )
+        .await;
+    let gone = identity.revoke_admin_token(revoke);
+    identity.refuses(gone, Code::NotFound, Reason::NoSuchAdminToken).await;
 }
 
 #[tokio::test]

@@ -205,9 +205,12 @@ assert len(copy) > 1024
 
 # Admin tokens
 scoped = T.CreateAdminTokenRequest(
-    admin_token=T.AdminToken(display_name=f"t-{uuid.uuid4().hex}", account=account, read_only=True)
+    admin_token=T.AdminToken(display_name=f"t-{uuid.uuid4().hex}", account=account, read_only=True),
+    request_id=str(uuid.uuid4()),
 )
 token = call(call.tokens.CreateAdminToken, scoped)
+assert call(call.tokens.CreateAdminToken, scoped) == token, "a retry is told the same token"
+scoped.request_id = str(uuid.uuid4())
 with refused("ALREADY_EXISTS", "ADMIN_TOKEN_NAME_TAKEN"):
     call(call.tokens.CreateAdminToken, scoped)
 reader = Identity(token.token)
@@ -217,7 +220,9 @@ with refused("PERMISSION_DENIED", "CALLER_NOT_ALLOWED"):
     reader(reader.users.CreateUser, U.CreateUserRequest(parent=account, user=U.User(user_name="x")))
 with refused("PERMISSION_DENIED", "CALLER_NOT_ALLOWED"):
     reader(reader.tokens.ListAdminTokens, T.ListAdminTokensRequest())
-call(call.tokens.RevokeAdminToken, T.RevokeAdminTokenRequest(name=token.admin_token.name))
+revoke = T.RevokeAdminTokenRequest(name=token.admin_token.name, request_id=str(uuid.uuid4()))
+revoked = call(call.tokens.RevokeAdminToken, revoke)
+assert call(call.tokens.RevokeAdminToken, revoke) == revoked, "a retry is answered the same"
 with refused("UNAUTHENTICATED", "INVALID_TOKEN"):
     reader(reader.accounts.ListAccounts, A.ListAccountsRequest())
 with refused("NOT_FOUND", "NO_SUCH_ADMIN_TOKEN"):

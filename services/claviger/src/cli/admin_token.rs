@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use prost_types::Timestamp;
 
-use super::shared::Connection;
+use super::shared::{Connection, RetryArgs};
 use super::time;
 
 #[derive(Debug, Args)]
@@ -26,6 +26,8 @@ pub(crate) enum AdminTokenCommand {
         /// When it ends, such as 2030-01-31T12:00:00Z or 2030-01-31; never if not given
         #[arg(long, value_name = "TIME", value_parser = time::parse)]
         expires_at: Option<Timestamp>,
+        #[command(flatten)]
+        retry: RetryArgs,
     },
     /// Show the tokens that were not revoked, oldest first
     List,
@@ -34,5 +36,7 @@ pub(crate) enum AdminTokenCommand {
         /// By UUID or name
         #[arg(value_name = "TOKEN")]
         token: String,
+        #[command(flatten)]
+        retry: RetryArgs,
     },
 }

@@ -20,7 +20,7 @@ async fn act(client: &Client, command: AdminTokenCommand) -> Outcome {
     let output = client.output;
     let mut tokens = client.admin_tokens();
     match command {
-        AdminTokenCommand::Create { name, read_only, expires_at } => {
+        AdminTokenCommand::Create { name, read_only, expires_at, retry } => {
             let admin_token = AdminToken {
                 display_name: name,
                 account: client.account.as_deref().map(account_name).unwrap_or_default(),
@@ -28,7 +28,10 @@ async fn act(client: &Client, command: AdminTokenCommand) -> Outcome {
                 expire_time: expires_at,
                 ..Default::default()
             };
-            let request = CreateAdminTokenRequest { admin_token: Some(admin_token) };
+            let request = CreateAdminTokenRequest {
+                admin_token: Some(admin_token),
+                request_id: retry.request_id(),
+            };
             let answer = tokens.create_admin_token(call(request)).await?.into_inner();
             output.show("claviger.identity.v1.CreateAdminTokenResponse", &answer, || {
                 let made = answer.admin_token.clone().unwrap_or_default();
@@ -49,9 +52,9 @@ async fn act(client: &Client, command: AdminTokenCommand) -> Outcome {
                 table(&answer.admin_tokens)
             })
         }
-        AdminTokenCommand::Revoke { token } => {
+        AdminTokenCommand::Revoke { token, retry } => {
             let name = named(client, &token).await?;
-            let request = RevokeAdminTokenRequest { name };
+            let request = RevokeAdminTokenRequest { name, request_id: retry.request_id() };
             let answer = tokens.revoke_admin_token(call(request)).await?.into_inner();
             output.show("claviger.identity.v1.RevokeAdminTokenResponse", &answer, || {
                 Table::of_pairs(&[("revoked", &token)])

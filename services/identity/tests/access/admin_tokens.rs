@@ -29,7 +29,10 @@ async fn an_admin_token_works_from_its_making_until_it_is_revoked() {
         (identity.admin_token(named("kept")).await, identity.admin_token(named("revoked")).await);
     check(&identity, &kept.token, Ok(())).await;
     check(&identity, &revoked.token, Ok(())).await;
-    let request = RevokeAdminTokenRequest { name: revoked.admin_token.expect("there").name };
+    let request = RevokeAdminTokenRequest {
+        name: revoked.admin_token.expect("there").name,
+        ..Default::default()
+    };
     identity.admin_tokens().revoke_admin_token(request).await.expect("revoked");
     check(&identity, &kept.token, Ok(())).await;
     check(&identity, &revoked.token, INVALID_TOKEN).await;

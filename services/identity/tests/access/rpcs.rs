@@ -293,6 +293,7 @@ fn admin_tokens() -> Vec<Row> {
                 display_name: format!("new-{}", target.number),
                 ..Default::default()
             }),
+            ..Default::default()
         }),
         // Least of all for an account that one has, or to read only.
         row("AdminTokenService/CreateAdminToken", OPERATORS, |world, target| {
@@ -303,6 +304,7 @@ fn admin_tokens() -> Vec<Row> {
                     read_only: true,
                     ..Default::default()
                 }),
+                ..Default::default()
             }
         }),
         row("AdminTokenService/ListAdminTokens", OPERATORS, |_, _| {
@@ -310,6 +312,7 @@ fn admin_tokens() -> Vec<Row> {
         }),
         row("AdminTokenService/RevokeAdminToken", OPERATORS, |_, target| RevokeAdminTokenRequest {
             name: target.admin_token.clone(),
+            ..Default::default()
         }),
     ]
 }

@@ -593,7 +593,10 @@ async fn a_watch_ends_when_its_watcher_is_no_longer_let_in() {
     };
     let root = world.metadata(Caller::ForeignRoot, &target.user);
     let mut watches = [watch(bearer(&made.token)).await, watch(root).await];
-    let revoke = RevokeAdminTokenRequest { name: made.admin_token.expect("there").name };
+    let revoke = RevokeAdminTokenRequest {
+        name: made.admin_token.expect("there").name,
+        ..Default::default()
+    };
     world.identity.admin_tokens().revoke_admin_token(revoke).await.expect("revoked");
     let lock = LockUserRequest { name: world.other.root.name.clone(), ..Default::default() };
     world.identity.users().lock_user(lock).await.expect("locked");

@@ -180,7 +180,7 @@ impl World {
         let expired = token("expired", "", false, Some(at(START_MS + 1000))).await.token;
         let revoked = token("revoked", "", false, None).await;
         let name = revoked.admin_token.expect("there").name;
-        let revoke = RevokeAdminTokenRequest { name };
+        let revoke = RevokeAdminTokenRequest { name, ..Default::default() };
         identity.admin_tokens().revoke_admin_token(revoke).await.expect("revoked");
         home.clock.advance(1000);
         let (revoked, connection) = (revoked.token, identity.connection());

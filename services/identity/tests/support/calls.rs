@@ -86,6 +86,9 @@ calls! {
         list_events(ListEventsRequest) -> ListEventsResponse,
         get_checkpoint(GetCheckpointRequest) -> GetCheckpointResponse,
         verify_log(VerifyLogRequest) -> VerifyLogResponse;
+    admin_tokens:
+        create_admin_token(CreateAdminTokenRequest) -> CreateAdminTokenResponse,
+        revoke_admin_token(RevokeAdminTokenRequest) -> RevokeAdminTokenResponse;
     keystore:
         get_keystore(GetKeystoreRequest) -> GetKeystoreResponse;
 }

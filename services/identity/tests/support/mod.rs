@@ -141,8 +141,9 @@ impl Identity {
     }
 
     pub async fn admin_token(&self, admin_token: AdminToken) -> CreateAdminTokenResponse {
-        let request = CreateAdminTokenRequest { admin_token: Some(admin_token) };
-        self.admin_tokens().create_admin_token(request).await.expect("created").into_inner()
+        let admin_token = Some(admin_token);
+        let request = CreateAdminTokenRequest { admin_token, ..Default::default() };
+        self.create_admin_token(request).await.expect("created")
     }
 
     pub fn feed(&self) -> CredentialFeedServiceClient<Channel> {
