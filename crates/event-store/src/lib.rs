@@ -48,5 +48,7 @@ pub use log::{EventLog, READ_EVENTS_MAX, StoredFrame, Subscription};
 pub use memory::{MemoryFrames, MemoryLog};
 pub use payload::PayloadError;
 pub use record::{Head, Recorded, genesis};
-pub use sled_log::{OpenError, RESERVE_BYTES, RoomFn, SledLog, SledOptions, SyncFn};
+pub use sled_log::{
+    OpenError, RESERVE_BYTES, RoomFn, SledLog, SledOptions, SyncFn, VerifiedOffline,
+};
 pub use verify::{Verified, verify, verify_until, verify_with};

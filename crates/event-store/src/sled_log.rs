@@ -197,6 +197,17 @@ enum Request {
     Copy(oneshot::Sender<Copied>),
 }
 
+/// What verifying a log that no process has open found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct VerifiedOffline {
+    /// Which log it is.
+    pub log_id: Uuid,
+    /// How many times it was restored, plus 1.
+    pub epoch: u64,
+    /// What it came to.
+    pub verified: Verified,
+}
+
 struct Copied {
     index: Index,
     head: Head,
@@ -229,7 +240,10 @@ impl SledLog {
     /// # Errors
     /// [`OpenError::Fault`] with the first thing that is wrong; [`OpenError::Shortened`] also when the
     /// log ends before `since`; the others as for [`Self::open`].
-    pub async fn verify_offline(dir: &Path, since: Option<Head>) -> Result<Verified, OpenError> {
+    pub async fn verify_offline(
+        dir: &Path,
+        since: Option<Head>,
+    ) -> Result<VerifiedOffline, OpenError> {
         Self::verify_offline_with(dir, since, |_| ()).await
     }
 
@@ -242,7 +256,7 @@ impl SledLog {
         dir: &Path,
         since: Option<Head>,
         on_progress: impl FnMut(Head) + Send + 'static,
-    ) -> Result<Verified, OpenError> {
+    ) -> Result<VerifiedOffline, OpenError> {
         let dir = dir.to_owned();
         off_runtime(move || offline::verify(&dir, since, on_progress)).await
     }

@@ -359,9 +359,10 @@ async fn a_log_is_verified_without_being_made_or_changed() {
     assert!(matches!(error, OpenError::NotFound(_)));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     a_log_of(dir.path(), 5).await;
-    let verified = SledLog::verify_offline(dir.path(), None).await.unwrap();
+    let found = SledLog::verify_offline(dir.path(), None).await.unwrap();
     let log = open(dir.path()).await;
-    assert_eq!((verified.events, verified.head), (5, log.head()));
+    assert_eq!((found.log_id, found.epoch), (log.log_id(), log.epoch()));
+    assert_eq!((found.verified.events, found.verified.head), (5, log.head()));
 
     for _ in 0..5 {
         log.append(batch((0..512).map(|_| event("user/1", "x")))).await.unwrap();
@@ -388,9 +389,9 @@ async fn a_log_is_verified_offline_since_a_trusted_head() {
     log.close().await;
     drop(log);
     let verify = async |since| SledLog::verify_offline(dir.path(), Some(since)).await;
-    assert_eq!(verify(head_at(3)).await.unwrap().events, 2);
+    assert_eq!(verify(head_at(3)).await.unwrap().verified.events, 2);
     assert_eq!(
-        verify(head_at(5)).await.unwrap(),
+        verify(head_at(5)).await.unwrap().verified,
         Verified { head: head_at(5), events: 0, sealed_dropped: 0 }
     );
     let error = verify(Head { position: Position(3), ..head_at(4) }).await.unwrap_err();
@@ -406,7 +407,7 @@ async fn a_log_is_verified_offline_since_a_trusted_head() {
         tree.insert(position.to_be_bytes(), b"damaged").unwrap();
     };
     damage(2);
-    assert_eq!(verify(head_at(3)).await.unwrap().events, 2, "only what follows is read");
+    assert_eq!(verify(head_at(3)).await.unwrap().verified.events, 2, "only what follows is read");
     assert!(SledLog::verify_offline(dir.path(), None).await.is_err());
     damage(4);
     let error = verify(head_at(3)).await.unwrap_err();

@@ -8,12 +8,12 @@ use uuid::Uuid;
 use super::anchor::Anchor;
 use super::files::Files;
 use super::open::{check_length, frame_at, identity, io_error, lock_folder, scan_with};
-use super::{OpenError, stored};
+use super::{OpenError, VerifiedOffline, stored};
 use crate::archive::{self, ExportError, Header};
 use crate::index::Index;
 use crate::log::decode_at;
 use crate::verify::{TailIndex, Verifier, same_hash, trusted};
-use crate::{Head, Position, ReadError, Recorded, StoredFrame, Verified, genesis};
+use crate::{Head, Position, ReadError, Recorded, StoredFrame, genesis};
 
 /// How often verifying tells how far it has come.
 const PROGRESS_EVENTS: u64 = 1024;
@@ -84,9 +84,10 @@ pub(super) fn verify(
     dir: &Path,
     since: Option<Head>,
     mut on_progress: impl FnMut(Head),
-) -> Result<Verified, OpenError> {
+) -> Result<VerifiedOffline, OpenError> {
     let log = Offline::open(dir)?;
-    let Offline { files: Files { events, .. }, log_id, recorded, .. } = &log;
+    let Offline { files: Files { events, .. }, log_id, epoch, recorded } = &log;
+    let (log_id, epoch) = (*log_id, *epoch);
     let tell = |event: &Recorded, _: &StoredFrame| {
         if event.position.0.is_multiple_of(PROGRESS_EVENTS) {
             on_progress(Head { position: event.position, hash: event.hash });
@@ -104,7 +105,7 @@ pub(super) fn verify(
             verifier.verified()?
         }
         None => {
-            let mut verifier = Verifier::new(*log_id, Index::default());
+            let mut verifier = Verifier::new(log_id, Index::default());
             same_hash(since.unwrap_or(verifier.head()), verifier.head())?;
             scan_with(&mut verifier, events, recorded.as_slice(), tell)?;
             verifier.verified()?
@@ -113,5 +114,5 @@ pub(super) fn verify(
     check_length(dir, verified.head.position, recorded.as_slice())?;
     on_progress(verified.head);
     log.close();
-    Ok(verified)
+    Ok(VerifiedOffline { log_id, epoch, verified })
 }

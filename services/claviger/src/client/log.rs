@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use api::identity::v1::{Checkpoint, VerifyLogRequest, VerifyLogResponse};
-use event_store::{Head, SledLog};
+use event_store::{SledLog, VerifiedOffline};
 use tonic::Request;
 
 use super::{Client, with_client};
@@ -77,14 +77,14 @@ async fn verify_offline(
 ) -> anyhow::Result<VerifyLogResponse> {
     let trusted = since.map(checkpoint::head).transpose()?;
     let verified = SledLog::verify_offline(&identity::log_dir(data_dir), trusted).await;
-    let Head { position, hash } = verified.context("the log was not verified")?.head;
+    let VerifiedOffline { log_id, epoch, verified } =
+        verified.context("the log was not verified")?;
     Ok(VerifyLogResponse {
-        head_position: position.0,
-        head_hash: hash.0.to_vec(),
-        // Its hash is that of this log's chain, and so it is of this log.
-        log_id: since.map(|since| since.log_id.clone()).unwrap_or_default(),
+        head_position: verified.head.position.in_epoch(epoch),
+        head_hash: verified.head.hash.0.to_vec(),
+        log_id: log_id.to_string(),
         complete: true,
-        epoch: 0,
+        epoch: u32::try_from(epoch).unwrap_or(u32::MAX),
     })
 }
 
@@ -102,12 +102,11 @@ async fn import(output: Format, file: PathBuf, data_dir: PathBuf) -> Outcome {
 
 fn show(output: Format, answer: &VerifyLogResponse) -> Outcome {
     output.show("claviger.identity.v1.VerifyLogResponse", answer, || {
-        let epoch = if answer.epoch == 0 { String::new() } else { answer.epoch.to_string() };
         Table::of_pairs(&[
             ("the log is whole up to position", &answer.head_position.to_string()),
             ("hash of that event", &hex(&answer.head_hash)),
             ("log id", &answer.log_id),
-            ("epoch", &epoch),
+            ("epoch", &answer.epoch.to_string()),
         ])
     })
 }
