@@ -53,6 +53,12 @@ pub(crate) enum Error {
     /// The secret that a repeated request asks for can no longer be told.
     #[error("the secret cannot be told again: what it was of is gone")]
     SecretShredded,
+    /// The access key is there, and its data key is not: the keystore is an older one, or damaged.
+    #[error(
+        "the keystore lacks the data key of the access key: put the log's own keystore back, or \
+         replace the access key"
+    )]
+    DataKeyMissing,
     /// The log gave no answer: the write may or may not have been recorded.
     #[error("the event log is unavailable; the outcome is unknown")]
     LogUnavailable,

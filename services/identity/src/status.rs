@@ -29,6 +29,7 @@ impl From<Error> for Status {
             Error::Conflict => (Code::Aborted, Reason::RevisionConflict),
             Error::RequestIdReused => (Code::AlreadyExists, Reason::RequestIdReused),
             Error::SecretShredded => (Code::FailedPrecondition, Reason::SecretShredded),
+            Error::DataKeyMissing => (Code::FailedPrecondition, Reason::DataKeyMissing),
             Error::LogUnavailable => (Code::Unavailable, Reason::EventLogUnavailable),
             Error::Behind { .. } => (Code::Unavailable, Reason::ReadModelBehind),
             Error::WatchEnded => (Code::Unavailable, Reason::WatchEnded),

@@ -81,9 +81,12 @@ impl Vault {
         Ok(Prepared { id: id.clone(), secret: self.seal(&data_key, of, secret)? })
     }
 
-    /// Makes another secret for an access key that has a data key.
+    /// Makes another secret for an access key.
+    ///
+    /// # Errors
+    /// [`Error::DataKeyMissing`].
     pub(crate) fn make_secret(&self, of: SecretOf<'_>) -> Result<SealedSecret, Error> {
-        let data_key = self.keystore.get(of.access_key.as_str()).ok_or(Error::NoSuchAccessKey)?;
+        let data_key = self.keystore.get(of.access_key.as_str()).ok_or(Error::DataKeyMissing)?;
         self.seal(&data_key, of, &make_secret()?)
     }
 

@@ -222,7 +222,7 @@ async fn a_keystore_that_is_older_than_the_log_opens_what_it_knows() {
     // It is known, and cannot be verified; what cannot be opened is no harm to others.
     assert_eq!(told_date_key(&identity, &late.access_key_id).await, None);
     let shut = identity.rotate(&late.name, 0);
-    identity.refuses(shut, Code::NotFound, Reason::NoSuchAccessKey).await;
+    identity.refuses(shut, Code::FailedPrecondition, Reason::DataKeyMissing).await;
     let off = UpdateAccessKeyRequest {
         access_key: Some(AccessKey {
             name: late.name.clone(),
@@ -233,5 +233,9 @@ async fn a_keystore_that_is_older_than_the_log_opens_what_it_knows() {
         ..Default::default()
     };
     identity.update_access_key(off).await.expect("it can be changed");
-    identity.delete_key(&late.name).await.expect("and deleted");
+    let replace = ReplaceAccessKeyRequest { name: late.name.clone(), ..Default::default() };
+    let replaced = identity.replace_access_key(replace).await.expect("and replaced");
+    let id = replaced.access_key.expect("there").access_key_id;
+    let told = told_date_key(&identity, &id).await;
+    assert_eq!(told, Some(date_key(&replaced.secret_access_key)));
 }
