@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! header   one record: version, log, epoch, head, time, and how many records of each kind follow
-//! records  accounts, where accounts' events stand, users, former users, admin tokens, commands
+//! records  accounts, where accounts' events stand, users, former users, who held former access keys,
+//!          admin tokens, commands
 //! end      SHA-256 of all before it (32 bytes), and its Ed25519 signature (64)
 //! ```
 //!
@@ -27,7 +28,7 @@ use uuid::Uuid;
 use crate::model::{Model, Snapshot};
 
 /// To be raised whenever what is written changes; a test tells when that is.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The longest record, in bytes: far more than a user with all its access keys and tags, or the
 /// places of an account's events, comes to.
 const RECORD_BYTES_MAX: u32 = 1 << 30;
@@ -49,7 +50,7 @@ struct Header {
     position: Position,
     hash: [u8; 32],
     time_ms: u64,
-    counts: [u64; 6],
+    counts: [u64; 7],
 }
 
 /// SHA-256 of a model: two that are the same have the same.
@@ -124,7 +125,8 @@ pub(crate) fn read(
     let mut reader =
         Reader { source: BufReader::with_capacity(1 << 20, file), hash: Sha256::new() };
     let header: Header = reader.record()?;
-    let [accounts, account_events, users, former_users, admin_tokens, commands] = header.counts;
+    let [accounts, account_events, users, former_users, former_access_keys, admin_tokens, commands] =
+        header.counts;
     let snapshot = Snapshot {
         head,
         time_ms: header.time_ms,
@@ -132,6 +134,7 @@ pub(crate) fn read(
         account_events: reader.records(account_events)?,
         users: reader.records(users)?,
         former_users: reader.records(former_users)?,
+        former_access_keys: reader.records(former_access_keys)?,
         admin_tokens: reader.records(admin_tokens)?,
         commands: reader.records(commands)?,
     };
@@ -171,6 +174,7 @@ impl<W: Write> Writer<W> {
             account_events,
             users,
             former_users,
+            former_access_keys,
             admin_tokens,
             commands,
         } = snapshot;
@@ -179,6 +183,7 @@ impl<W: Write> Writer<W> {
             account_events.len(),
             users.len(),
             former_users.len(),
+            former_access_keys.len(),
             admin_tokens.len(),
             commands.len(),
         ];
@@ -194,6 +199,7 @@ impl<W: Write> Writer<W> {
         self.records(account_events)?;
         self.records(users)?;
         self.records(former_users)?;
+        self.records(former_access_keys)?;
         self.records(admin_tokens)?;
         self.records(commands)
     }

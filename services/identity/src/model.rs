@@ -31,6 +31,8 @@ pub(crate) struct Model {
     former_users: HashMap<UserId, Arc<FormerUser>>,
     /// Who holds an access key, or held it and can have it undeleted.
     access_keys: HashMap<AccessKeyId, UserId>,
+    /// Who held an access key that is gone for good.
+    former_access_keys: HashMap<AccessKeyId, UserId>,
     admin_tokens: BTreeMap<AdminTokenId, AdminTokenEntry>,
     token_hashes: HashMap<TokenHash, AdminTokenId>,
     commands: HashMap<Uuid, KnownCommand>,
@@ -127,6 +129,7 @@ pub(crate) struct Snapshot {
     pub(crate) account_events: Vec<(AccountId, Arc<Vec<Position>>)>,
     pub(crate) users: Vec<Arc<UserEntry>>,
     pub(crate) former_users: Vec<Arc<FormerUser>>,
+    pub(crate) former_access_keys: Vec<(AccessKeyId, UserId)>,
     pub(crate) admin_tokens: Vec<AdminTokenEntry>,
     pub(crate) commands: Vec<(Uuid, KnownCommand)>,
 }
@@ -143,6 +146,7 @@ impl Model {
             users: HashMap::new(),
             former_users: HashMap::new(),
             access_keys: HashMap::new(),
+            former_access_keys: HashMap::new(),
             admin_tokens: BTreeMap::new(),
             token_hashes: HashMap::new(),
             commands: HashMap::new(),
@@ -234,6 +238,12 @@ impl Model {
     /// Who holds an access key, or held it and can have it undeleted.
     pub(crate) fn holder(&self, id: &AccessKeyId) -> Option<&Arc<UserEntry>> {
         self.users.get(self.access_keys.get(id)?)
+    }
+
+    /// Who holds an access key or ever held it, and whose that user is or was.
+    pub(crate) fn holder_ever(&self, id: &AccessKeyId) -> Option<(AccountId, UserId)> {
+        let user = self.access_keys.get(id).or_else(|| self.former_access_keys.get(id))?;
+        self.user_past(*user).map(|(account, _)| (account, *user))
     }
 
     pub(crate) fn access_key_count(&self) -> usize {
@@ -354,7 +364,7 @@ impl Model {
                     names.remove(&user.name.folded());
                 }
                 for key in known.iter().flat_map(held_access_keys) {
-                    self.access_keys.remove(&key.id);
+                    self.end_access_key(&key.id);
                 }
                 Effect::UserDeleted(id)
             }
@@ -365,12 +375,12 @@ impl Model {
             }
             UserEvent::AccessKeyDeleted { id: key, purge_at } => {
                 if purge_at.is_none() {
-                    self.access_keys.remove(key);
+                    self.end_access_key(key);
                 }
                 Effect::AccessKeyDeleted(key.clone())
             }
             UserEvent::AccessKeyPurged { id: key } => {
-                self.access_keys.remove(key);
+                self.end_access_key(key);
                 Effect::None
             }
             UserEvent::AccessKeyActivated { id: key }
@@ -420,6 +430,13 @@ impl Model {
         }
     }
 
+    /// From now on it is only known who held it.
+    fn end_access_key(&mut self, id: &AccessKeyId) {
+        if let Some((id, user)) = self.access_keys.remove_entry(id) {
+            self.former_access_keys.insert(id, user);
+        }
+    }
+
     fn record_past(&mut self, account: AccountId, position: Position) -> &mut AccountPast {
         let past = self.pasts.entry(account).or_default();
         Arc::make_mut(&mut past.events).push(position);
@@ -450,6 +467,8 @@ impl Model {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let mut users: Vec<_> = self.users.values().map(Arc::clone).collect();
         let mut former_users: Vec<_> = self.former_users.values().map(Arc::clone).collect();
+        let former = self.former_access_keys.iter();
+        let mut former_access_keys: Vec<_> = former.map(|(id, user)| (id.clone(), *user)).collect();
         let mut account_events: Vec<_> =
             self.pasts.iter().map(|(id, past)| (*id, Arc::clone(&past.events))).collect();
         let oldest = self.time_ms.saturating_sub(event_store::COMMAND_MEMORY_MS);
@@ -461,6 +480,7 @@ impl Model {
             .collect();
         users.sort_unstable_by_key(|entry| entry.id);
         former_users.sort_unstable_by_key(|entry| entry.id);
+        former_access_keys.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         account_events.sort_unstable_by_key(|(id, _)| *id);
         commands.sort_unstable_by_key(|(id, _)| *id);
         let without_names = |entry: &AccountEntry| AccountEntry {
@@ -476,6 +496,7 @@ impl Model {
             account_events,
             users,
             former_users,
+            former_access_keys,
             admin_tokens: self.admin_tokens.values().cloned().collect(),
             commands,
         }
@@ -507,6 +528,7 @@ impl From<Snapshot> for Model {
             model.pasts.entry(entry.account).or_default().users.insert(entry.id);
             model.former_users.insert(entry.id, entry);
         }
+        model.former_access_keys.extend(snapshot.former_access_keys);
         for entry in snapshot.admin_tokens {
             model.token_hashes.insert(entry.token.hash, entry.id);
             model.admin_tokens.insert(entry.id, entry);

@@ -98,11 +98,7 @@ pub(crate) fn user_or_all_ever(
     name: &str,
 ) -> Result<(AccountId, Option<UserId>), Error> {
     let [account, user] = segments(field, name, ["accounts", "users"])?;
-    let account = match AccountId::parse(account) {
-        Some(id) if call.account().is_none_or(|own| own == id) => id,
-        Some(_) => return Err(Error::NotAllowed),
-        None => find_account(model, call, field, account)?,
-    };
+    let account = account_ever(model, call, field, account)?;
     if user == ANY {
         model.past(account).ok_or(Error::NoSuchAccount)?;
         return Ok((account, None));
@@ -116,7 +112,8 @@ pub(crate) fn user_or_all_ever(
     user.filter(of_account).map(|user| (account, Some(user))).ok_or(Error::NoSuchUser)
 }
 
-/// Reads `accounts/{account}/users/{user}/accessKeys/{id}` with a user that may be gone.
+/// Reads `accounts/{account}/users/{user}/accessKeys/{id}` of an access key that may be gone, as may
+/// its user: who held it is known for ever, so that account and user may be `-`.
 pub(crate) fn access_key_ever(
     model: &Model,
     call: &Call,
@@ -126,8 +123,20 @@ pub(crate) fn access_key_ever(
     let [account, user, id] = segments(field, name, ["accounts", "users", "accessKeys"])?;
     let id = access_key_id(field, id)?;
     if account == ANY || user == ANY {
-        let (holder, id) = access_key(model, call, field, name)?;
-        return Ok((holder.account, holder.id, id));
+        let account = match account {
+            ANY => call.account(),
+            account => Some(account_ever(model, call, field, account)?),
+        };
+        let (of, holder) = model.holder_ever(&id).ok_or(Error::NoSuchAccessKey)?;
+        if account.is_some_and(|account| account != of) {
+            return Err(Error::NoSuchAccessKey);
+        }
+        let by_user = user == ANY
+            || match UserId::parse(user) {
+                Some(user) => user == holder,
+                None => find_user(model, call, field, of, user)?.id == holder,
+            };
+        return if by_user { Ok((of, holder, id)) } else { Err(Error::NoSuchAccessKey) };
     }
     let parent = format!("accounts/{account}/users/{user}");
     let (account, user) = user_ever(model, call, field, &parent)?;
@@ -176,6 +185,20 @@ fn segments<'a, const N: usize>(
     match parts.next() {
         None => Ok(found),
         Some(_) => Err(malformed()),
+    }
+}
+
+/// Finds an account that may be gone: by UUID, or as it is now.
+fn account_ever(
+    model: &Model,
+    call: &Call,
+    field: &'static str,
+    text: &str,
+) -> Result<AccountId, Error> {
+    match AccountId::parse(text) {
+        Some(id) if call.account().is_none_or(|own| own == id) => Ok(id),
+        Some(_) => Err(Error::NotAllowed),
+        None => find_account(model, call, field, text),
     }
 }
 

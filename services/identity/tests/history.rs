@@ -264,6 +264,64 @@ async fn an_account_that_was_deleted_can_be_looked_into() {
 }
 
 #[tokio::test]
+async fn an_access_key_is_found_by_its_id_alone_also_when_it_is_gone_for_good() {
+    let home = Home::new();
+    let identity = home.start().await;
+    let account = identity.account("Acme").await.account.expect("there").name;
+    let alice = identity.user(&account, "alice").await.expect("created");
+    let mut keys = vec![];
+    for _ in 0..2 {
+        let made = identity.access_key(&alice.name).await.expect("created");
+        keys.push(made.access_key.expect("there"));
+    }
+    home.clock.set(START_MS + SECOND_MS);
+    identity.delete_key(&keys[0].name).await.expect("deleted");
+    let other = identity.account("Other").await.root_user.expect("there");
+
+    found_by_id(&identity, &account, &alice, &other, &keys, [2, 1]).await;
+    let delete = DeleteUserRequest { name: alice.name.clone(), force: true, ..Default::default() };
+    identity.delete_user(delete).await.expect("deleted");
+    found_by_id(&identity, &account, &alice, &other, &keys, [2, 2]).await;
+    // Enough for a checkpoint, which the next start begins from.
+    identity.flood(&other.name, 10_000).await;
+    identity.stop().await;
+    assert!(home.data_dir().join("checkpoint").exists());
+    let identity = home.start().await;
+    found_by_id(&identity, &account, &alice, &other, &keys, [2, 2]).await;
+}
+
+/// Asserts that keys are found as they were at the start, wherever they may have been, with so many
+/// events each; and nowhere else.
+async fn found_by_id(
+    identity: &Identity,
+    account: &str,
+    holder: &User,
+    other: &User,
+    keys: &[AccessKey],
+    events: [usize; 2],
+) {
+    let anywhere = "accounts/-/users/-".to_owned();
+    let in_account = format!("{account}/users/-");
+    let of_holder = format!("accounts/-/users/{}", holder.user_id);
+    let of_other = format!("accounts/-/users/{}", other.user_id);
+    let elsewhere = other.name.replace(&other.user_id, "-");
+    for (key, count) in keys.iter().zip(events) {
+        let id = &key.access_key_id;
+        for parent in [&anywhere, &in_account, &of_holder] {
+            let shown = key_at(identity, &format!("{parent}/accessKeys/{id}"), START_MS).await;
+            assert_eq!(shown.expect("was there"), *key, "{parent}");
+        }
+        for parent in [&of_other, &elsewhere] {
+            let shown = key_at(identity, &format!("{parent}/accessKeys/{id}"), START_MS).await;
+            refused(shown, Code::NotFound, Reason::NoSuchAccessKey);
+        }
+        let request = ListEventsRequest { access_key_id: id.clone(), ..Default::default() };
+        let listed = identity.list_events(request).await.expect("listed");
+        assert_eq!((listed.events.len(), listed.next_page_token.as_str()), (count, ""));
+    }
+}
+
+#[tokio::test]
 async fn what_will_be_is_not_told() {
     let home = Home::new();
     let identity = home.start().await;

@@ -93,11 +93,10 @@ impl Filter {
     /// Where the events stand that may match, in order, if that is known.
     pub(super) fn candidates(&self, writer: &Writer) -> Option<Vec<Position>> {
         let model = writer.model();
-        if let Some(user) = self.user {
+        // The events of an access key are among those of whoever holds it or ever held it.
+        let holder = |id| model.holder_ever(id).map(|(_, user)| user);
+        if let Some(user) = self.user.or_else(|| self.access_key_id.as_ref().and_then(holder)) {
             return Some(model.user_past(user).map_or(vec![], |(_, events)| events.to_vec()));
-        }
-        if let Some(holder) = self.access_key_id.as_ref().and_then(|id| model.holder(id)) {
-            return Some(holder.events.clone());
         }
         let account = self.account?;
         Some(model.past(account).map_or(vec![], |past| past.events.to_vec()))
