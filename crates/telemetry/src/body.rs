@@ -41,7 +41,8 @@ pin_project! {
 }
 
 impl<B: http_body::Body, C: Call> CallBody<B, C> {
-    pub(crate) fn new(inner: B, mut call: C) -> Self {
+    /// The body of a response to `call`, which has ended if there is nothing in it.
+    pub fn new(inner: B, mut call: C) -> Self {
         end_if_whole(&inner, &mut call);
         CallBody { inner: Some(inner), call }
     }

@@ -25,6 +25,12 @@ pub(crate) fn within<T>(deadline: Option<Instant>, work: impl FnOnce() -> T) -> 
     }
 }
 
+/// Until when the caller waits, on whose behalf this runs; none if it runs on nobody's, or the caller
+/// waits for ever.
+pub fn deadline() -> Option<Instant> {
+    DEADLINE.try_with(|deadline| *deadline).ok()
+}
+
 /// The deadline of a call that came with `headers`, at most `timeout_max` from now.
 pub(crate) fn of_call(headers: &HeaderMap, timeout_max: Option<Duration>) -> Option<Instant> {
     let timeout = match (timeout(headers), timeout_max) {
@@ -36,7 +42,7 @@ pub(crate) fn of_call(headers: &HeaderMap, timeout_max: Option<Duration>) -> Opt
 
 /// Shortens the timeout in `headers` to what the caller, on whose behalf this is sent, still waits.
 pub(crate) fn hand_on(headers: &mut HeaderMap) {
-    let Ok(deadline) = DEADLINE.try_with(|deadline| *deadline) else { return };
+    let Some(deadline) = deadline() else { return };
     let left = deadline.saturating_duration_since(Instant::now());
     if timeout(headers).is_some_and(|asked| asked <= left) {
         return;

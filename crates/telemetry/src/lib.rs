@@ -35,6 +35,8 @@ mod process;
 mod readiness;
 mod rpc;
 
+pub use body::{Call, CallBody, End};
+pub use deadline::deadline;
 pub use http_server::{HttpRoute, HttpServer, HttpServerLayer, http_server_layer};
 pub use metric::meter;
 pub use opentelemetry::{KeyValue, metrics};

@@ -75,6 +75,18 @@ impl Log {
         lines
     }
 
+    /// The line about the next call, which is the only one.
+    async fn next(&self) -> Line {
+        loop {
+            let mut lines = self.take();
+            assert!(lines.len() < 2, "{lines:?}");
+            match lines.pop() {
+                Some(line) => return line,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    }
+
     /// All of it.
     fn text(&self) -> String {
         format!("{:?}", self.0.lock().expect("not poisoned"))
@@ -161,6 +173,54 @@ async fn a_failed_call_leaves_a_line_and_an_answered_one_none() {
     let get = GetUserRequest { name: target.user.name.clone(), ..Default::default() };
     let answered = lines(&log, &world, by(Caller::Itself), "UserService/GetUser", get).await;
     assert!(answered.is_empty(), "{answered:?}");
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_leaves_a_line_and_a_stream_that_is_left_none() {
+    let (log, _guard) = Log::start();
+    let world = World::new().await;
+    let target = world.target().await;
+    let by = |caller| world.metadata(caller, &target.user);
+    log.take();
+    // Until its time is over it waits for a position that does not come.
+    let get = GetUserRequest {
+        name: target.user.name.clone(),
+        min_position: world.head().await + 1000,
+        ..Default::default()
+    };
+    let presented = with(by(Caller::Itself), &[("grpc-timeout", "50m")]);
+    let get = get.encode_to_vec();
+    rpcs::call(world.connection(), presented, "UserService/GetUser", get)
+        .await
+        .expect_err("its time was over");
+    let line = log.next().await;
+    // The client's clock and the server's run out together: either may be first.
+    assert!(["DeadlineExceeded", "Cancelled"].contains(&&*line.fields["code"]), "{line:?}");
+    assert_eq!(line.fields["method"], "claviger.identity.v1.UserService/GetUser");
+
+    let watch = WatchEventsRequest::default().encode_to_vec();
+    let first = rpcs::call(world.connection(), by(Caller::All), "EventService/WatchEvents", watch);
+    first.await.expect("the first event");
+    let refused = rpcs::call(world.connection(), by(Caller::Nobody), "UserService/GetUser", vec![]);
+    refused.await.expect_err("is refused");
+    assert_eq!(log.next().await.fields["reason"], "MISSING_TOKEN", "the only line since");
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_with_an_error_leaves_a_line() {
+    let (log, _guard) = Log::start();
+    let world = World::new().await;
+    let target = world.target().await;
+    let root = world.metadata(Caller::ForeignRoot, &target.user);
+    let request = WatchEventsRequest { after_position: world.head().await, ..Default::default() };
+    let mut watch = world.events(root).watch_events(request).await.expect("watched").into_inner();
+    log.take();
+    let lock = LockUserRequest { name: world.other.root.name.clone(), ..Default::default() };
+    world.identity.users().lock_user(lock).await.expect("locked");
+    watch.message().await.expect_err("is let in no more");
+    let line = log.next().await;
+    assert_eq!(line.fields["method"], "claviger.identity.v1.EventService/WatchEvents");
+    assert_eq!(line.fields["reason"], "CALLER_NOT_ALLOWED");
 }
 
 #[tokio::test]
