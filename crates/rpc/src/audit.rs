@@ -12,9 +12,10 @@ use opentelemetry::metrics::Counter;
 use telemetry::{CallBody, End};
 use tokio::time::Instant;
 use tonic::server::NamedService;
-use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Status};
 use tower::Service;
+
+use crate::Peer;
 
 /// The most bytes of a line's field that callers choose: nobody without a token shall fill a disk.
 const FIELD_BYTES_MAX: usize = 256;
@@ -87,8 +88,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let trail = AuditTrail::default();
         request.extensions_mut().insert(trail.clone());
-        let address =
-            request.extensions().get::<TcpConnectInfo>().and_then(|info| info.remote_addr());
+        let address = request.extensions().get::<Peer>().and_then(|peer| peer.address);
         let mut call = AuditedCall {
             method: request.uri().path().trim_start_matches('/').to_owned(),
             trail,

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use anyhow::{Context, bail, ensure};
+use http::Uri;
+use http::uri::Scheme;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -9,39 +12,111 @@ use tonic::transport::Endpoint;
 use tonic::{Request, Status};
 use tower::Layer;
 
-use crate::Token;
+use crate::tls::connector;
+use crate::{ClientTls, Token};
 
 /// A channel that tells who calls and carries the trace on. Clones share one connection.
 pub type Channel = InterceptedService<telemetry::RpcClient<tonic::transport::Channel>, Bearer>;
 
-/// Adds the token to each call.
+/// Adds the token to each call, if there is one.
 #[derive(Clone, Debug)]
-pub struct Bearer(MetadataValue<Ascii>);
+pub struct Bearer(Option<MetadataValue<Ascii>>);
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
+        if let Some(bearer) = &self.0 {
+            request.metadata_mut().insert("authorization", bearer.clone());
+        }
         Ok(request)
     }
 }
 
-/// A channel to `uri`, such as `http://127.0.0.1:7110`. It connects when first used, and again
-/// whenever the connection is lost.
+/// Where one of our servers is, and how a caller shows itself to it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Such as `https://identity.example.org:7110`; or `http://`, in the clear.
+    pub uri: String,
+    /// By which the caller is known, whatever certificate it shows besides.
+    pub token: Option<Token>,
+    /// How the server is told from others, and which certificate it is shown; for `https` only.
+    pub tls: Option<ClientTls>,
+}
+
+impl Target {
+    /// One that is spoken to in the clear, by a token.
+    pub fn in_the_clear(uri: impl Into<String>, token: Token) -> Self {
+        Self { uri: uri.into(), token: Some(token), tls: None }
+    }
+
+    /// Whether this URI is one of `https`, for which there must be TLS.
+    pub fn is_https(uri: &str) -> bool {
+        uri.parse::<Uri>().is_ok_and(|uri| uri.scheme() == Some(&Scheme::HTTPS))
+    }
+
+    /// Checks all that can be checked without connecting.
+    ///
+    /// # Errors
+    /// If the URI is none, or neither of `http` nor `https`; if it is of `https`, and there is no
+    /// TLS; or if there is nothing by which the caller could be known.
+    pub fn check(&self) -> anyhow::Result<()> {
+        self.endpoint()?;
+        let has_certificate = self.tls.as_ref().is_some_and(ClientTls::has_certificate);
+        let is_known = self.token.is_some() || has_certificate && Self::is_https(&self.uri);
+        ensure!(is_known, "there is neither a token nor a certificate to show");
+        Ok(())
+    }
+
+    /// A channel to it. It connects when first used, and again whenever the connection is lost.
+    ///
+    /// # Errors
+    /// As [`Self::check`] has it.
+    pub fn channel(&self) -> anyhow::Result<Channel> {
+        self.check()?;
+        let channel = match self.endpoint()? {
+            (endpoint, Some(tls)) => endpoint.connect_with_connector_lazy(connector(tls.clone())),
+            (endpoint, None) => endpoint.connect_lazy(),
+        };
+        let bearer = self.token.as_ref().map(|token| {
+            let mut bearer = MetadataValue::try_from(format!("Bearer {}", token.expose()))?;
+            bearer.set_sensitive(true);
+            anyhow::Ok(bearer)
+        });
+        let layer = telemetry::rpc_client_layer(crate::methods());
+        Ok(InterceptedService::new(layer.layer(channel), Bearer(bearer.transpose()?)))
+    }
+
+    /// Where to connect to by TCP, and what calls say of where they go; and TLS if it is to be used.
+    fn endpoint(&self) -> anyhow::Result<(Endpoint, Option<&ClientTls>)> {
+        let uri: Uri = self.uri.parse()?;
+        let host = uri.authority().context("the URI has no host")?;
+        ensure!(!host.as_str().contains('@'), "the URI must name no user");
+        let (port, tls) = match (uri.scheme_str(), &self.tls) {
+            (Some("http"), _) => (80, None),
+            (Some("https"), Some(tls)) => (443, Some(tls)),
+            (Some("https"), None) => bail!("the URI begins with https://, and there is no TLS"),
+            (Some(_) | None, _) => bail!("the URI must begin with https:// or http://"),
+        };
+        let port = host.port_u16().unwrap_or(port);
+        // TLS is made by our own connector: tonic's reads its certificate once only, and refuses
+        // `https` of any other.
+        let endpoint = Endpoint::from_shared(format!("http://{}:{port}", host.host()))?
+            .origin(uri.clone())
+            .connect_timeout(Duration::from_secs(3))
+            .tcp_nodelay(true)
+            .initial_stream_window_size(1 << 20)
+            .initial_connection_window_size(1 << 20)
+            // Nothing else notices a connection whose other end has vanished without a word.
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(5))
+            .keep_alive_while_idle(true);
+        Ok((endpoint, tls))
+    }
+}
+
+/// A channel to `uri`, such as `http://127.0.0.1:7110`, in the clear, by a token.
 ///
 /// # Errors
-/// If `uri` is not a URI.
+/// If `uri` is not a URI, or not of `http`.
 pub fn channel(uri: &str, token: &Token) -> anyhow::Result<Channel> {
-    let endpoint = Endpoint::from_shared(uri.to_owned())?
-        .connect_timeout(Duration::from_secs(3))
-        .tcp_nodelay(true)
-        .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(1 << 20)
-        // Nothing else notices a connection whose other end has vanished without a word.
-        .http2_keep_alive_interval(Duration::from_secs(10))
-        .keep_alive_timeout(Duration::from_secs(5))
-        .keep_alive_while_idle(true);
-    let mut bearer = MetadataValue::try_from(format!("Bearer {}", token.expose()))?;
-    bearer.set_sensitive(true);
-    let layer = telemetry::rpc_client_layer(crate::methods());
-    Ok(InterceptedService::new(layer.layer(endpoint.connect_lazy()), Bearer(bearer)))
+    Target::in_the_clear(uri, token.clone()).channel()
 }

@@ -2,19 +2,27 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use opentelemetry::metrics::Counter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::Sleep;
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+
+use crate::{CertifiedName, ServerTls};
 
 /// The most connections to one port; further ones wait in the system's queue.
 const CONNECTIONS_MAX: usize = 4096;
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may take to say that it speaks HTTP/2.
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Length of the client's connection preface (RFC 9113, section 3.4).
@@ -22,51 +30,163 @@ const PREFACE_BYTES: usize = 24;
 /// After a failed accept, such as for want of file descriptors, before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts connections for ever.
+/// Accepts connections for ever, those by TLS once their handshake is done. Handshakes go on side by
+/// side, and end with the stream.
 pub(crate) fn connections(
     listener: TcpListener,
+    tls: Option<ServerTls>,
 ) -> impl futures::Stream<Item = io::Result<Connection>> {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    futures::stream::unfold((listener, places), |(listener, places)| async move {
-        // Never closed, so that there always is a place in the end.
-        let place = Arc::clone(&places).acquire_owned().await.ok()?;
+    let failed = telemetry::meter()
+        .u64_counter("claviger.rpc.handshakes.failed")
+        .with_description("TLS handshakes that were refused or broken off.")
+        .build();
+    let incoming = Incoming {
+        listener,
+        tls,
+        places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+        handshakes: JoinSet::new(),
+        failed,
+    };
+    futures::stream::unfold(incoming, |mut incoming| async move {
+        Some((Ok(incoming.next().await), incoming))
+    })
+}
+
+struct Incoming {
+    listener: TcpListener,
+    tls: Option<ServerTls>,
+    places: Arc<Semaphore>,
+    /// Those under way; each has a place already.
+    handshakes: JoinSet<Option<Connection>>,
+    failed: Counter<u64>,
+}
+
+impl Incoming {
+    async fn next(&mut self) -> Connection {
         loop {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let connection = Connection::new(stream, place);
-                    return Some((Ok(connection), (listener, places)));
+            let (stream, place) = tokio::select! {
+                Some(ended) = self.handshakes.join_next() => match ended {
+                    Ok(Some(connection)) => return connection,
+                    Ok(None) | Err(_) => continue,
+                },
+                accepted = accept(&self.listener, &self.places) => accepted,
+            };
+            // Small answers must not wait for acknowledgements. If it cannot be set they do.
+            let _ = stream.set_nodelay(true);
+            let address = stream.peer_addr().ok();
+            match &self.tls {
+                None => {
+                    let peer = Peer { address, certificate: None };
+                    return Connection::new(Stream::Plain(stream), peer, place);
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                Some(tls) => {
+                    let (tls, failed) = (tls.clone(), self.failed.clone());
+                    self.handshakes.spawn(handshake(tls, stream, address, place, failed));
                 }
             }
         }
-    })
+    }
+}
+
+/// When there is a place, accepts a connection. Nothing is lost if it is dropped before.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> (TcpStream, OwnedSemaphorePermit) {
+    loop {
+        // Never closed, so that there always is a place in the end.
+        let Ok(place) = Arc::clone(places).acquire_owned().await else {
+            std::future::pending().await
+        };
+        match listener.accept().await {
+            Ok((stream, _)) => return (stream, place),
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn handshake(
+    tls: ServerTls,
+    stream: TcpStream,
+    address: Option<SocketAddr>,
+    place: OwnedSemaphorePermit,
+    failed: Counter<u64>,
+) -> Option<Connection> {
+    let done = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await;
+    match done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        Ok((stream, names)) => {
+            let peer = Peer { address, certificate: names.map(Into::into) };
+            Some(Connection::new(Stream::Tls(Box::new(stream)), peer, place))
+        }
+        Err(error) => {
+            failed.add(1, &[]);
+            let source_address = address.map(|address| address.ip().to_string());
+            // Whoever connects and goes away again is most likely a probe.
+            if error.kind() == io::ErrorKind::UnexpectedEof {
+                tracing::debug!(source_address, "a connection ended within its TLS handshake");
+            } else {
+                tracing::info!(
+                    target: "claviger::audit",
+                    %error,
+                    source_address,
+                    "TLS handshake refused or failed",
+                );
+            }
+            None
+        }
+    }
+}
+
+/// Who is at the other end of a connection. In the extensions of each request.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// From where.
+    pub address: Option<SocketAddr>,
+    /// Whom the certificate stands for that it showed, which an authority of the configuration has
+    /// made; none if it showed none.
+    pub certificate: Option<Arc<[CertifiedName]>>,
 }
 
 /// A connection that is closed unless it begins with a preface soon.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
+    peer: Peer,
     /// Runs until the preface has been read.
     waiting: Option<(Pin<Box<Sleep>>, usize)>,
     _place: OwnedSemaphorePermit,
 }
 
+/// What bytes go through.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Does the same with either kind of stream.
+macro_rules! either {
+    ($stream:expr, $it:ident => $work:expr) => {
+        match $stream {
+            Stream::Plain($it) => $work,
+            Stream::Tls($it) => $work,
+        }
+    };
+}
+
 impl Connection {
-    fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Self {
-        // Small answers must not wait for acknowledgements. If it cannot be set they do.
-        let _ = stream.set_nodelay(true);
+    fn new(stream: Stream, peer: Peer, place: OwnedSemaphorePermit) -> Self {
         let timeout = Box::pin(tokio::time::sleep(PREFACE_TIMEOUT));
-        Self { stream, waiting: Some((timeout, PREFACE_BYTES)), _place: place }
+        Self { stream, peer, waiting: Some((timeout, PREFACE_BYTES)), _place: place }
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
     }
 }
 
@@ -77,7 +197,7 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let polled = either!(&mut self.stream, stream => Pin::new(stream).poll_read(cx, buffer));
         let Some((timeout, missing)) = &mut self.waiting else { return polled };
         *missing = missing.saturating_sub(buffer.filled().len() - before);
         if *missing == 0 {
@@ -95,7 +215,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        either!(&mut self.stream, stream => Pin::new(stream).poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -103,19 +223,19 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
+        either!(&mut self.stream, stream => Pin::new(stream).poll_write_vectored(cx, bytes))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        either!(&self.stream, stream => stream.is_write_vectored())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        either!(&mut self.stream, stream => Pin::new(stream).poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        either!(&mut self.stream, stream => Pin::new(stream).poll_shutdown(cx))
     }
 }
 
@@ -129,7 +249,7 @@ mod tests {
     async fn pair() -> (TcpStream, Connection) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("bound");
-        let mut connections = Box::pin(connections(listener));
+        let mut connections = Box::pin(connections(listener, None));
         let (client, server) = tokio::join!(TcpStream::connect(address), connections.next());
         (client.expect("connects"), server.expect("comes in").expect("is accepted"))
     }

@@ -3,15 +3,20 @@
 
 mod audit;
 mod callers;
+mod certified_name;
 mod client;
 mod incoming;
 mod server;
+mod tls;
 mod token;
 
 pub use audit::{AuditTrail, Audited};
-pub use callers::{Caller, Callers, Guard, Identify, Role};
-pub use client::{Channel, channel};
+pub use callers::{Caller, Callers, Guard, Identify, Known, KnownBy, Role, check_apart};
+pub use certified_name::{CertifiedName, InvalidCertifiedName};
+pub use client::{Channel, Target, channel};
+pub use incoming::Peer;
 pub use server::{Server, routes};
+pub use tls::{CertificateFiles, ClientTls, ClientTlsFiles, ServerTls, ServerTlsFiles};
 pub use token::{InvalidToken, Token};
 
 use prost::Message;

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
 
-use crate::incoming;
+use crate::{ServerTls, incoming};
 
 /// The most bytes of all header fields of a call.
 const HEADER_BYTES_MAX: u32 = 32 << 10;
@@ -32,6 +32,9 @@ const ALWAYS_SERVED: [&str; 3] = [
 pub struct Server {
     /// Where it listens.
     pub listener: TcpListener,
+    /// By which connections are encrypted, and clients may show who they are; in the clear if not
+    /// given.
+    pub tls: Option<ServerTls>,
     /// Names of its services, such as `claviger.auth.v1.AuthService`, whose health is told.
     pub services: &'static [&'static str],
     /// Whether they are ready to serve.
@@ -89,7 +92,7 @@ impl Server {
             .initial_connection_window_size(1 << 20)
             .add_routes(routes.routes())
             .serve_with_incoming_shutdown(
-                incoming::connections(self.listener),
+                incoming::connections(self.listener, self.tls),
                 self.shutdown.clone().cancelled_owned(),
             );
         // A peer that never finishes its request must not keep the server from stopping.

@@ -62,8 +62,8 @@ fn block_on(work: impl Future<Output = ()>) {
 async fn serve() {
     let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
     let token = |text| rpc::Token::parse(text).expect("is one");
-    let (admin_token, service_token) = (token(ADMIN_TOKEN), token(SERVICE_TOKEN));
-    let callers = rpc::Callers { admin_token, service_token };
+    let known = |text| rpc::Known::by_token(token(text));
+    let callers = rpc::Callers { operators: known(ADMIN_TOKEN), services: known(SERVICE_TOKEN) };
     let guard = callers.guard(|_| true);
 
     let (echo_listener, echo) = listen().await;
@@ -71,6 +71,7 @@ async fn serve() {
     routes.add_service(InterceptedService::new(Echo, guard));
     let server = rpc::Server {
         listener: echo_listener,
+        tls: None,
         services: &["claviger.bench.v1.EchoService"],
         ready: tokio::sync::watch::channel(true).1,
         shutdown: CancellationToken::new(),

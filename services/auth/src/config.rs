@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc::{Callers, Token};
+use rpc::{Callers, ServerTls, Target};
 
 use crate::clock::{Clock, SystemClock};
 
 /// What must be known to serve. [`Config::new`] sets the rest to its default.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// URI of identity, such as `http://127.0.0.1:7110`.
-    pub identity: String,
+    /// Where identity is, and how auth shows itself to it.
+    pub identity: Target,
     /// Who may call: operators and gateways.
     pub callers: Callers,
-    /// How auth shows itself to identity.
-    pub identity_token: Token,
+    /// By which connections are encrypted, and callers may show who they are. None by default.
+    pub tls: Option<ServerTls>,
     /// When identity has not been heard for this long, a warning is logged. 5 s by default.
     pub soft_staleness: Duration,
     /// When identity has not been heard for this long, no verdict is given any more. 15 minutes by
@@ -26,12 +26,12 @@ pub struct Config {
 }
 
 impl Config {
-    /// Follows identity at this URI.
-    pub fn new(identity: impl Into<String>, callers: Callers, identity_token: Token) -> Self {
+    /// Follows this identity.
+    pub fn new(identity: Target, callers: Callers) -> Self {
         Self {
-            identity: identity.into(),
+            identity,
             callers,
-            identity_token,
+            tls: None,
             soft_staleness: Duration::from_secs(5),
             hard_staleness: Duration::from_secs(15 * 60),
             clock: Arc::new(SystemClock::default()),

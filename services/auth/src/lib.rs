@@ -54,12 +54,8 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let model = Arc::new(ReadModel::new());
-    anyhow::ensure!(
-        config.callers.are_distinct(),
-        "operators and services must not have the same token"
-    );
-    let identity =
-        CredentialFeedServiceClient::new(rpc::channel(&config.identity, &config.identity_token)?);
+    config.callers.check()?;
+    let identity = CredentialFeedServiceClient::new(config.identity.channel()?);
     let metrics = Arc::new(metrics::Metrics::new(&model, &config.clock));
     let (is_ready, ready_watch) = watch::channel(false);
 
@@ -75,6 +71,7 @@ pub async fn serve(
     routes.add_service(InterceptedService::new(service, guard));
     let server = rpc::Server {
         listener,
+        tls: config.tls.clone(),
         services: &[SERVICE],
         ready: ready_watch,
         shutdown: shutdown.clone(),

@@ -22,11 +22,12 @@ use api::identity::v1::event_service_client::EventServiceClient;
 use api::identity::v1::keystore_service_client::KeystoreServiceClient;
 use api::identity::v1::user_service_client::UserServiceClient;
 use prost_types::Timestamp;
-use rpc::{Channel, Token};
+use rpc::{Channel, ClientTls, Target, Token};
 use tonic::Request;
 
 use crate::cli::Connection;
 use crate::config::secret;
+use crate::config::tls::Tls;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Format;
 
@@ -60,16 +61,37 @@ async fn with_client(
 
 impl Client {
     fn new(connection: Connection) -> Outcome<Self> {
-        let Connection { endpoint, token_file, account, output } = connection;
-        let found = secret::find(TOKEN_VARIABLE, token_file.as_deref(), None)
-            .map_err(|error| Failure::usage(format!("{error:#}")))?;
-        let text = found.ok_or_else(|| {
-            Failure::usage(format!("no token: set {TOKEN_VARIABLE}, or give --token-file"))
-        })?;
-        let token = Token::parse(&text).map_err(|error| Failure::usage(error.to_string()))?;
-        let channel = rpc::channel(&endpoint, &token)
-            .with_context(|| format!("endpoint {endpoint}"))
-            .map_err(|error| Failure::usage(format!("{error:#}")))?;
+        let wrong = |error: anyhow::Error| Failure::usage(format!("{error:#}"));
+        let Connection { endpoint, token_file, account, output, .. } = connection;
+        let tls = Tls {
+            prefix: "--tls-",
+            certificate_file: connection.tls_certificate_file,
+            key_file: connection.tls_key_file,
+            ca_file: connection.tls_ca_file,
+            server_name: connection.tls_server_name,
+            require_client_certificate: false,
+        };
+        let tls = match (Target::is_https(&endpoint), tls.is_set()) {
+            (true, _) => Some(tls.client().map_err(wrong)?),
+            (false, false) => None,
+            // Nor would the token be sent in the clear by whoever means to use TLS.
+            (false, true) => {
+                let message = "TLS is set, but the endpoint does not begin with https://";
+                return Err(Failure::usage(format!("{endpoint}: {message}")));
+            }
+        };
+        let found = secret::find(TOKEN_VARIABLE, token_file.as_deref(), None).map_err(wrong)?;
+        let token = found.map(|text| Token::parse(&text)).transpose();
+        let token = token.map_err(|error| Failure::usage(error.to_string()))?;
+        if token.is_none() && !tls.as_ref().is_some_and(ClientTls::has_certificate) {
+            let message = format!(
+                "no token: set {TOKEN_VARIABLE}, or give --token-file or --tls-certificate-file"
+            );
+            return Err(Failure::usage(message));
+        }
+        let target = Target { uri: endpoint, token, tls };
+        let channel = target.channel().with_context(|| format!("endpoint {}", target.uri));
+        let channel = channel.map_err(wrong)?;
         Ok(Self { channel, account, output })
     }
 

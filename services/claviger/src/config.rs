@@ -6,6 +6,7 @@
 
 pub(crate) mod secret;
 mod settings;
+pub(crate) mod tls;
 
 use std::path::Path;
 

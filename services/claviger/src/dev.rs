@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use event_store::SystemClock;
-use rpc::{Callers, Token};
+use rpc::{Callers, Known, Target, Token};
 use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
@@ -106,11 +106,12 @@ async fn start(
     let config = identity::Config {
         data_dir: dir.root().to_owned(),
         keyring: dir.keyring()?,
-        tokens: identity::Tokens {
-            admin: admin_token.clone(),
-            auth: auth_token.clone(),
-            gateway: None,
+        callers: identity::Callers {
+            operators: Known::by_token(admin_token.clone()),
+            auths: Known::by_token(auth_token.clone()),
+            gateways: Known::default(),
         },
+        tls: None,
     };
     let flag = identity_ready.clone();
     process.start("identity", |shutdown| {
@@ -120,9 +121,12 @@ async fn start(
     let channel = rpc::channel(&report.identity, &admin_token)?;
     let account = account::ensure(channel.clone(), dir, &mut state).await?;
 
-    let callers =
-        Callers { admin_token: admin_token.clone(), service_token: gateway_token.clone() };
-    let config = auth::Config::new(report.identity.as_str(), callers, auth_token);
+    let callers = Callers {
+        operators: Known::by_token(admin_token.clone()),
+        services: Known::by_token(gateway_token.clone()),
+    };
+    let target = Target::in_the_clear(report.identity.as_str(), auth_token);
+    let config = auth::Config::new(target, callers);
     let flag = auth_ready.clone();
     process.start("auth", |shutdown| auth::serve(config, listeners.auth, flag, shutdown));
     let upstream = start_store(process, dir, listeners.store)?;
@@ -154,8 +158,7 @@ fn gateway_config(
     upstream: gateway::Upstream,
 ) -> gateway::Config {
     gateway::Config {
-        auth: report.auth.clone(),
-        token,
+        auth: Target::in_the_clear(report.auth.as_str(), token),
         region: REGION.to_owned(),
         account_id: account.id,
         domains: gateway::DOMAINS.map(Into::into).into(),

@@ -157,8 +157,15 @@ pub(crate) async fn listen(address: SocketAddr, setting: &str) -> anyhow::Result
     listener.with_context(|| format!("cannot listen on {address} ({setting})"))
 }
 
-/// Says where something is served, and whether others than this machine may reach it: there is no
-/// TLS yet.
+/// Says where something is served by TLS.
+pub(crate) fn log_listening_by_tls(what: &str, listener: &TcpListener) {
+    match listener.local_addr() {
+        Ok(address) => tracing::info!(%address, "serving {what} by TLS"),
+        Err(error) => tracing::warn!(%error, "{what} has no address"),
+    }
+}
+
+/// Says where something is served in the clear, and whether others than this machine may reach it.
 pub(crate) fn log_listening(what: &str, listener: &TcpListener) {
     match listener.local_addr() {
         Ok(address) if address.ip().is_loopback() => {

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use event_store::SystemClock;
-use rpc::{Callers, Token};
+use rpc::{Callers, Known, Target, Token};
 use sealing::{KeyEncryptionKey, Keyring};
+use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
 use crate::cli::ServerArgs;
+use crate::config::tls::Tls;
 use crate::config::{self, secret};
 use crate::exit::{Failure, Outcome};
-use crate::serve::{self, Process, log_listening};
+use crate::serve::{self, Process, log_listening, log_listening_by_tls};
 
 const DATA_DIR: &str = "/var/lib/claviger";
 const REGION: &str = "us-east-1";
@@ -32,34 +34,12 @@ const ADMIN_PORT: u16 = 7190;
 pub(crate) async fn identity(args: ServerArgs<config::Identity>) -> Outcome {
     let given = args.settings.clone();
     let set = config::load(&args)?;
-    let config = usage((|| {
-        Ok(identity::Config {
-            data_dir: set.data_dir.clone().unwrap_or_else(|| PathBuf::from(DATA_DIR)),
-            keyring: keyring(&given, &set)?,
-            tokens: identity::Tokens {
-                admin: token(
-                    "CLAVIGER_IDENTITY__ADMIN_TOKEN",
-                    given.admin_token_file.as_deref(),
-                    set.admin_token_file.as_deref(),
-                )?,
-                auth: token(
-                    "CLAVIGER_IDENTITY__AUTH_TOKEN",
-                    given.auth_token_file.as_deref(),
-                    set.auth_token_file.as_deref(),
-                )?,
-                gateway: optional_token(
-                    "CLAVIGER_IDENTITY__GATEWAY_TOKEN",
-                    given.gateway_token_file.as_deref(),
-                    set.gateway_token_file.as_deref(),
-                )?,
-            },
-        })
-    })())?;
+    let config = usage(identity_config(&given, &set))?;
     let listener = serve::listen(on(set.listen, IDENTITY_PORT), "identity.listen").await?;
     let admin = serve::listen(on(set.admin_listen, ADMIN_PORT), "identity.admin_listen").await?;
     let served = serve::run("claviger-identity", async |process: &mut Process| {
         process.start_admin(admin);
-        log_listening("gRPC", &listener);
+        log_grpc(&listener, config.tls.is_some());
         let ready = process.register("identity");
         process.start("identity", |shutdown| {
             identity::serve(config, Arc::new(SystemClock), listener, ready, shutdown)
@@ -76,40 +56,108 @@ pub(crate) async fn identity(args: ServerArgs<config::Identity>) -> Outcome {
 pub(crate) async fn auth(args: ServerArgs<config::Auth>) -> Outcome {
     let given = args.settings.clone();
     let set = config::load(&args)?;
-    let config = usage((|| {
-        let callers = Callers {
-            admin_token: token(
-                "CLAVIGER_AUTH__ADMIN_TOKEN",
-                given.admin_token_file.as_deref(),
-                set.admin_token_file.as_deref(),
-            )?,
-            service_token: token(
-                "CLAVIGER_AUTH__GATEWAY_TOKEN",
-                given.gateway_token_file.as_deref(),
-                set.gateway_token_file.as_deref(),
-            )?,
-        };
-        let auth_token = token(
-            "CLAVIGER_AUTH__AUTH_TOKEN",
-            given.auth_token_file.as_deref(),
-            set.auth_token_file.as_deref(),
-        )?;
-        let identity = set.identity.clone().unwrap_or_else(|| local(IDENTITY_PORT));
-        let mut config = auth::Config::new(identity, callers, auth_token);
-        override_with(&mut config.soft_staleness, seconds(set.soft_staleness_seconds));
-        override_with(&mut config.hard_staleness, seconds(set.hard_staleness_seconds));
-        Ok(config)
-    })())?;
+    let config = usage(auth_config(&given, &set))?;
     let listener = serve::listen(on(set.listen, AUTH_PORT), "auth.listen").await?;
     let admin = serve::listen(on(set.admin_listen, ADMIN_PORT), "auth.admin_listen").await?;
     let served = serve::run("claviger-auth", async |process: &mut Process| {
         process.start_admin(admin);
-        log_listening("gRPC", &listener);
+        log_grpc(&listener, config.tls.is_some());
         let ready = process.register("auth");
         process.start("auth", |shutdown| auth::serve(config, listener, ready, shutdown));
         Ok(())
     });
     Ok(served.await?)
+}
+
+fn identity_config(
+    given: &config::Identity,
+    set: &config::Identity,
+) -> anyhow::Result<identity::Config> {
+    let keyring = keyring(given, set)?;
+    let tls = Tls::from(&set.tls);
+    let operators = Known {
+        token: optional_token(
+            "CLAVIGER_IDENTITY__ADMIN_TOKEN",
+            given.admin_token_file.as_deref(),
+            set.admin_token_file.as_deref(),
+        )?,
+        names: tls.names("identity.operators", set.operators.as_deref())?,
+    };
+    let auths = Known {
+        token: optional_token(
+            "CLAVIGER_IDENTITY__AUTH_TOKEN",
+            given.auth_token_file.as_deref(),
+            set.auth_token_file.as_deref(),
+        )?,
+        names: tls.names("identity.auths", set.auths.as_deref())?,
+    };
+    let gateways = Known {
+        token: optional_token(
+            "CLAVIGER_IDENTITY__GATEWAY_TOKEN",
+            given.gateway_token_file.as_deref(),
+            set.gateway_token_file.as_deref(),
+        )?,
+        names: tls.names("identity.gateways", set.gateways.as_deref())?,
+    };
+    let callers = identity::Callers {
+        operators: somebody(operators, "CLAVIGER_IDENTITY__ADMIN_TOKEN", "identity.operators")?,
+        auths: somebody(auths, "CLAVIGER_IDENTITY__AUTH_TOKEN", "identity.auths")?,
+        gateways,
+    };
+    callers.check()?;
+    if tls.certificate_file.is_none() {
+        let wanted = tls.name("certificate_file");
+        of_no_use(&tls, "ca_file", tls.ca_file.is_some(), &wanted)?;
+    }
+    Ok(identity::Config {
+        data_dir: set.data_dir.clone().unwrap_or_else(|| PathBuf::from(DATA_DIR)),
+        keyring,
+        callers,
+        tls: tls.server()?,
+    })
+}
+
+fn auth_config(given: &config::Auth, set: &config::Auth) -> anyhow::Result<auth::Config> {
+    let tls = Tls::from(&set.tls);
+    let operators = Known {
+        token: optional_token(
+            "CLAVIGER_AUTH__ADMIN_TOKEN",
+            given.admin_token_file.as_deref(),
+            set.admin_token_file.as_deref(),
+        )?,
+        names: tls.names("auth.operators", set.operators.as_deref())?,
+    };
+    let services = Known {
+        token: optional_token(
+            "CLAVIGER_AUTH__GATEWAY_TOKEN",
+            given.gateway_token_file.as_deref(),
+            set.gateway_token_file.as_deref(),
+        )?,
+        names: tls.names("auth.gateways", set.gateways.as_deref())?,
+    };
+    let callers = Callers {
+        operators: somebody(operators, "CLAVIGER_AUTH__ADMIN_TOKEN", "auth.operators")?,
+        services: somebody(services, "CLAVIGER_AUTH__GATEWAY_TOKEN", "auth.gateways")?,
+    };
+    callers.check()?;
+    let uri = set.identity.clone().unwrap_or_else(|| local(IDENTITY_PORT));
+    if !Target::is_https(&uri) {
+        let wanted = "https:// in auth.identity";
+        of_no_use(&tls, "server_name", tls.server_name.is_some(), wanted)?;
+        let no_server = tls.ca_file.is_some() && tls.certificate_file.is_none();
+        of_no_use(&tls, "ca_file", no_server, wanted)?;
+    }
+    let token = optional_token(
+        "CLAVIGER_AUTH__AUTH_TOKEN",
+        given.auth_token_file.as_deref(),
+        set.auth_token_file.as_deref(),
+    )?;
+    let identity = target(uri, "auth.identity", token, "CLAVIGER_AUTH__AUTH_TOKEN", &tls)?;
+    let mut config = auth::Config::new(identity, callers);
+    config.tls = tls.server()?;
+    override_with(&mut config.soft_staleness, seconds(set.soft_staleness_seconds));
+    override_with(&mut config.hard_staleness, seconds(set.hard_staleness_seconds));
+    Ok(config)
 }
 
 /// Runs the gateway until a signal.
@@ -153,14 +201,19 @@ fn gateway_config(
             secret_access_key_file.as_deref(),
         )?,
     };
-    let token = token(
+    let token = optional_token(
         "CLAVIGER_GATEWAY__GATEWAY_TOKEN",
         given.gateway_token_file.as_deref(),
         set.gateway_token_file.as_deref(),
     )?;
+    let (uri, tls) = (set.auth.clone().unwrap_or_else(|| local(AUTH_PORT)), Tls::from(&set.tls));
+    // Whoever meant the S3 port must not believe that it is encrypted now.
+    anyhow::ensure!(
+        Target::is_https(&uri) || !tls.is_set(),
+        "gateway.tls is for the way to auth, and gateway.auth does not begin with https://"
+    );
     Ok(gateway::Config {
-        auth: set.auth.clone().unwrap_or_else(|| local(AUTH_PORT)),
-        token,
+        auth: target(uri, "gateway.auth", token, "CLAVIGER_GATEWAY__GATEWAY_TOKEN", &tls)?,
         region: set.region.clone().unwrap_or_else(|| REGION.to_owned()),
         account_id: set.account_id.context("gateway.account_id is not set")?,
         domains: set.domains.clone().unwrap_or_else(|| gateway::DOMAINS.map(Into::into).into()),
@@ -223,8 +276,51 @@ fn optional_token(
     found.map(|text| Token::parse(&text).with_context(|| key_of(variable))).transpose()
 }
 
-fn token(variable: &str, given: Option<&Path>, set: Option<&Path>) -> anyhow::Result<Token> {
-    Token::parse(&required(variable, given, set)?).with_context(|| key_of(variable))
+/// Refuses a kind of callers that nobody could be of.
+fn somebody(known: Known, variable: &str, list: &str) -> anyhow::Result<Known> {
+    let key = key_of(variable);
+    anyhow::ensure!(
+        !known.is_nobody(),
+        "{key}_file is not set, nor is {variable}, and {list} names nobody"
+    );
+    Ok(known)
+}
+
+/// Where a server is that is called, and how the caller shows itself.
+fn target(
+    uri: String,
+    uri_key: &str,
+    token: Option<Token>,
+    variable: &str,
+    tls: &Tls,
+) -> anyhow::Result<Target> {
+    let is_https = Target::is_https(&uri);
+    let has_certificate = is_https && tls.certificate_file.is_some();
+    let key = key_of(variable);
+    anyhow::ensure!(
+        token.is_some() || has_certificate,
+        "{key}_file is not set, nor is {variable}, nor is there a certificate to show \
+         ({}, and https:// in {uri_key})",
+        tls.name("certificate_file")
+    );
+    let tls = if is_https { Some(tls.client()?) } else { None };
+    let target = Target { uri, token, tls };
+    target.check().with_context(|| uri_key.to_owned())?;
+    Ok(target)
+}
+
+/// Refuses a setting that would do nothing: whoever sets it believes that it does something.
+fn of_no_use(tls: &Tls, key: &str, set: bool, wanted: &str) -> anyhow::Result<()> {
+    anyhow::ensure!(!set, "{} is set, and of no use without {wanted}", tls.name(key));
+    Ok(())
+}
+
+fn log_grpc(listener: &TcpListener, by_tls: bool) {
+    if by_tls {
+        log_listening_by_tls("gRPC", listener);
+    } else {
+        log_listening("gRPC", listener);
+    }
 }
 
 fn required(

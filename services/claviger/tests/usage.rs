@@ -83,6 +83,73 @@ fn no_server_starts_without_tokens() {
 }
 
 #[test]
+fn tls_that_would_not_do_what_it_says_is_wrong_usage() {
+    let token = ("CLAVIGER_TOKEN", "0123456789abcdef");
+    let list = |more: &[&'static str]| [&["user", "list"][..], more].concat();
+    let http = "the endpoint does not begin with https://";
+    check(&list(&["--tls-ca-file", "ca.pem"]), &[token], 2, http);
+    check(&list(&["--tls-server-name", "dns:a"]), &[token], 2, http);
+    let https = ["--endpoint", "https://127.0.0.1:1"];
+    let [endpoint, uri] = https;
+    let missing = ["--tls-ca-file", "/nonexistent/ca.pem"];
+    check(&list(&[endpoint, uri, missing[0], missing[1]]), &[token], 2, missing[1]);
+    let half = list(&[endpoint, uri, "--tls-key-file", "ann.key"]);
+    check(&half, &[token], 2, "--tls-certificate-file and --tls-key-file go together");
+    let unnamed = list(&[endpoint, uri, "--tls-server-name", "identity"]);
+    check(&unnamed, &[token], 2, "--tls-server-name: identity: must be spiffe://");
+    check(
+        &list(&[endpoint, "ftp://127.0.0.1"]),
+        &[token],
+        2,
+        "must begin with https:// or http://",
+    );
+
+    let kek = ("CLAVIGER_IDENTITY__KEK", "0123456789abcdef0f1e2d3c4b5a6978".repeat(2));
+    let identity = |more: &[&str], said: &str| {
+        let env = [
+            (kek.0, kek.1.as_str()),
+            ("CLAVIGER_IDENTITY__ADMIN_TOKEN", "admin-0123456789"),
+            ("CLAVIGER_IDENTITY__AUTH_TOKEN", "auth-0123456789abcdef"),
+        ];
+        check(&[&["identity", "--data-dir", "/nonexistent"][..], more].concat(), &env, 2, said);
+    };
+    let ann = "spiffe://example.org/ann";
+    let unasked = "identity.operators needs identity.tls.certificate_file and identity.tls.ca_file";
+    identity(&["--operator", ann], unasked);
+    let tls = ["--tls-certificate-file", "a.pem", "--tls-key-file", "a.key", "--tls-ca-file", "ca"];
+    let with_tls = |more: &[&'static str]| [&tls[..], more].concat();
+    identity(&with_tls(&["--operator", "ann"]), "identity.operators: ann: must be spiffe://");
+    let twice = with_tls(&["--operator", ann, "--auth", "dns:auth", "--gateway", ann]);
+    identity(&twice, "spiffe://example.org/ann is on two lists, operators and gateways");
+    identity(&tls, "a.pem");
+    identity(&tls[..2], "identity.tls.certificate_file and identity.tls.key_file go together");
+    identity(&tls[4..], "identity.tls.ca_file is set, and of no use without");
+    let require = "--tls-require-client-certificate";
+    identity(&[require], "identity.tls.require_client_certificate needs");
+    identity(&[&tls[..4], &[require]].concat(), "identity.tls.require_client_certificate needs");
+
+    let auth = |more: &[&str], said: &str| {
+        let env = [
+            ("CLAVIGER_AUTH__ADMIN_TOKEN", "admin-0123456789"),
+            ("CLAVIGER_AUTH__GATEWAY_TOKEN", "gateway-0123456789"),
+        ];
+        check(&[&["auth"][..], more].concat(), &env, 2, said);
+    };
+    auth(&[], "auth.auth_token_file is not set");
+    auth(&tls, "and https:// in auth.identity");
+    auth(&tls[4..], "auth.tls.ca_file is set, and of no use without https:// in auth.identity");
+    auth(&["--tls-server-name", "dns:a"], "auth.tls.server_name is set, and of no use without");
+
+    let gateway = [
+        ["gateway", "--upstream-endpoint", "http://127.0.0.1:1"],
+        ["--upstream-access-key-id", "a", "--tls-certificate-file"],
+        ["a.pem", "--tls-key-file", "a.key"],
+    ];
+    let secret = ("CLAVIGER_GATEWAY__UPSTREAM__SECRET_ACCESS_KEY", "s3cr3t");
+    check(&gateway.concat(), &[secret], 2, "gateway.auth does not begin with https://");
+}
+
+#[test]
 fn a_misspelt_setting_is_an_error() {
     check(&["auth"], &[("CLAVIGER_AUTH__LISTNE", "x")], 2, "CLAVIGER_AUTH__LISTNE is no setting");
     let home = tempfile::tempdir().expect("a place");
@@ -131,7 +198,8 @@ fn flags_go_before_variables_and_those_before_the_file() {
     fs::write(&path, format!("[auth]\nlisten = '{file}'\n")).expect("written");
     let token = "0123456789abcdef";
     let tokens = ["ADMIN", "AUTH", "GATEWAY"].map(|name| format!("CLAVIGER_AUTH__{name}_TOKEN"));
-    let tokens = tokens.each_ref().map(|name| (name.as_str(), token));
+    let values = ["a", "b", "c"].map(|end| format!("{token}{end}"));
+    let tokens = [0, 1, 2].map(|at: usize| (tokens[at].as_str(), values[at].as_str()));
     let listen = ("CLAVIGER_AUTH__LISTEN", variable.as_str());
     let by_variable = [tokens[0], tokens[1], tokens[2], listen];
     let tried = |address: &str| format!("error: cannot listen on {address} (auth.listen)");

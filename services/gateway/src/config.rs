@@ -19,10 +19,8 @@ pub const RESERVED_BUCKETS: [&str; 6] = ["admin", "auth", "info", "minio", "rust
 /// How a gateway is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Auth's gRPC endpoint, such as `http://127.0.0.1:7120`.
-    pub auth: String,
-    /// The service token, by which auth knows the gateway.
-    pub token: rpc::Token,
+    /// Where auth is, and how the gateway shows itself to it.
+    pub auth: rpc::Target,
     /// The region that the gateway serves, such as `us-east-1`; a signature for another is refused.
     pub region: String,
     /// The one account whose users may use the upstream.

@@ -49,7 +49,7 @@ pub async fn serve(
     ready: ReadyFlag,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let channel = rpc::channel(&config.auth, &config.token)?;
+    let channel = config.auth.channel()?;
     let handler = Arc::new(s3::S3::new(&config, channel.clone())?);
     let telemetry = telemetry::http_server_layer();
     let connections_max = config.limits.connections_max;

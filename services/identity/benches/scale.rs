@@ -20,8 +20,8 @@ use event_store::{
     Actor, Batch, Claim, ClaimOp, EventLog, Expected, NewEvent, Revision, SledLog, SledOptions,
     StreamId, SystemClock, payload,
 };
-use identity::Tokens;
-use rpc::{Channel, Token};
+use identity::Callers;
+use rpc::{Channel, Known, Token};
 use sealing::{Context, KeyEncryptionKey, Keyring, Keystore};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -153,8 +153,13 @@ impl Server {
     async fn start(data_dir: &Path, keyring: Keyring) -> (Self, Duration) {
         let token = || Token::generate().expect("randomness");
         let admin = token();
-        let tokens = Tokens { admin: admin.clone(), auth: token(), gateway: None };
-        let config = identity::Config { data_dir: data_dir.to_owned(), keyring, tokens };
+        let callers = Callers {
+            operators: Known::by_token(admin.clone()),
+            auths: Known::by_token(token()),
+            gateways: Known::default(),
+        };
+        let data_dir = data_dir.to_owned();
+        let config = identity::Config { data_dir, keyring, callers, tls: None };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let uri = format!("http://{}", listener.local_addr().expect("bound"));
         let shutdown = CancellationToken::new();

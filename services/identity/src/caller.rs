@@ -3,7 +3,8 @@
 //! An operator shows an admin token: the one of the configuration, which may do everything, or one
 //! that was made since, which may be good for one account only, or for reading only. A gateway shows
 //! its own token and says for which user it acts, whose signature auth has verified: it may do what
-//! that user may. auth follows the credential feed, and nothing else.
+//! that user may. auth follows the credential feed, and nothing else. Instead of the configuration's
+//! tokens each may show a certificate whose name is on the list of its kind, and is the same then.
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use domain::{AccountId, AdminTokenId, TokenHash, UserId, UserState};
 use event_store::{Actor, Label};
-use rpc::{AuditTrail, Identify, Token};
+use rpc::{AuditTrail, CertifiedName, Identify, Known, KnownBy, Peer};
 use sha2::{Digest, Sha256};
 use tonic::Request;
 use tonic::metadata::MetadataMap;
@@ -31,54 +32,69 @@ const REQUEST_ID: &str = "x-request-id";
 /// The longest principal that is recorded, in bytes.
 const PRINCIPAL_BYTES_MAX: usize = 256;
 
-/// The tokens of identity's configuration.
+/// Who may call identity, as its configuration has it.
 #[derive(Clone, Debug)]
-pub struct Tokens {
-    /// By which an operator is known that may do everything.
-    pub admin: Token,
-    /// By which auth is known.
-    pub auth: Token,
-    /// By which gateways are known; if not given, none may call.
-    pub gateway: Option<Token>,
+pub struct Callers {
+    /// Operators that may do everything.
+    pub operators: Known,
+    /// auth, and nobody else: it is shown what opens the feed of keys.
+    pub auths: Known,
+    /// Gateways that act for users; if nobody is known to be one, none may call.
+    pub gateways: Known,
 }
 
-impl Tokens {
-    /// Whether all differ: one token for two would make one caller the other.
-    pub fn are_distinct(&self) -> bool {
-        let gateway = self.gateway.as_ref();
-        let tokens: Vec<&Token> = [&self.admin, &self.auth].into_iter().chain(gateway).collect();
-        let same = |one: &Token, other: &Token| one.is(other.expose().as_bytes());
-        !tokens.iter().enumerate().any(|(i, one)| tokens[..i].iter().any(|other| same(one, other)))
+impl Callers {
+    /// Checks that there can be operators and auths, and that all kinds are told apart.
+    ///
+    /// # Errors
+    /// If nobody is known to be of a kind that is needed, or somebody of two.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let [operators, auths, gateways] =
+            [("operators", &self.operators), ("auths", &self.auths), ("gateways", &self.gateways)];
+        for (kind, known) in [operators, auths] {
+            anyhow::ensure!(!known.is_nobody(), "{kind} have neither a token nor a list of names");
+        }
+        rpc::check_apart(&[operators, auths, gateways])
     }
 }
 
-/// Knows callers by their tokens.
+/// Knows callers by their tokens and certificates.
 #[derive(Clone)]
 pub(crate) struct Gate {
-    pub(crate) tokens: Tokens,
+    pub(crate) callers: Callers,
     pub(crate) writer: Arc<Writer>,
 }
 
-/// Who shows a token.
+/// Who shows a token or a certificate.
 #[derive(Clone, Debug)]
 pub(crate) enum Caller {
     /// A person or program that manages accounts.
     Operator(Operator),
     /// The service that verifies signatures.
-    Auth,
+    Auth(KnownBy),
     /// A service that acts for users.
-    Gateway,
+    Gateway(KnownBy),
 }
 
 /// What an operator may do.
 #[derive(Clone, Debug)]
 pub(crate) struct Operator {
-    /// Its admin token; none for the one of the configuration.
-    token: Option<(AdminTokenId, String)>,
+    by: OperatorBy,
     /// The one account that it may manage; all if not given.
     account: Option<AccountId>,
     /// Whether it may only read.
     read_only: bool,
+}
+
+/// By what an operator was known.
+#[derive(Clone, Debug)]
+enum OperatorBy {
+    /// The admin token of the configuration.
+    Configuration,
+    /// An admin token that was made since, and its name.
+    AdminToken(AdminTokenId, String),
+    /// A certificate.
+    Certificate(CertifiedName),
 }
 
 impl Identify for Gate {
@@ -86,21 +102,17 @@ impl Identify for Gate {
 
     fn identify(&self, token: &[u8]) -> Option<Caller> {
         // All are compared, whichever it is.
-        let admin = self.tokens.admin.is(token);
-        let auth = self.tokens.auth.is(token);
-        let gateway = self.tokens.gateway.as_ref().is_some_and(|gateway| gateway.is(token));
+        let admin = self.callers.operators.has_token(token);
+        let auth = self.callers.auths.has_token(token);
+        let gateway = self.callers.gateways.has_token(token);
         if admin {
-            return Some(Caller::Operator(Operator {
-                token: None,
-                account: None,
-                read_only: false,
-            }));
+            return Some(Caller::Operator(Operator::of_all(OperatorBy::Configuration)));
         }
         if auth {
-            return Some(Caller::Auth);
+            return Some(Caller::Auth(KnownBy::Token));
         }
         if gateway {
-            return Some(Caller::Gateway);
+            return Some(Caller::Gateway(KnownBy::Token));
         }
         // What is compared here is a digest: its timing tells nothing of a token.
         let hash = TokenHash(Sha256::digest(token).into());
@@ -111,26 +123,48 @@ impl Identify for Gate {
             return None;
         }
         Some(Caller::Operator(Operator {
-            token: Some((entry.id, entry.token.name.to_string())),
+            by: OperatorBy::AdminToken(entry.id, entry.token.name.to_string()),
             account: entry.token.account,
             read_only: entry.token.read_only,
         }))
     }
 
+    fn recognise(&self, name: &CertifiedName) -> Option<Caller> {
+        // A name is on one list at the most, as the check has it.
+        let Callers { operators, auths, gateways } = &self.callers;
+        match [operators, auths, gateways].map(|known| known.has_name(name)) {
+            [true, false, false] => {
+                Some(Caller::Operator(Operator::of_all(OperatorBy::Certificate(name.clone()))))
+            }
+            [false, true, false] => Some(Caller::Auth(KnownBy::Certificate(name.clone()))),
+            [false, false, true] => Some(Caller::Gateway(KnownBy::Certificate(name.clone()))),
+            _ => None,
+        }
+    }
+
     fn name(caller: &Caller) -> String {
         match caller {
             Caller::Operator(operator) => operator.principal(),
-            Caller::Auth => "auth".to_owned(),
-            Caller::Gateway => "gateway".to_owned(),
+            Caller::Auth(KnownBy::Token) => "auth".to_owned(),
+            Caller::Gateway(KnownBy::Token) => "gateway".to_owned(),
+            Caller::Auth(KnownBy::Certificate(name))
+            | Caller::Gateway(KnownBy::Certificate(name)) => name.to_string(),
         }
     }
 }
 
 impl Operator {
+    /// One that may do everything.
+    fn of_all(by: OperatorBy) -> Self {
+        Self { by, account: None, read_only: false }
+    }
+
+    /// How logs and events name it.
     fn principal(&self) -> String {
-        match &self.token {
-            None => "operator".to_owned(),
-            Some((_, name)) => format!("admin-token/{name}"),
+        match &self.by {
+            OperatorBy::Configuration => "operator".to_owned(),
+            OperatorBy::AdminToken(_, name) => format!("admin-token/{name}"),
+            OperatorBy::Certificate(name) => name.to_string(),
         }
     }
 }
@@ -163,14 +197,15 @@ impl Call {
     /// who calls, which the assembly of the server rules out.
     pub(crate) fn of<T>(writer: &Writer, request: &Request<T>) -> Result<Self, Error> {
         let metadata = request.metadata();
-        let address = request.remote_addr().map(|address| address.ip());
+        let peer = request.extensions().get::<Peer>();
+        let address = peer.and_then(|peer| peer.address).map(|address| address.ip());
         match request.extensions().get::<Caller>().ok_or(Error::Internal)? {
-            Caller::Auth => Err(Error::NotAllowed),
+            Caller::Auth(_) => Err(Error::NotAllowed),
             Caller::Operator(operator) => Ok(Self {
                 actor: actor(&operator.principal(), "grpc", address, metadata),
                 authority: Authority::Operator(operator.clone()),
             }),
-            Caller::Gateway => {
+            Caller::Gateway(_) => {
                 let trail = request.extensions().get::<AuditTrail>().cloned().unwrap_or_default();
                 Self::acting(writer, metadata, &trail)
             }
@@ -220,10 +255,12 @@ impl Call {
     /// Names the caller in what makes a command one and the same: never another caller later.
     pub(crate) fn principal(&self) -> String {
         match &self.authority {
-            Authority::Operator(Operator { token: None, .. }) => "operator".to_owned(),
-            Authority::Operator(Operator { token: Some((id, _)), .. }) => {
-                format!("admin-token/{id}")
-            }
+            Authority::Operator(operator) => match &operator.by {
+                OperatorBy::Configuration => "operator".to_owned(),
+                OperatorBy::AdminToken(id, _) => format!("admin-token/{id}"),
+                // Begins with what no other does.
+                OperatorBy::Certificate(name) => name.to_string(),
+            },
             Authority::User { id, .. } => format!("user/{id}"),
             Authority::Schedule => "schedule".to_owned(),
         }
@@ -306,13 +343,19 @@ impl Call {
         let now = writer.now();
         let model = writer.model();
         self.allow(match &self.authority {
-            Authority::Operator(Operator { token: Some((id, _)), .. }) => {
+            Authority::Operator(Operator { by: OperatorBy::AdminToken(id, _), .. }) => {
                 model.admin_token(*id).is_some_and(|entry| !entry.token.is_expired(now))
             }
             Authority::User { id, .. } => {
                 model.user(*id).is_some_and(|entry| entry.user.state != UserState::Locked)
             }
-            Authority::Operator(Operator { token: None, .. }) | Authority::Schedule => true,
+            // The configuration is what it was at the start; so is a certificate, which is looked at
+            // when a connection begins.
+            Authority::Operator(Operator {
+                by: OperatorBy::Configuration | OperatorBy::Certificate(_),
+                ..
+            })
+            | Authority::Schedule => true,
         })
     }
 

@@ -43,14 +43,14 @@ use api::identity::v1::event_service_server::EventServiceServer;
 use api::identity::v1::keystore_service_server::KeystoreServiceServer;
 use api::identity::v1::user_service_server::UserServiceServer;
 use event_store::{Clock, EventLog, Head, Position, SledLog, SledOptions};
-use rpc::{Audited, Guard};
+use rpc::{Audited, Guard, ServerTls};
 use sealing::{Keyring, Keystore, SigningKey};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 
-pub use crate::caller::Tokens;
+pub use crate::caller::Callers;
 use crate::caller::{Caller, Gate};
 use crate::checkpoint::LogIdentity;
 use crate::model::Model;
@@ -84,8 +84,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Opens the keystore.
     pub keyring: Keyring,
-    /// By which callers are known.
-    pub tokens: Tokens,
+    /// By what callers are known.
+    pub callers: Callers,
+    /// By which connections are encrypted, and clients may show who they are.
+    pub tls: Option<ServerTls>,
 }
 
 /// Where the log of a data directory is kept.
@@ -105,8 +107,8 @@ pub async fn serve(
     ready: telemetry::ReadyFlag,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let Config { data_dir, keyring, tokens } = config;
-    anyhow::ensure!(tokens.are_distinct(), "two kinds of callers must not have the same token");
+    let Config { data_dir, keyring, callers, tls } = config;
+    callers.check()?;
     // User names and sealed secrets are nobody else's business.
     DirBuilder::new()
         .recursive(true)
@@ -145,11 +147,12 @@ pub async fn serve(
     ready.set(true);
     let server = rpc::Server {
         listener,
+        tls,
         services: &SERVICES,
         ready: is_serving,
         shutdown: shutdown.clone(),
     };
-    let gate = Gate { tokens, writer: Arc::clone(&writer) };
+    let gate = Gate { callers, writer: Arc::clone(&writer) };
     let served = server.serve(routes(&gate, &keystore, &signing_key, &shutdown)?);
     tokio::spawn(rewrap(Arc::clone(&keystore), shutdown.clone()));
     let scheduled = tokio::spawn(schedule::run(Arc::clone(&writer), shutdown.clone()));
@@ -303,7 +306,7 @@ fn routes(
 ) -> anyhow::Result<tonic::service::RoutesBuilder> {
     /// Who manages: operators, and gateways for users. What each may do is for each call to say.
     fn manages(caller: &Caller) -> bool {
-        matches!(caller, Caller::Operator(_) | Caller::Gateway)
+        matches!(caller, Caller::Operator(_) | Caller::Gateway(_))
     }
     let writer = || Arc::clone(&gate.writer);
     let accounts = AccountServiceServer::new(account_service::Accounts(writer()));
@@ -336,6 +339,6 @@ fn routes(
     add!(events, manages);
     add!(admin_tokens, |caller| matches!(caller, Caller::Operator(_)));
     add!(keystore, |caller| matches!(caller, Caller::Operator(_)));
-    add!(feed, |caller| matches!(caller, Caller::Auth));
+    add!(feed, |caller| matches!(caller, Caller::Auth(_)));
     Ok(routes)
 }

@@ -12,7 +12,7 @@ use api::error::v1::Reason;
 use api::identity::v1 as pb;
 use api::identity::v1::watch_credentials_response::Message;
 use auth::{Clock, Config};
-use rpc::{Callers, Token};
+use rpc::{Callers, Known, Target, Token};
 use sigv4::{Date, DateKey, Expected, Head, Timestamp, authenticate};
 use telemetry::{Readiness, ReadyFlag};
 use tokio::net::TcpListener;
@@ -77,7 +77,10 @@ impl Harness {
     pub(crate) async fn start(beginning: Vec<Message>) -> Self {
         let token = Token::parse(SERVICE_TOKEN).expect("is one");
         let admin_token = Token::parse(ADMIN_TOKEN).expect("is one");
-        let callers = Callers { admin_token, service_token: token.clone() };
+        let callers = Callers {
+            operators: Known::by_token(admin_token),
+            services: Known::by_token(token.clone()),
+        };
         let identity = FakeIdentity::default();
         identity.begin_with(beginning);
         let identity_uri = identity.serve(&callers).await;
@@ -85,7 +88,7 @@ impl Harness {
             unix_ms: AtomicI64::new(NOW_MS),
             monotonic_ms: AtomicU64::new(0),
         });
-        let mut config = Config::new(identity_uri, callers, token.clone());
+        let mut config = Config::new(Target::in_the_clear(identity_uri, token.clone()), callers);
         config.clock = Arc::clone(&clock) as Arc<dyn Clock>;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let uri = format!("http://{}", listener.local_addr().expect("has one"));

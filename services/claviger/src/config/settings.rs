@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Settings;
+use super::tls::{AuthTls, GatewayTls, IdentityTls};
 
 /// Settings of identity.
 #[derive(Clone, Debug, Default, Args, Deserialize, Serialize)]
@@ -38,9 +39,25 @@ pub(crate) struct Identity {
     #[arg(long, env = "CLAVIGER_IDENTITY__AUTH_TOKEN_FILE", value_name = "FILE")]
     pub(crate) auth_token_file: Option<PathBuf>,
     /// Holds the token that gateways show when they act for users; or else the variable
-    /// CLAVIGER_IDENTITY__GATEWAY_TOKEN does. Without it no gateway may
+    /// CLAVIGER_IDENTITY__GATEWAY_TOKEN does. Without it, and without --gateway, no gateway may
     #[arg(long, env = "CLAVIGER_IDENTITY__GATEWAY_TOKEN_FILE", value_name = "FILE")]
     pub(crate) gateway_token_file: Option<PathBuf>,
+    /// Whose certificate is an operator's, spiffe://... or dns:HOST; may be repeated. With it there
+    /// need be no admin token
+    #[arg(long = "operator", env = "CLAVIGER_IDENTITY__OPERATORS", value_name = "NAME")]
+    #[arg(value_delimiter = ',')]
+    pub(crate) operators: Option<Vec<String>>,
+    /// Whose certificate is auth's; may be repeated. With it there need be no token of auth
+    #[arg(long = "auth", env = "CLAVIGER_IDENTITY__AUTHS", value_name = "NAME")]
+    #[arg(value_delimiter = ',')]
+    pub(crate) auths: Option<Vec<String>>,
+    /// Whose certificate is a gateway's; may be repeated
+    #[arg(long = "gateway", env = "CLAVIGER_IDENTITY__GATEWAYS", value_name = "NAME")]
+    #[arg(value_delimiter = ',')]
+    pub(crate) gateways: Option<Vec<String>>,
+    /// Encryption of the gRPC port.
+    #[command(flatten)]
+    pub(crate) tls: IdentityTls,
 }
 
 impl Settings for Identity {
@@ -77,12 +94,24 @@ pub(crate) struct Auth {
     /// Holds the token that gateways show; or else the variable CLAVIGER_AUTH__GATEWAY_TOKEN does
     #[arg(long, env = "CLAVIGER_AUTH__GATEWAY_TOKEN_FILE", value_name = "FILE")]
     pub(crate) gateway_token_file: Option<PathBuf>,
+    /// Whose certificate is an operator's, spiffe://... or dns:HOST; may be repeated. With it there
+    /// need be no admin token
+    #[arg(long = "operator", env = "CLAVIGER_AUTH__OPERATORS", value_name = "NAME")]
+    #[arg(value_delimiter = ',')]
+    pub(crate) operators: Option<Vec<String>>,
+    /// Whose certificate is a gateway's; may be repeated. With it there need be no token of gateways
+    #[arg(long = "gateway", env = "CLAVIGER_AUTH__GATEWAYS", value_name = "NAME")]
+    #[arg(value_delimiter = ',')]
+    pub(crate) gateways: Option<Vec<String>>,
     /// Warn when identity has not been heard for so long [default: 5]
     #[arg(long, env = "CLAVIGER_AUTH__SOFT_STALENESS_SECONDS", value_name = "SECONDS")]
     pub(crate) soft_staleness_seconds: Option<u64>,
     /// Give no verdict when identity has not been heard for so long [default: 900]
     #[arg(long, env = "CLAVIGER_AUTH__HARD_STALENESS_SECONDS", value_name = "SECONDS")]
     pub(crate) hard_staleness_seconds: Option<u64>,
+    /// Encryption of the gRPC port, and of the way to identity.
+    #[command(flatten)]
+    pub(crate) tls: AuthTls,
 }
 
 impl Settings for Auth {
@@ -130,6 +159,9 @@ pub(crate) struct Gateway {
     #[arg(long = "reserved-bucket", env = "CLAVIGER_GATEWAY__RESERVED_BUCKETS")]
     #[arg(value_name = "BUCKET", value_delimiter = ',')]
     pub(crate) reserved_buckets: Option<Vec<String>>,
+    /// Encryption of the way to auth.
+    #[command(flatten)]
+    pub(crate) tls: GatewayTls,
     /// The S3 server behind it.
     #[command(flatten)]
     pub(crate) upstream: Upstream,

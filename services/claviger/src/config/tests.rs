@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use super::tls::{AuthTls, GatewayTls, IdentityTls};
 use super::*;
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/claviger.example.toml");
@@ -63,6 +64,17 @@ fn domains_are_repeated_separated_by_commas_or_listed_in_the_file() {
     let set: Gateway = layered(Some(&path), &given).expect("right");
     assert_eq!(set.domains, Some(["a", "b", "c"].map(str::to_owned).to_vec()));
     assert_eq!(set.reserved_buckets, Some(vec!["admin".to_owned()]));
+}
+
+#[test]
+fn a_certificate_can_be_required_by_a_flag_with_or_without_a_value() {
+    let check = |flags: &[&str], expected| {
+        let set: Identity = given(flags);
+        assert_eq!(set.tls.require_client_certificate, expected);
+    };
+    check(&[], None);
+    check(&["--tls-require-client-certificate"], Some(true));
+    check(&["--tls-require-client-certificate=false"], Some(false));
 }
 
 #[test]
@@ -146,6 +158,9 @@ fn the_example_is_right_and_shows_every_key() {
     assert_eq!(shown(&example, "identity"), keys(&Identity::default()));
     assert_eq!(shown(&example, "auth"), keys(&Auth::default()));
     assert_eq!(shown(&example, "gateway"), keys(&Gateway::default()));
+    assert_eq!(shown(&example, "identity.tls"), keys(&IdentityTls::default()));
+    assert_eq!(shown(&example, "auth.tls"), keys(&AuthTls::default()));
+    assert_eq!(shown(&example, "gateway.tls"), keys(&GatewayTls::default()));
     assert_eq!(shown(&example, "gateway.upstream"), keys(&Upstream::default()));
     assert_eq!(shown(&example, "gateway.limits"), keys(&Limits::default()));
 }

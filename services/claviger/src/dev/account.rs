@@ -170,6 +170,7 @@ mod tests {
     use std::sync::Arc;
 
     use event_store::SystemClock;
+    use rpc::Known;
     use tokio::net::TcpListener;
     use tokio_util::sync::CancellationToken;
 
@@ -185,7 +186,12 @@ mod tests {
         let config = identity::Config {
             data_dir: dir.root().to_owned(),
             keyring: dir.keyring().expect("a key"),
-            tokens: identity::Tokens { admin: admin_token, auth: service_token, gateway: None },
+            callers: identity::Callers {
+                operators: Known::by_token(admin_token),
+                auths: Known::by_token(service_token),
+                gateways: Known::default(),
+            },
+            tls: None,
         };
         let ready = telemetry::Readiness::default().register("identity");
         let never = CancellationToken::new();

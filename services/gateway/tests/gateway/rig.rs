@@ -41,8 +41,10 @@ pub(crate) fn limits() -> Limits {
 
 pub(crate) fn config(auth: SocketAddr, upstream: SocketAddr, limits: Limits) -> Config {
     Config {
-        auth: format!("http://{auth}"),
-        token: rpc::Token::parse(TOKEN).expect("a token"),
+        auth: rpc::Target::in_the_clear(
+            format!("http://{auth}"),
+            rpc::Token::parse(TOKEN).expect("a token"),
+        ),
         region: "us-east-1".to_owned(),
         account_id: ACCOUNT.parse().expect("a UUID"),
         domains: vec!["s3.test".to_owned()],

@@ -3,19 +3,22 @@
 use std::collections::BTreeSet;
 
 use prost::Message;
+use tonic::transport::Channel;
 
 use crate::rpcs::{self, Row};
-use crate::world::{Caller, Target, World};
+use crate::world::{By, Caller, Target, World};
 use crate::{
-    DENIED, INVALID_FIELD, INVALID_TOKEN, MISSING_TOKEN, NO_SUCH_ACCESS_KEY, Outcome, outcome,
+    DENIED, INVALID_FIELD, INVALID_TOKEN, MISSING_TOKEN, NO_SUCH_ACCESS_KEY, Outcome,
+    UNKNOWN_CERTIFICATE, outcome,
 };
 
 /// What is not allowed is refused, and in which words.
-fn expected(row: &Row, caller: Caller) -> Outcome {
+fn expected(row: &Row, by: By, caller: Caller) -> Outcome {
     if row.allowed.contains(&caller) {
         return Ok(());
     }
     match caller {
+        Caller::Nobody if by == By::Certificate => UNKNOWN_CERTIFICATE,
         Caller::Nobody => MISSING_TOKEN,
         Caller::Unknown | Caller::Garbage | Caller::Expired | Caller::Revoked => INVALID_TOKEN,
         Caller::Gateway | Caller::NoUser if row.serves_gateways() => INVALID_FIELD,
@@ -41,35 +44,44 @@ fn expected(row: &Row, caller: Caller) -> Outcome {
 
 #[tokio::test]
 async fn every_rpc_answers_those_who_may_call_it_and_nobody_else() {
-    let world = World::new().await;
+    let world = World::certified().await;
     // What is only read or refused leaves it as it is.
     let shared = world.target().await;
+    let ways = [By::Token, By::TokenBesideCertificate, By::Certificate];
+    let ways = ways.into_iter().flat_map(|by| Caller::EVERY.map(|caller| (by, caller)));
+    let ways: Vec<_> = ways
+        .filter(|(by, caller)| caller.can_show(*by))
+        .map(|(by, caller)| (by, caller, world.connection_by(by, caller)))
+        .collect();
     let mut wrong = vec![];
     for (at, row) in rpcs::rows().iter().enumerate() {
         let head = world.head().await;
         let (allowed, refused): (Vec<_>, Vec<_>) =
-            Caller::EVERY.into_iter().partition(|caller| expected(row, *caller).is_ok());
-        let mut check = async |caller, target: &Target| {
-            let presented = world.metadata(caller, &target.user);
+            ways.iter().partition(|(by, caller, _)| expected(row, *by, *caller).is_ok());
+        let mut check = async |(by, caller, connection): &(By, Caller, _), target: &Target| {
+            let presented = world.metadata_by(*by, *caller, &target.user);
             let request = (row.request)(&world, target);
-            let answer = rpcs::call(world.connection(), presented, row.rpc, request).await;
-            let expected = expected(row, caller);
+            let answer = rpcs::call(Channel::clone(connection), presented, row.rpc, request).await;
+            let expected = expected(row, *by, *caller);
             if outcome(&answer) != expected {
                 wrong.push(format!(
-                    "row {at}, {} by {caller:?}: {answer:?}, not {expected:?}",
+                    "row {at}, {} by {caller:?} by {by:?}: {answer:?}, not {expected:?}",
                     row.rpc
                 ));
             }
         };
-        for caller in refused {
-            check(caller, &shared).await;
+        for way in refused {
+            check(way, &shared).await;
         }
         assert_eq!(world.head().await, head, "refused calls of {} changed something", row.rpc);
-        for caller in allowed {
+        for way in allowed {
             if row.writes() {
-                check(caller, &world.target().await).await;
+                // A certificate beside it makes nothing of a token that is not so where it reads.
+                if way.0 != By::TokenBesideCertificate {
+                    check(way, &world.target().await).await;
+                }
             } else {
-                check(caller, &shared).await;
+                check(way, &shared).await;
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Two accounts, and every kind of caller there is.
 
+use std::sync::Arc;
+
 use api::identity::v1::access_key_service_client::AccessKeyServiceClient;
 use api::identity::v1::account_service_client::AccountServiceClient;
 use api::identity::v1::event_service_client::EventServiceClient;
@@ -10,7 +12,7 @@ use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Status, transport};
 
-use crate::support::{Home, Identity, START_MS, at};
+use crate::support::{Certified, Home, Identity, START_MS, at};
 
 /// A channel of a caller that says for itself who it is.
 pub(crate) type CallerChannel = InterceptedService<transport::Channel, Presented>;
@@ -18,6 +20,12 @@ pub(crate) type CallerChannel = InterceptedService<transport::Channel, Presented
 /// Puts metadata into each call, as it is: who calls, and whatever it claims.
 #[derive(Clone, Debug)]
 pub(crate) struct Presented(MetadataMap);
+
+impl Presented {
+    pub(crate) fn of(metadata: MetadataMap) -> Self {
+        Self(metadata)
+    }
+}
 
 impl Interceptor for Presented {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
@@ -153,9 +161,95 @@ pub(crate) struct World {
     targets: std::sync::atomic::AtomicU32,
 }
 
+/// How a caller shows who it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum By {
+    /// By a token, as [`Caller`] says it.
+    Token,
+    /// By a token, on a connection that shows an operator's certificate.
+    TokenBesideCertificate,
+    /// By a certificate, and no token.
+    Certificate,
+}
+
+impl Caller {
+    /// Whether there is a caller of this kind that shows so who it is.
+    pub(crate) fn can_show(self, by: By) -> bool {
+        match (by, self) {
+            (By::Token, _)
+            | (
+                By::Certificate,
+                Self::Nobody
+                | Self::Configured
+                | Self::Auth
+                | Self::Gateway
+                | Self::Root
+                | Self::Itself
+                | Self::Colleague
+                | Self::ForeignRoot
+                | Self::Locked
+                | Self::Deleted
+                | Self::Stranger
+                | Self::NoUser,
+            ) => true,
+            (By::TokenBesideCertificate, Self::Nobody) => false,
+            (By::TokenBesideCertificate, _) => true,
+            (
+                By::Certificate,
+                Self::Unknown
+                | Self::Garbage
+                | Self::All
+                | Self::ReadOnly
+                | Self::Scoped
+                | Self::ScopedReadOnly
+                | Self::Elsewhere
+                | Self::Expired
+                | Self::Revoked,
+            ) => false,
+        }
+    }
+
+    /// Whom its certificate stands for.
+    fn certified_name(self) -> &'static str {
+        match self {
+            Self::Configured => "spiffe://example.org/operator/ann",
+            Self::Auth => "spiffe://example.org/auth",
+            Self::Gateway
+            | Self::Root
+            | Self::Itself
+            | Self::Colleague
+            | Self::ForeignRoot
+            | Self::Locked
+            | Self::Deleted
+            | Self::Stranger
+            | Self::NoUser => "spiffe://example.org/gateway",
+            Self::Nobody
+            | Self::Unknown
+            | Self::Garbage
+            | Self::All
+            | Self::ReadOnly
+            | Self::Scoped
+            | Self::ScopedReadOnly
+            | Self::Elsewhere
+            | Self::Expired
+            | Self::Revoked => "spiffe://example.org/nobody",
+        }
+    }
+}
+
 impl World {
     pub(crate) async fn new() -> Self {
-        let home = Home::new();
+        Self::at(Home::new()).await
+    }
+
+    /// One whose callers may show certificates.
+    pub(crate) async fn certified() -> Self {
+        let mut home = Home::new();
+        home.certified = Some(Arc::new(Certified::new()));
+        Self::at(home).await
+    }
+
+    async fn at(home: Home) -> Self {
         let identity = home.start().await;
         let (mine, other) = (tenant(&identity, "Mine").await, tenant(&identity, "Other").await);
         let user = async |name| identity.user(&mine.name, name).await.expect("created");
@@ -255,8 +349,33 @@ impl World {
         }
     }
 
+    /// What a caller presents that shows so who it is.
+    pub(crate) fn metadata_by(&self, by: By, caller: Caller, target: &User) -> MetadataMap {
+        let mut metadata = self.metadata(caller, target);
+        if by == By::Certificate {
+            metadata.remove("authorization");
+        }
+        metadata
+    }
+
     pub(crate) fn connection(&self) -> transport::Channel {
         self.connection.clone()
+    }
+
+    /// The connection of a caller that shows so who it is.
+    pub(crate) fn connection_by(&self, by: By, caller: Caller) -> transport::Channel {
+        let name = match by {
+            By::Token => return self.connection(),
+            By::TokenBesideCertificate => Caller::Configured.certified_name(),
+            By::Certificate => caller.certified_name(),
+        };
+        self.connection_as(name)
+    }
+
+    /// A connection that shows a certificate of this name.
+    pub(crate) fn connection_as(&self, name: &str) -> transport::Channel {
+        let authority = &self.identity.certified.as_ref().expect("has certificates").authority;
+        self.identity.connection_by(Some(&authority.issue(&[name])))
     }
 
     fn channel(&self, presented: MetadataMap) -> CallerChannel {

@@ -19,7 +19,12 @@ impl Home {
     pub fn elsewhere(&self) -> Self {
         let other = Self::new();
         std::fs::copy(&self.kek_file, &other.kek_file).expect("copied");
-        Self { clock: Arc::clone(&self.clock), tokens: self.tokens.clone(), ..other }
+        Self {
+            clock: Arc::clone(&self.clock),
+            tokens: self.tokens.clone(),
+            certified: self.certified.clone(),
+            ..other
+        }
     }
 
     /// Lets so many milliseconds pass, and tells what time it is then.

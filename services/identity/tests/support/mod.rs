@@ -8,6 +8,7 @@
 )]
 
 mod calls;
+mod certified;
 mod heard;
 
 use std::path::PathBuf;
@@ -21,23 +22,35 @@ use api::identity::v1::event_service_client::EventServiceClient;
 use api::identity::v1::user_service_client::UserServiceClient;
 use api::identity::v1::*;
 pub use calls::*;
+pub use certified::{Certified, OPERATORS};
 use event_store::ManualClock;
 pub use heard::Heard;
-use identity::Tokens;
-use rpc::{Channel, Token};
+use identity::Callers;
+use rpc::{Channel, Known, Target, Token};
 use sealing::{KeyEncryptionKey, Keyring};
+use test_pki::Issued;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::{self, Certificate, ClientTlsConfig, Endpoint};
 
 /// 2026-01-01T12:00:00Z, in milliseconds.
 pub const START_MS: u64 = 1_767_268_800_000;
 pub const DAY_MS: u64 = 86_400_000;
 
+/// By which callers are known.
+#[derive(Clone)]
+pub struct Tokens {
+    pub admin: Token,
+    pub auth: Token,
+    pub gateway: Option<Token>,
+}
+
 pub struct Identity {
     pub uri: String,
     pub clock: Arc<ManualClock>,
     pub tokens: Tokens,
+    pub certified: Option<Arc<Certified>>,
     operator: Channel,
     data_dir: PathBuf,
     shutdown: CancellationToken,
@@ -50,6 +63,8 @@ pub struct Home {
     kek_file: PathBuf,
     pub clock: Arc<ManualClock>,
     pub tokens: Tokens,
+    /// How callers are known by certificates, if they are.
+    pub certified: Option<Arc<Certified>>,
 }
 
 impl Home {
@@ -62,7 +77,7 @@ impl Home {
         std::fs::set_permissions(&kek_file, mode).expect("set");
         let token = || Token::generate().expect("randomness");
         let tokens = Tokens { admin: token(), auth: token(), gateway: Some(token()) };
-        Self { dir, kek_file, clock: Arc::new(ManualClock::new(START_MS)), tokens }
+        Self { dir, kek_file, clock: Arc::new(ManualClock::new(START_MS)), tokens, certified: None }
     }
 
     pub async fn start(&self) -> Identity {
@@ -75,12 +90,14 @@ impl Home {
 
     pub async fn try_start_with(&self, keyring: Keyring) -> anyhow::Result<Identity> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let uri = format!("http://{}", listener.local_addr()?);
+        let scheme = if self.certified.is_some() { "https" } else { "http" };
+        let uri = format!("{scheme}://{}", listener.local_addr()?);
         let shutdown = CancellationToken::new();
         let config = identity::Config {
             data_dir: self.dir.path().join("data"),
             keyring,
-            tokens: self.tokens.clone(),
+            callers: self.callers(),
+            tls: self.certified.as_ref().map(|certified| certified.server()),
         };
         let ready = telemetry::Readiness::default().register("identity");
         let clock = Arc::clone(&self.clock);
@@ -100,8 +117,26 @@ impl Home {
         }
         let data_dir = self.dir.path().join("data");
         let tokens = self.tokens.clone();
-        let operator = rpc::channel(&uri, &tokens.admin)?;
-        Ok(Identity { uri, clock, tokens, operator, data_dir, shutdown, served })
+        let certified = self.certified.clone();
+        let tls = certified.as_ref().map(|certified| certified.client(None));
+        let target = Target { uri: uri.clone(), token: Some(tokens.admin.clone()), tls };
+        let operator = target.channel()?;
+        Ok(Identity { uri, clock, tokens, certified, operator, data_dir, shutdown, served })
+    }
+}
+
+impl Home {
+    fn callers(&self) -> Callers {
+        let Tokens { admin, auth, gateway } = self.tokens.clone();
+        let names = |list| match self.certified {
+            Some(_) => certified::names(list),
+            None => vec![],
+        };
+        Callers {
+            operators: Known { token: Some(admin), names: names(certified::OPERATORS) },
+            auths: Known { token: Some(auth), names: names(certified::AUTHS) },
+            gateways: Known { token: gateway, names: names(certified::GATEWAYS) },
+        }
     }
 }
 
@@ -137,7 +172,20 @@ impl Identity {
 
     /// A connection that says nothing of who calls.
     pub fn connection(&self) -> tonic::transport::Channel {
-        tonic::transport::Endpoint::from_shared(self.uri.clone()).expect("a URI").connect_lazy()
+        self.connection_by(None)
+    }
+
+    /// A connection that shows a certificate, by another's TLS than ours.
+    pub fn connection_by(&self, shown: Option<&Issued>) -> tonic::transport::Channel {
+        let endpoint = Endpoint::from_shared(self.uri.clone()).expect("a URI");
+        let Some(certified) = &self.certified else { return endpoint.connect_lazy() };
+        let authority = Certificate::from_pem(certified.authority.pem());
+        let tls = ClientTlsConfig::new().ca_certificate(authority);
+        let tls = match shown {
+            None => tls,
+            Some(Issued { chain, key }) => tls.identity(transport::Identity::from_pem(chain, key)),
+        };
+        endpoint.tls_config(tls).expect("can be used").connect_lazy()
     }
 
     pub async fn admin_token(&self, admin_token: AdminToken) -> CreateAdminTokenResponse {
