@@ -75,27 +75,31 @@ pub(crate) struct Harness {
 impl Harness {
     /// An auth whose identity tells this at first.
     pub(crate) async fn start(beginning: Vec<Message>) -> Self {
-        let token = Token::parse(SERVICE_TOKEN).expect("is one");
-        let admin_token = Token::parse(ADMIN_TOKEN).expect("is one");
-        let callers = Callers {
-            operators: Known::by_token(admin_token),
-            services: Known::by_token(token.clone()),
-        };
+        let known = |token| Known::by_token(Token::parse(token).expect("is one"));
+        let callers = Callers { operators: known(ADMIN_TOKEN), services: known(SERVICE_TOKEN) };
         let identity = FakeIdentity::default();
         identity.begin_with(beginning);
-        let identity_uri = identity.serve(&callers).await;
+        let uri = identity.serve(&callers, None).await;
+        let token = Token::parse(SERVICE_TOKEN).expect("is one");
+        let config = Config::new(Target::in_the_clear(uri, token.clone()), callers);
+        let caller = Target::in_the_clear(String::new(), token);
+        Self::of(identity, config, caller).await
+    }
+
+    /// An auth as it is configured, and a client that shows itself as `caller` does.
+    pub(crate) async fn of(identity: FakeIdentity, mut config: Config, caller: Target) -> Self {
         let clock = Arc::new(ManualClock {
             unix_ms: AtomicI64::new(NOW_MS),
             monotonic_ms: AtomicU64::new(0),
         });
-        let mut config = Config::new(Target::in_the_clear(identity_uri, token.clone()), callers);
         config.clock = Arc::clone(&clock) as Arc<dyn Clock>;
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-        let uri = format!("http://{}", listener.local_addr().expect("has one"));
+        let uri = format!("{scheme}://{}", listener.local_addr().expect("has one"));
         let ready = Readiness::default().register("auth");
         let shutdown = CancellationToken::new();
         let served = tokio::spawn(auth::serve(config, listener, ready.clone(), shutdown.clone()));
-        let channel = rpc::channel(&uri, &token).expect("is a URI");
+        let channel = Target { uri: uri.clone(), ..caller }.channel().expect("is a URI");
         let client = AuthServiceClient::new(channel.clone());
         let health = HealthClient::new(channel);
         Self { identity, clock, ready, uri, shutdown, served, client, health }

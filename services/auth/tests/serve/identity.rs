@@ -10,12 +10,13 @@ use api::identity::v1::credential_feed_service_server::{
     CredentialFeedService, CredentialFeedServiceServer,
 };
 use api::identity::v1::watch_credentials_response::Message;
-use rpc::{Callers, Role};
+use rpc::{Callers, Role, ServerTls};
 use sigv4::{Date, DateKey};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 use tokio_stream::{Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 
@@ -41,16 +42,23 @@ struct State {
 
 impl FakeIdentity {
     /// Serves on a port of its own, and tells its URI.
-    pub(crate) async fn serve(&self, callers: &Callers) -> String {
+    pub(crate) async fn serve(&self, callers: &Callers, tls: Option<ServerTls>) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let address = listener.local_addr().expect("has one");
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let service = CredentialFeedServiceServer::new(self.clone());
-        let service =
-            InterceptedService::new(service, callers.guard(|caller| caller.role == Role::Service));
-        let incoming = tonic::transport::server::TcpIncoming::from(listener);
-        let server = tonic::transport::Server::builder().add_service(service);
-        tokio::spawn(server.serve_with_incoming(incoming));
-        format!("http://{address}")
+        let guard = callers.guard(|caller| caller.role == Role::Service);
+        let mut routes = rpc::routes(&[]).expect("decodes");
+        routes.add_service(InterceptedService::new(service, guard));
+        let server = rpc::Server {
+            listener,
+            tls,
+            services: &[],
+            ready: watch::channel(true).1,
+            shutdown: CancellationToken::new(),
+        };
+        tokio::spawn(server.serve(routes));
+        format!("{scheme}://{address}")
     }
 
     /// Sets what the next watch begins with.

@@ -1,5 +1,6 @@
 //! Auth on real sockets, fed by an identity that tells what each test wants.
 
+mod certificates;
 mod harness;
 mod identity;
 
