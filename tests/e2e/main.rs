@@ -17,4 +17,5 @@ mod readme;
 mod secrecy;
 mod servers;
 mod support;
+mod tls;
 mod tracing;

@@ -152,3 +152,35 @@ fn a_backup_is_taken_and_restored_as_described() {
     let listed = shell(&home, &dev, "claviger user list -o json");
     assert!(listed.contains("\"alice\""), "{listed}");
 }
+
+#[test]
+fn certificates_are_made_and_used_as_described() {
+    let home = Home::new();
+    // Ports that were free a moment ago.
+    let ports = [(); 4].map(|()| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        (listener.local_addr().expect("bound").to_string(), listener)
+    });
+    let [identity, auth, identity_admin, auth_admin] = ports.map(|(address, _)| address);
+    let make = blocks_of("docs/tls.md", "Make certificates").join("\n");
+    let run = blocks_of("docs/tls.md", "Run by them").join("\n");
+    let script = format!("set -e\ntrap 'kill $(jobs -p)' EXIT\n{make}\n{run}")
+        .replace("127.0.0.1:7110", &identity)
+        .replace("127.0.0.1:7191", &auth_admin);
+    let mut path = tool("bin").into_os_string();
+    path.push(":");
+    path.push(crate::support::claviger().parent().expect("is in a directory"));
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    let mut command = Command::new("bash");
+    command
+        .args(["-c", &script])
+        .current_dir(home.path())
+        .env("CLAVIGER_IDENTITY__LISTEN", &identity)
+        .env("CLAVIGER_IDENTITY__ADMIN_LISTEN", &identity_admin)
+        .env("CLAVIGER_AUTH__LISTEN", &auth)
+        .env("PATH", path)
+        .stdin(Stdio::null());
+    let shown = succeeded(&script, command.output().expect("bash runs"));
+    assert!(shown.contains("AccountCreated") && shown.contains("\"displayName\""), "{shown}");
+}

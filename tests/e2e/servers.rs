@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::support::{Home, Key, PATIENCE, claviger, succeeded};
 
-struct Server {
+/// One server, with its log in a file. Killed when dropped.
+pub(crate) struct Server {
     child: Child,
     log: PathBuf,
 }
@@ -22,7 +23,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn start(dir: &Path, name: &str, args: &[&str]) -> Self {
+    pub(crate) fn start(dir: &Path, name: &str, args: &[&str]) -> Self {
         let log = dir.join(format!("{name}.log"));
         let child = Command::new(claviger())
             .arg(name)
@@ -39,7 +40,7 @@ impl Server {
     }
 
     /// Waits for a log line with this message, and gives its field.
-    fn told(&mut self, message: &str, field: &str) -> String {
+    pub(crate) fn told(&mut self, message: &str, field: &str) -> String {
         let start = Instant::now();
         loop {
             let mut log = String::new();
@@ -57,7 +58,7 @@ impl Server {
         }
     }
 
-    fn terminate(mut self) {
+    pub(crate) fn terminate(mut self) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("runs").success());
         let status = self.child.wait().expect("ended");
@@ -66,7 +67,7 @@ impl Server {
     }
 }
 
-fn secret(dir: &Path, name: &str, text: &str) {
+pub(crate) fn secret(dir: &Path, name: &str, text: &str) {
     let path = dir.join(name);
     std::fs::write(&path, text).expect("written");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);

@@ -73,10 +73,9 @@ impl CertifiedName {
         if names.iter().any(|name| matches!(name, GeneralName::Invalid(..))) {
             return vec![];
         }
-        let mut uris = names.iter().filter_map(|name| match name {
-            GeneralName::URI(uri) => Some(*uri),
-            _ => None,
-        });
+        let mut uris = names
+            .iter()
+            .filter_map(|name| if let GeneralName::URI(uri) = name { Some(*uri) } else { None });
         match (uris.next(), uris.next()) {
             (Some(uri), None) => {
                 let id = Self::parse(uri).ok();
@@ -84,9 +83,9 @@ impl CertifiedName {
             }
             (Some(_), Some(_)) => vec![],
             (None, _) => {
-                let hosts = names.iter().filter_map(|name| match name {
-                    GeneralName::DNSName(host) => Self::parse(&format!("dns:{host}")).ok(),
-                    _ => None,
+                let hosts = names.iter().filter_map(|name| {
+                    let GeneralName::DNSName(host) = name else { return None };
+                    Self::parse(&format!("dns:{host}")).ok()
                 });
                 let mut hosts: Vec<_> = hosts.collect();
                 hosts.sort_unstable();

@@ -40,6 +40,9 @@ pub(crate) fn connections(
         .u64_counter("claviger.rpc.handshakes.failed")
         .with_description("TLS handshakes that were refused or broken off.")
         .build();
+    if let Some(tls) = &tls {
+        tls.tell_expiry();
+    }
     let incoming = Incoming {
         listener,
         tls,

@@ -24,7 +24,7 @@ use tokio_rustls::client::TlsStream;
 use tower::{BoxError, Service, ServiceExt};
 
 use super::reloading::Reloading;
-use super::{ALPN, CertificateFiles, VERSIONS, files, provider};
+use super::{ALPN, CertificateFiles, Loaded, VERSIONS, files, provider, tell_expiry};
 use crate::CertifiedName;
 
 /// What a client's TLS is made of.
@@ -42,7 +42,7 @@ pub struct ClientTlsFiles {
 /// TLS of a client, read anew when its files change. Clones are the same.
 #[derive(Clone)]
 pub struct ClientTls {
-    config: Arc<Reloading<ClientConfig>>,
+    config: Arc<Reloading<Loaded<ClientConfig>>>,
     has_certificate: bool,
 }
 
@@ -82,7 +82,7 @@ impl ClientTls {
         // An IPv6 address stands in brackets in a URI, and nowhere else.
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let host = ServerName::try_from(host).map_err(io::Error::other)?;
-        let config = self.config.current().await;
+        let config = Arc::clone(&self.config.current().await.config);
         let stream = TlsConnector::from(config).connect(host, stream).await?;
         if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
             return Err(io::Error::other("the server does not say that it speaks HTTP/2"));
@@ -91,30 +91,29 @@ impl ClientTls {
     }
 }
 
+type Encrypted = TokioIo<TlsStream<TcpStream>>;
+type Connecting = BoxFuture<'static, Result<Encrypted, BoxError>>;
+
 /// Connects by TCP and then by TLS, whatever the scheme of the URI says.
 pub(crate) fn connector(
     tls: ClientTls,
-) -> impl Service<
-    Uri,
-    Response = TokioIo<TlsStream<TcpStream>>,
-    Error = BoxError,
-    Future = BoxFuture<'static, Result<TokioIo<TlsStream<TcpStream>>, BoxError>>,
-> + Send
-+ 'static {
+) -> impl Service<Uri, Response = Encrypted, Error = BoxError, Future = Connecting> + Send + 'static
+{
     let mut tcp = HttpConnector::new();
     tcp.set_nodelay(true);
+    tell_expiry(&tls.config, "client");
     tower::service_fn(move |uri: Uri| {
         let (tcp, tls) = (tcp.clone(), tls.clone());
-        let connected: BoxFuture<'static, _> = Box::pin(async move {
+        let connecting: Connecting = Box::pin(async move {
             let host = uri.host().unwrap_or_default().to_owned();
             let stream = tcp.oneshot(uri).await?.into_inner();
             Ok(TokioIo::new(tls.connect(&host, stream).await?))
         });
-        connected
+        connecting
     })
 }
 
-fn config(of: &ClientTlsFiles) -> anyhow::Result<ClientConfig> {
+fn config(of: &ClientTlsFiles) -> anyhow::Result<Loaded<ClientConfig>> {
     let roots = match &of.authorities {
         Some(path) => files::authorities(path)?,
         None => system_authorities()?,
@@ -128,16 +127,18 @@ fn config(of: &ClientTlsFiles) -> anyhow::Result<ClientConfig> {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
         }
     };
+    let mut expires = None;
     let mut config = match &of.certificate {
         None => builder.with_no_client_auth(),
         Some(certificate) => {
             let key = files::certified_key(certificate)?;
+            expires = files::expires(&key);
             builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
         }
     };
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = Resumption::disabled();
-    Ok(config)
+    Ok(Loaded { config: Arc::new(config), expires })
 }
 
 fn system_authorities() -> anyhow::Result<Arc<RootCertStore>> {

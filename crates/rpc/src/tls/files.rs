@@ -11,6 +11,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::{CertificateFiles, provider};
@@ -28,6 +29,12 @@ pub(super) fn certified_key(files: &CertificateFiles) -> anyhow::Result<Certifie
     CertifiedKey::from_der(chain, key, &provider()).with_context(|| {
         format!("certificate {} with key {}", files.chain.display(), files.key.display())
     })
+}
+
+/// When a certificate ends, in seconds since 1970.
+pub(super) fn expires(key: &CertifiedKey) -> Option<u64> {
+    let (_, leaf) = X509Certificate::from_der(key.end_entity_cert().ok()?).ok()?;
+    u64::try_from(leaf.validity().not_after.timestamp()).ok()
 }
 
 /// Reads the authorities that are believed.

@@ -64,6 +64,12 @@ impl<T: Send + Sync + 'static> Reloading<T> {
         self.current.load_full()
     }
 
+    /// The same, where files may be waited for.
+    pub(super) fn look_again(&self) -> Arc<T> {
+        self.refresh();
+        self.current.load_full()
+    }
+
     fn refresh(&self) {
         // Held while loading, so that no older state takes the place of a newer one.
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

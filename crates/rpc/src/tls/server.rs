@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::reloading::Reloading;
-use super::{ALPN, CertificateFiles, VERSIONS, files, provider};
+use super::{ALPN, CertificateFiles, Loaded, VERSIONS, files, provider, tell_expiry};
 use crate::CertifiedName;
 
 /// What a server's TLS is made of.
@@ -30,7 +30,7 @@ pub struct ServerTlsFiles {
 
 /// TLS of a server, read anew when its files change. Clones are the same.
 #[derive(Clone)]
-pub struct ServerTls(Arc<Reloading<ServerConfig>>);
+pub struct ServerTls(Arc<Reloading<Loaded<ServerConfig>>>);
 
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,13 +54,18 @@ impl ServerTls {
         Ok(Self(Reloading::new(paths, move || config(&of))?))
     }
 
+    /// Tells in a metric when the certificate ends.
+    pub(crate) fn tell_expiry(&self) {
+        tell_expiry(&self.0, "server");
+    }
+
     /// Makes TLS of a connection, and tells who the client is by its certificate: nobody in
     /// particular, or none if it showed no certificate.
     pub(crate) async fn accept(
         &self,
         stream: TcpStream,
     ) -> io::Result<(TlsStream<TcpStream>, Option<Vec<CertifiedName>>)> {
-        let config = self.0.current().await;
+        let config = Arc::clone(&self.0.current().await.config);
         let stream = TlsAcceptor::from(config).accept(stream).await?;
         let session = stream.get_ref().1;
         if session.alpn_protocol() != Some(ALPN) {
@@ -72,8 +77,9 @@ impl ServerTls {
     }
 }
 
-fn config(of: &ServerTlsFiles) -> anyhow::Result<ServerConfig> {
+fn config(of: &ServerTlsFiles) -> anyhow::Result<Loaded<ServerConfig>> {
     let key = files::certified_key(&of.certificate)?;
+    let expires = files::expires(&key);
     let builder =
         ServerConfig::builder_with_provider(provider()).with_protocol_versions(VERSIONS)?;
     let builder = match &of.client_authorities {
@@ -92,5 +98,5 @@ fn config(of: &ServerTlsFiles) -> anyhow::Result<ServerConfig> {
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(config)
+    Ok(Loaded { config: Arc::new(config), expires })
 }

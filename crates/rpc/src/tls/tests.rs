@@ -227,6 +227,15 @@ async fn a_new_certificate_counts_from_the_next_connection_on_and_bad_files_chan
 }
 
 #[test]
+fn it_is_known_when_the_certificate_ends() {
+    let world = World::new();
+    let expires = |certificate| files::expires(&files::certified_key(certificate).expect("loads"));
+    assert!(expires(&world.files("server")) > expires(&world.files("ann")).map(|_| 2_000_000_000));
+    world.authority.issue_until(&[ANN], End::Past).write(world.path(), "ann");
+    assert_eq!(expires(&world.files("ann")), Some(978_393_600)); // 2001-01-02
+}
+
+#[test]
 fn files_that_are_of_no_use_are_refused_at_the_start() {
     let world = World::new();
     let check = |name: &str, text: &str, mode, said: &str| {

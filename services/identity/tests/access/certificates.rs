@@ -127,7 +127,6 @@ async fn two_operators_do_not_repeat_each_others_requests() {
     let request = CreateAccountRequest {
         account: Some(Account { display_name: "Twice".into(), ..Default::default() }),
         request_id: crate::support::request_id(7),
-        ..Default::default()
     };
     let create = async |name| {
         let mut accounts = AccountServiceClient::new(world.connection_as(name));
