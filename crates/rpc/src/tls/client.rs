@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use futures::future::BoxFuture;
@@ -16,8 +17,10 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::SingleCertAndKey;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, ProtocolVersion, RootCertStore,
+    SignatureScheme,
 };
+use tokio::io::AsyncBufReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -26,6 +29,10 @@ use tower::{BoxError, Service, ServiceExt};
 use super::reloading::Reloading;
 use super::{ALPN, CertificateFiles, Loaded, VERSIONS, files, provider, tell_expiry};
 use crate::CertifiedName;
+
+/// How long a server's first word is waited for. HTTP/2 has it speak at once, which not all that stand
+/// before servers do.
+const FIRST_WORD_MAX: Duration = Duration::from_millis(500);
 
 /// What a client's TLS is made of.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -83,9 +90,20 @@ impl ClientTls {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let host = ServerName::try_from(host).map_err(io::Error::other)?;
         let config = Arc::clone(&self.config.current().await.config);
-        let stream = TlsConnector::from(config).connect(host, stream).await?;
-        if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
+        let mut stream = TlsConnector::from(config).connect(host, stream).await?;
+        let session = stream.get_ref().1;
+        if session.alpn_protocol() != Some(ALPN) {
             return Err(io::Error::other("the server does not say that it speaks HTTP/2"));
+        }
+        if self.has_certificate && session.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
+            // The server has yet to look at the certificate (RFC 8446, section 4.4.2.4). If it does
+            // not like it, it says so before anything else, and only here is it heard.
+            let first = tokio::time::timeout(FIRST_WORD_MAX, stream.fill_buf()).await;
+            match first {
+                Ok(Ok([])) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(Err(error)) => return Err(error),
+                Ok(Ok(_)) | Err(_) => {}
+            }
         }
         Ok(stream)
     }
