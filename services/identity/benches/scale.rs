@@ -2,16 +2,22 @@
 //! memory it takes, and whether the last page of a list costs more than the first.
 //!
 //! `CLAVIGER_BENCH_KEYS` says how many access keys, 100,000 if not given. Each is of a user of its
-//! own, in one account.
+//! own, in one account. `RUST_LOG=identity=debug` tells of the steps of each start.
+//!
+//! The parts run one after the other, each in a process of its own. To repeat one, name a directory
+//! to keep, a key and the part: `CLAVIGER_BENCH_DIR`, `CLAVIGER_BENCH_KEK`, `CLAVIGER_BENCH_PART`.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::identity::v1::access_key_service_client::AccessKeyServiceClient;
+use api::identity::v1::account_service_client::AccountServiceClient;
 use api::identity::v1::event_service_client::EventServiceClient;
 use api::identity::v1::user_service_client::UserServiceClient;
-use api::identity::v1::{ListAccessKeysRequest, ListEventsRequest, ListUsersRequest};
+use api::identity::v1::{
+    ListAccessKeysRequest, ListAccountsRequest, ListEventsRequest, ListUsersRequest,
+};
 use domain::{
     AccessKeyId, AccountEvent, AccountId, AccountNumber, DisplayName, Email, Event, Label,
     SealedSecret, UserEvent, UserId, UserName, UserPath,
@@ -31,45 +37,89 @@ const PAGE_SIZE: i32 = 1000;
 /// Users whose events go into one batch: as many as its claims allow.
 const USERS_PER_BATCH: usize = 16;
 
+/// As in the binary, so that memory is counted as there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What runs in a process of its own, so that the memory of one part is not counted for the next.
+const PARTS: [&str; 3] = ["fill", "zero", "checkpoint"];
+const PART: &str = "CLAVIGER_BENCH_PART";
+const DIR: &str = "CLAVIGER_BENCH_DIR";
+const KEK: &str = "CLAVIGER_BENCH_KEK";
+
 fn main() {
     let keys = std::env::var("CLAVIGER_BENCH_KEYS").ok().and_then(|keys| keys.parse().ok());
     let keys: usize = keys.unwrap_or(100_000);
+    let Ok(part) = std::env::var(PART) else { return run_parts() };
+    let dir = std::path::PathBuf::from(std::env::var_os(DIR).expect("a directory"));
+    let keyring = Keyring::new(KeyEncryptionKey::from_env(KEK).expect("a key"));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(run(keys));
+    runtime.block_on(async {
+        // Tells of each step of the start, if told to.
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        match part.as_str() {
+            "fill" => fill(&dir, keyring, keys).await,
+            "zero" => from_zero(&dir, keyring, keys).await,
+            "checkpoint" => from_checkpoint(&dir, keyring, keys).await,
+            part => panic!("{part} is none of {PARTS:?}"),
+        }
+    });
 }
 
-async fn run(keys: usize) {
-    let dir = tempfile::tempdir().expect("a directory");
-    let kek = KeyEncryptionKey::generate().expect("randomness").expose_hex();
-    let keyring = || Keyring::new(KeyEncryptionKey::from_text("bench", &kek).expect("a key"));
-    let start = Instant::now();
-    let account = fill(dir.path(), keyring(), keys).await;
-    println!("{keys} access keys of as many users were recorded in {:.1?}", start.elapsed());
-    let before = resident_bytes();
+/// Runs each part by itself, on the same data.
+fn run_parts() {
+    let temporary = tempfile::tempdir().expect("a directory");
+    let kept = std::env::var_os(DIR);
+    let dir = kept.as_deref().unwrap_or(temporary.path().as_os_str());
+    let kek = std::env::var(KEK).unwrap_or_else(|_| {
+        KeyEncryptionKey::generate().expect("randomness").expose_hex().to_string()
+    });
+    for part in PARTS {
+        let mut command = std::process::Command::new(std::env::current_exe().expect("known"));
+        command.env(PART, part).env(DIR, dir).env(KEK, &kek);
+        assert!(command.status().expect("started").success(), "{part} failed");
+    }
+}
 
-    let (server, from_zero) = Server::start(dir.path(), keyring()).await;
-    let after = resident_bytes();
-    println!("ready from zero           {from_zero:>10.2?}");
-    println!(
-        "memory                    {:>10} bytes an access key with its user",
-        after.saturating_sub(before) / keys as u64
-    );
+async fn from_zero(dir: &Path, keyring: Keyring, keys: usize) {
+    for checkpoint in [dir.join("checkpoint"), identity::log_dir(dir).join("checkpoint")] {
+        // Those of a run before, of a directory that is kept.
+        drop(std::fs::remove_file(checkpoint));
+    }
+    let before = resident_bytes();
+    let (server, took) = Server::start(dir, keyring).await;
+    println!("ready from zero           {took:>10.2?}");
+    report_memory(before, keys);
     let stop = Instant::now();
     server.stop().await;
     println!("stopped with a checkpoint {:>10.2?}", stop.elapsed());
+}
 
-    let (server, from_checkpoint) = Server::start(dir.path(), keyring()).await;
-    println!(
-        "ready from a checkpoint   {from_checkpoint:>10.2?} = {:.2} x from zero",
-        from_checkpoint.as_secs_f64() / from_zero.as_secs_f64()
-    );
-    let parent = format!("accounts/{account}");
+async fn from_checkpoint(dir: &Path, keyring: Keyring, keys: usize) {
+    let before = resident_bytes();
+    let (server, took) = Server::start(dir, keyring).await;
+    println!("ready from a checkpoint   {took:>10.2?}");
+    report_memory(before, keys);
     let channel = server.channel();
-    report("ListUsers", &list_users(channel.clone(), &parent).await);
-    report("ListAccessKeys", &list_access_keys(channel.clone(), &parent).await);
+    // There is one.
+    let mut accounts = AccountServiceClient::new(channel.clone());
+    let accounts = accounts.list_accounts(ListAccountsRequest::default()).await.expect("listed");
+    let account = accounts.into_inner().accounts.remove(0).name;
+    report("ListUsers", &list_users(channel.clone(), &account).await);
+    report("ListAccessKeys", &list_access_keys(channel.clone(), &account).await);
     report("ListEvents", &list_events(channel.clone(), "").await);
-    report("ListEvents of the account", &list_events(channel, &parent).await);
+    report("ListEvents of the account", &list_events(channel, &account).await);
     server.stop().await;
+}
+
+/// Says what memory a start took, and how much at the most while it went on.
+fn report_memory(before: u64, keys: usize) {
+    let of_a_key = |bytes: u64| bytes.saturating_sub(before) / keys as u64;
+    let [now, most] = ["VmRSS:", "VmHWM:"].map(|name| of_a_key(memory_bytes(name)));
+    println!(
+        "memory                    {now:>10} bytes an access key with its user, at most {most}"
+    );
 }
 
 /// Says what the first and the last pages of a list took.
@@ -185,7 +235,8 @@ impl Server {
 }
 
 /// Records an account and its users, each with an access key.
-async fn fill(data_dir: &Path, keyring: Keyring, keys: usize) -> AccountId {
+async fn fill(data_dir: &Path, keyring: Keyring, keys: usize) {
+    let start = Instant::now();
     let keystore = Keystore::open(data_dir.join("keystore"), keyring).await.expect("opens");
     let index_key = keystore.reserved_key("claviger/log-checkpoint").await.expect("made");
     let options = SledOptions::new(identity::log_dir(data_dir)).checkpoint_key(*index_key.expose());
@@ -207,7 +258,7 @@ async fn fill(data_dir: &Path, keyring: Keyring, keys: usize) -> AccountId {
     while futures::StreamExt::next(&mut under_way).await.is_some() {}
     drop(under_way);
     log.close().await;
-    account
+    println!("{keys} access keys of as many users were recorded in {:.1?}", start.elapsed());
 }
 
 async fn record(log: &SledLog, keystore: &Keystore, account: AccountId, users: &[usize]) {
@@ -286,8 +337,12 @@ async fn append(
 
 /// Memory that the process has in use.
 fn resident_bytes() -> u64 {
+    memory_bytes("VmRSS:")
+}
+
+fn memory_bytes(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let line = status.lines().find(|line| line.starts_with(name));
     let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
     kib.unwrap_or_default() * 1024
 }
