@@ -33,14 +33,14 @@
 mod backup;
 mod disk;
 mod header;
+mod index;
 mod slot;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufReader, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -52,7 +52,8 @@ use uuid::Uuid;
 pub use self::backup::Backup;
 use self::disk::{Calls, Disk, write_again};
 use self::header::{HEADER_BYTES, HEADERS, Header};
-use self::slot::{SLOT_BYTES, Slot, Wrapped};
+use self::index::Index;
+use self::slot::Wrapped;
 use self::writer::{Change, ChangeKind, Writer};
 use crate::reserved::is_reserved;
 use crate::{DataKey, Error, Keyring, ReservedKey};
@@ -78,34 +79,6 @@ struct Shared {
     keyring: Keyring,
     index: Mutex<Index>,
     failed: watch::Sender<Option<Arc<str>>>,
-}
-
-#[derive(Default)]
-struct Index {
-    /// In the order of their names, so that they can be gone through a part at a time.
-    entries: BTreeMap<Box<str>, Entry>,
-    /// Names of those that are wrapped with another key than the primary. No more of them come.
-    stale: BTreeSet<Box<str>>,
-    /// Whether the header is to be written anew: a copy of it is damaged, or it or a data key is
-    /// under another key than the primary.
-    header_stale: bool,
-    /// How many were shredded since the keystore was opened.
-    shredded: u64,
-    /// Numbers of slots that may be written to.
-    free: Vec<u64>,
-    /// Numbers of slots that hold something, and nothing that can be read.
-    damaged: Vec<u64>,
-    /// Numbers of slots whose access key has another slot too.
-    copies: Vec<u64>,
-    /// How many slots the file has.
-    slots: u64,
-}
-
-struct Entry {
-    slot: u64,
-    wrapped: Wrapped,
-    /// Not given out before it is.
-    durable: bool,
 }
 
 impl Keystore {
@@ -134,14 +107,11 @@ impl Keystore {
             Err(TryLockError::Error(source)) => return Err(io_error(source)),
         }
         // Nothing is written to what is none of ours.
-        read_header(&mut &file, path, &keyring)?;
+        let (header, header_stale) = read_header(&mut &file, path, &keyring)?;
         // What an earlier process wrote, or named, and did not sync is found here, and answered upon.
-        write_again(&file).map_err(io_error)?;
+        let read = |take: &mut dyn FnMut(Vec<u8>)| write_again(&file, take).map_err(io_error);
+        let mut index = Index::read(read, header.id, &keyring)?;
         sync_folder(path).map_err(io_error)?;
-        (&file).rewind().map_err(io_error)?;
-        let mut reader = BufReader::with_capacity(1 << 20, &file);
-        let (header, header_stale) = read_header(&mut reader, path, &keyring)?;
-        let mut index = Index::read(&mut reader, header.id, &keyring, io_error)?;
         // Written last in any case, it also tells that what came before is durable.
         index.header_stale = header_stale || !index.stale.is_empty();
         if !index.damaged.is_empty() {
@@ -266,12 +236,31 @@ impl Keystore {
         index.stale.len() + usize::from(index.header_stale)
     }
 
-    /// The access keys that have a data key, in order: for sweeping those that no event tells of.
-    /// Reserved keys are not among them.
+    /// The access keys that have a data key, in order. Reserved keys are not among them.
     pub fn ids(&self) -> impl Iterator<Item = Box<str>> + use<> {
+        self.sweep(|_| false).1.into_iter()
+    }
+
+    /// How many access keys have a data key.
+    pub fn data_keys(&self) -> usize {
+        self.sweep(|_| true).0
+    }
+
+    /// Goes through the access keys that have a data key, in order: how many are known, and which are
+    /// not. For sweeping those that no event tells of. Nothing is changed meanwhile, so `is_known`
+    /// must be quick.
+    pub fn sweep(&self, is_known: impl Fn(&str) -> bool) -> (usize, Vec<Box<str>>) {
         let index = self.shared.index();
         let durable = index.entries.iter().filter(|(id, entry)| entry.durable && !is_reserved(id));
-        durable.map(|(id, _)| id.clone()).collect::<Vec<_>>().into_iter()
+        let (mut known, mut unknown) = (0, Vec::new());
+        for (id, _) in durable {
+            if is_known(id) {
+                known += 1;
+            } else {
+                unknown.push(id.as_str().into());
+            }
+        }
+        (known, unknown)
     }
 
     /// The keys that it is opened with.
@@ -327,41 +316,6 @@ impl Shared {
     fn unavailable(&self) -> Error {
         let reason = self.failed.borrow().clone();
         Error::Unavailable(reason.unwrap_or_else(|| "it is closed or has failed".into()))
-    }
-}
-
-impl Index {
-    /// Reads all slots and tries the keys in them.
-    fn read(
-        file: &mut impl Read,
-        store: Uuid,
-        keyring: &Keyring,
-        io_error: impl Fn(io::Error) -> Error,
-    ) -> Result<Self, Error> {
-        let mut index = Self::default();
-        let mut bytes = [0; SLOT_BYTES];
-        while read_padded(file, &mut bytes).map_err(&io_error)? > 0 {
-            let number = index.slots;
-            index.slots += 1;
-            match Slot::decode(&bytes) {
-                Slot::Free | Slot::End(_) => index.free.push(number),
-                Slot::Damaged => index.damaged.push(number),
-                Slot::Used { id, wrapped } => match wrapped.unwrap(keyring, store, &id) {
-                    Ok(_) if !index.entries.contains_key(&id) => {
-                        if wrapped.kek() != keyring.primary().id() {
-                            index.stale.insert(id.clone());
-                        }
-                        index.entries.insert(id, Entry { slot: number, wrapped, durable: true });
-                    }
-                    // A change of both was cut short, and not acknowledged: either one will do.
-                    Ok(_) => index.copies.push(number),
-                    Err(error @ Error::NoSuchKek { .. }) => return Err(error),
-                    Err(_) => index.damaged.push(number),
-                },
-            }
-        }
-        index.free.reverse(); // so that the first slots are taken first
-        Ok(index)
     }
 }
 

@@ -45,7 +45,7 @@ impl KeystoreService for KeystoreKeeper {
         Call::of(&self.writer, &request)?.reads_all()?;
         let kek_ids = self.keystore.keyring().ids().map(|id| id.to_string());
         Ok(Response::new(GetKeystoreResponse {
-            data_keys: self.keystore.ids().count() as u64,
+            data_keys: self.keystore.data_keys() as u64,
             data_keys_to_rewrap: self.keystore.remaining() as u64,
             damaged_slots: self.keystore.damaged() as u64,
             kek_ids: kek_ids.collect(),

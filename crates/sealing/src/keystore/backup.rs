@@ -27,6 +27,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::header::{HEADER_BYTES, HEADERS, Header};
+use super::index::Name;
 use super::slot::{Check, SLOT_BYTES, Slot, Wrapped};
 use super::{Keystore, beside, private, read_padded, sync_folder};
 use crate::aead::canonical;
@@ -91,7 +92,7 @@ impl Keystore {
     }
 
     /// The next few keys in the order of their names, as they are wrapped now.
-    fn slots_after(&self, last: Option<&str>) -> Vec<(Box<str>, Wrapped)> {
+    fn slots_after(&self, last: Option<&str>) -> Vec<(Name, Wrapped)> {
         let index = self.shared.index();
         let after = last.map_or(Bound::Unbounded, Bound::Excluded);
         let entries = index.entries.range::<str, _>((after, Bound::Unbounded));

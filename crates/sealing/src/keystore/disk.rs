@@ -81,18 +81,24 @@ impl Disk {
 /// Writes all of a file over with itself, durably: also what the kernel holds for clean and is not on
 /// the disk. What a loss of power leaves of it was to be found there before, too.
 ///
-/// The copies of the header one after the other, so that one is whole while the other is written.
-pub(super) fn write_again(mut file: &File) -> io::Result<()> {
-    let mut buffer = vec![0; CHUNK_BYTES];
+/// The copies of the header one after the other, so that one is whole while the other is written. What
+/// follows them goes to `take` on the way, in order: all that is read is then read once. It is durable
+/// when this answers.
+pub(super) fn write_again(mut file: &File, mut take: impl FnMut(Vec<u8>)) -> io::Result<()> {
     let (mut at, mut synced) = (0, 0);
     loop {
         let is_header = at < (HEADERS * HEADER_BYTES) as u64;
         let chunk = if is_header { HEADER_BYTES } else { CHUNK_BYTES };
         file.seek(SeekFrom::Start(at))?;
-        let read = read_padded(&mut file, &mut buffer[..chunk])?;
+        let mut bytes = vec![0; chunk];
+        let read = read_padded(&mut file, &mut bytes)?;
+        bytes.truncate(read);
         file.seek(SeekFrom::Start(at))?;
-        file.write_all(&buffer[..read])?;
+        file.write_all(&bytes)?;
         at += read as u64;
+        if !is_header {
+            take(bytes);
+        }
         if is_header || at - synced >= SYNC_BYTES {
             file.sync_data()?;
             synced = at;
@@ -146,11 +152,17 @@ mod tests {
             let mut file = tempfile::tempfile().unwrap();
             let whole: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
             file.write_all(&whole).unwrap();
-            write_again(&file).unwrap();
+            let mut taken = Vec::new();
+            write_again(&file, |bytes| {
+                assert!(bytes.len() == CHUNK_BYTES || bytes.len() == (length - 1024) % CHUNK_BYTES);
+                taken.extend(bytes);
+            })
+            .unwrap();
             let mut bytes = Vec::new();
             file.rewind().unwrap();
             file.read_to_end(&mut bytes).unwrap();
             assert!(bytes == whole, "{length}");
+            assert!(taken == whole.get(1024..).unwrap_or_default(), "{length}");
         }
     }
 

@@ -14,6 +14,7 @@
 use uuid::Uuid;
 
 use super::ACCESS_KEY_ID_BYTES_MAX;
+use super::index::Name;
 use crate::aead::{KEY_BYTES, Key, NONCE_BYTES, Nonce, TAG_BYTES, canonical};
 use crate::{DataKey, Error, KekId, KeyEncryptionKey, Keyring};
 
@@ -34,7 +35,7 @@ pub(super) struct Wrapped {
 /// What 256 bytes of the file are.
 pub(super) enum Slot {
     Free,
-    Used { id: Box<str>, wrapped: Wrapped },
+    Used { id: Name, wrapped: Wrapped },
     End(Check),
     Damaged,
 }

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::disk::SyncFn;
+use super::slot::SLOT_BYTES;
 use super::writer::{GROWTH_SLOTS, REWRAPPED_MAX};
 use super::*;
 use crate::aead::Key;

@@ -8,10 +8,11 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::Shared;
 use super::disk::Disk;
 use super::header::{HEADER_BYTES, HEADERS, Header};
+use super::index::{Entry, Name};
 use super::slot::{SLOT_BYTES, Wrapped};
-use super::{Entry, Shared};
 use crate::Error;
 
 /// The most changes that become durable together.
@@ -31,8 +32,8 @@ pub(super) struct Change {
 type Reply = oneshot::Sender<Result<usize, Error>>;
 
 pub(super) enum ChangeKind {
-    Create(Box<str>, Wrapped),
-    Shred(Box<str>),
+    Create(Name, Wrapped),
+    Shred(Name),
     Scrub,
     Rewrap,
 }
@@ -46,7 +47,7 @@ pub(super) struct Writer {
 #[derive(Default)]
 struct Group {
     written: bool,
-    created: Vec<Box<str>>,
+    created: Vec<Name>,
     answers: Vec<(Reply, Result<usize, Error>)>,
 }
 
@@ -117,7 +118,7 @@ impl Writer {
     fn create(
         &mut self,
         group: &mut Group,
-        id: Box<str>,
+        id: Name,
         wrapped: Wrapped,
     ) -> io::Result<Result<usize, Error>> {
         if self.shared.index().entries.contains_key(&id) {
@@ -183,9 +184,9 @@ impl Writer {
         Ok(Ok(rewrapped))
     }
 
-    fn wrap_anew(&self) -> Result<Vec<(Box<str>, Wrapped)>, Error> {
+    fn wrap_anew(&self) -> Result<Vec<(Name, Wrapped)>, Error> {
         let Shared { id: store, keyring, .. } = &*self.shared;
-        let some: Vec<(Box<str>, Wrapped)> = {
+        let some: Vec<(Name, Wrapped)> = {
             let index = self.shared.index();
             let some = index.stale.iter().take(REWRAPPED_MAX);
             let some = some.filter_map(|id| Some((id, &index.entries.get(id)?.wrapped)));

@@ -123,7 +123,7 @@ async fn restore(
     let keystore = Keystore::open(path, again).await?;
     let kek_ids = keystore.keyring().ids().map(|id| id.to_string()).collect();
     let answer = GetKeystoreResponse {
-        data_keys: keystore.ids().count() as u64,
+        data_keys: keystore.data_keys() as u64,
         data_keys_to_rewrap: keystore.remaining() as u64,
         damaged_slots: keystore.damaged() as u64,
         kek_ids,
