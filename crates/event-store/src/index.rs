@@ -1,7 +1,7 @@
 //! What must be known to accept a batch: streams' revisions, claims, recent commands. In memory,
 //! filled from the log's events alone, the same for every backend.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -27,8 +27,10 @@ pub(crate) type Key = [u8; 16];
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(test, derive(PartialEq))]
 pub(crate) struct Index {
-    revisions: HashMap<Key, Revision>,
-    claims: HashMap<Key, Uuid>,
+    // Trees, though no order is asked for: they take less memory than hash maps, and half the time and
+    // memory again when they are filled in order, as from a checkpoint.
+    revisions: BTreeMap<Key, Revision>,
+    claims: BTreeMap<Key, Uuid>,
     commands: HashMap<Uuid, Command>,
     /// Oldest first.
     remembered: VecDeque<(u64, Uuid)>,

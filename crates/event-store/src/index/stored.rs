@@ -4,8 +4,8 @@
 //! streams   u64   how many
 //! claims    u64
 //! commands  u64
-//! stream    16 key, u64 revision
-//! claim     16 key, 16 holder
+//! stream    16 key, u64 revision; in the order of their keys
+//! claim     16 key, 16 holder; in the order of their keys
 //! command   16 ID, 16 digest, u64 first position, u32 events, u64 time; oldest first
 //! ```
 
@@ -78,19 +78,24 @@ impl Index {
         input: &mut impl Read,
     ) -> io::Result<Self> {
         let size = |count| usize::try_from(count).map_err(io::Error::other);
+        let mut revisions = Vec::with_capacity(size(streams)?);
+        for _ in 0..streams {
+            let key: Key = array(input)?;
+            revisions.push((key, Revision(number(input)?)));
+        }
+        // Written in order, which is quick to make trees of; in no order by earlier versions.
+        let revisions = revisions.into_iter().collect();
+        let mut claims_read = Vec::with_capacity(size(claims)?);
+        for _ in 0..claims {
+            let key: Key = array(input)?;
+            claims_read.push((key, Uuid::from_bytes(array(input)?)));
+        }
         let mut index = Self {
-            revisions: HashMap::with_capacity(size(streams)?),
-            claims: HashMap::with_capacity(size(claims)?),
+            revisions,
+            claims: claims_read.into_iter().collect(),
             commands: HashMap::with_capacity(size(commands)?),
             remembered: VecDeque::with_capacity(size(commands)?),
         };
-        for _ in 0..streams {
-            index.revisions.insert(array(input)?, Revision(number(input)?));
-        }
-        for _ in 0..claims {
-            let key: Key = array(input)?;
-            index.claims.insert(key, Uuid::from_bytes(array(input)?));
-        }
         for _ in 0..commands {
             let id = Uuid::from_bytes(array(input)?);
             let command = Command {

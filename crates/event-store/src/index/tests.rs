@@ -229,3 +229,20 @@ fn forgotten_commands_are_not_stored() {
     assert_eq!(kept.commands.len(), 2);
     assert_eq!(kept.revisions, index.revisions);
 }
+
+#[test]
+fn an_index_that_was_stored_in_no_order_is_read_all_the_same() {
+    let mut sequencer = Sequencer::new(Uuid::nil(), Arc::new(ManualClock::new(1)));
+    let mut log = Vec::new();
+    for id in 0..3 {
+        let (events, claims) = (vec![(id, None)], vec![]);
+        let command = Command { id, digest: 0, account: 0, after_ms: 0, events, claims };
+        append(&mut sequencer, command.batch(), &mut log);
+    }
+    let index = from_zero(&log);
+    let mut bytes = stored(&index, 1);
+    let (first, last) = bytes[COUNTS_BYTES..].split_at_mut(2 * 24);
+    first[..24].swap_with_slice(&mut last[..24]);
+    assert_ne!(bytes, stored(&index, 1));
+    assert_eq!(read_back(&bytes), index);
+}
