@@ -13,11 +13,13 @@
 //! epoch, or one that was changed, is not used: the log is read from the start, as it always can be.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::mpsc;
+use std::{panic, thread};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use event_store::{Hash, Head, Position};
 use sealing::{SignedCheckpoint, SigningKey};
 use serde::de::DeserializeOwned;
@@ -32,6 +34,10 @@ const VERSION: u32 = 3;
 /// The longest record, in bytes: far more than a user with all its access keys and tags, or the
 /// places of an account's events, comes to.
 const RECORD_BYTES_MAX: u32 = 1 << 30;
+/// How much is read and written at once.
+const PIECE_BYTES: usize = 1 << 20;
+/// How many pieces wait to be hashed.
+const PIECES_WAITING: usize = 4;
 const DIGEST_BYTES: usize = 32;
 const SIGNATURE_BYTES: usize = 64;
 
@@ -74,7 +80,8 @@ pub(crate) fn write(
     let new = path.with_extension("new");
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    let mut writer = Writer { sink: BufWriter::with_capacity(1 << 20, file), hash: Sha256::new() };
+    let mut writer =
+        Writer { sink: BufWriter::with_capacity(PIECE_BYTES, file), hash: Sha256::new() };
     writer.all(log, snapshot)?;
     let Writer { mut sink, hash } = writer;
     let digest: [u8; DIGEST_BYTES] = hash.finalize().into();
@@ -86,61 +93,58 @@ pub(crate) fn write(
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
+/// A checkpoint whose signature was checked. It may be of another log.
+#[derive(Debug)]
+pub(crate) struct Signed {
+    log: LogIdentity,
+    model: Model,
+}
+
+impl Signed {
+    /// The model.
+    ///
+    /// # Errors
+    /// If it is not of this log and epoch.
+    pub(crate) fn model_of(self, log: LogIdentity) -> anyhow::Result<Model> {
+        ensure!(self.log == log, "it is of another log or epoch");
+        Ok(self.model)
+    }
+}
+
 /// Reads a checkpoint; `None` if there is none.
 ///
 /// # Errors
 /// If it is of no use, and why.
-pub(crate) fn read(
-    path: &Path,
-    log: LogIdentity,
-    public_key: &[u8; 32],
-) -> anyhow::Result<Option<Model>> {
-    let file = match File::open(path) {
+pub(crate) fn read(path: &Path, public_key: &[u8; 32]) -> anyhow::Result<Option<Signed>> {
+    let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    // The signature is checked before anything is made of what it covers.
-    let mut checked =
-        Reader { source: BufReader::with_capacity(1 << 20, file), hash: Sha256::new() };
-    let header: Header = checked.record()?;
-    ensure!(header.version == VERSION, "it is of version {}", header.version);
-    ensure!(header.log == log, "it is of another log or epoch");
-    for _ in 0..header.counts.iter().sum() {
-        checked.skip_record()?;
-    }
-    let Reader { mut source, hash } = checked;
-    let digest: [u8; DIGEST_BYTES] = hash.finalize().into();
+    let end_bytes = (DIGEST_BYTES + SIGNATURE_BYTES) as u64;
+    let covered_bytes = file.metadata()?.len().checked_sub(end_bytes).context("it is too short")?;
+    // What is read is hashed on another core while it is decoded. Nobody is given any of it before
+    // its signature was checked.
+    let (decoded, digest) = thread::scope(|scope| {
+        let (copies, pieces) = mpsc::sync_channel::<Vec<u8>>(PIECES_WAITING);
+        let hashing = scope.spawn(move || {
+            let hash = pieces.iter().fold(Sha256::new(), Sha256::chain_update);
+            <[u8; DIGEST_BYTES]>::from(hash.finalize())
+        });
+        let source = Copying { source: (&file).take(covered_bytes), copies };
+        let decoded = Reader::new(source).all();
+        let digest = hashing.join().unwrap_or_else(|cause| panic::resume_unwind(cause));
+        (decoded, digest)
+    });
+    let (header, snapshot) = decoded?;
     let (mut found, mut signature) = ([0; DIGEST_BYTES], [0; SIGNATURE_BYTES]);
-    source.read_exact(&mut found)?;
-    source.read_exact(&mut signature)?;
+    file.read_exact(&mut found)?;
+    file.read_exact(&mut signature)?;
     ensure!(found == digest, "its digest is wrong");
-    ensure!(source.read(&mut [0])? == 0, "something follows it");
-    let head = Head { position: header.position, hash: Hash(header.hash) };
-    statement(log, head, header.time_ms, digest)
+    statement(header.log, snapshot.head, header.time_ms, digest)
         .verify(public_key, &signature)
         .context("its signature is wrong")?;
-
-    let file = File::open(path)?;
-    let mut reader =
-        Reader { source: BufReader::with_capacity(1 << 20, file), hash: Sha256::new() };
-    let header: Header = reader.record()?;
-    let [accounts, account_events, users, former_users, former_access_keys, admin_tokens, commands] =
-        header.counts;
-    let snapshot = Snapshot {
-        head,
-        time_ms: header.time_ms,
-        accounts: reader.records(accounts)?,
-        account_events: reader.records(account_events)?,
-        users: reader.records(users)?,
-        former_users: reader.records(former_users)?,
-        former_access_keys: reader.records(former_access_keys)?,
-        admin_tokens: reader.records(admin_tokens)?,
-        commands: reader.records(commands)?,
-    };
-    let again: [u8; DIGEST_BYTES] = reader.hash.finalize().into();
-    ensure!(again == digest, "it was changed while it was read");
-    Ok(Some(Model::from(snapshot)))
+    Ok(Some(Signed { log: header.log, model: Model::from(snapshot) }))
 }
 
 fn statement(
@@ -220,49 +224,68 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Reads records, and hashes them.
-struct Reader<R> {
+/// Passes on what it reads, and a copy of it.
+struct Copying<R> {
     source: R,
-    hash: Sha256,
+    copies: mpsc::SyncSender<Vec<u8>>,
+}
+
+impl<R: Read> Read for Copying<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        self.copies.send(buffer[..read].to_vec()).map_err(io::Error::other)?;
+        Ok(read)
+    }
+}
+
+/// Reads records.
+struct Reader<R> {
+    source: BufReader<R>,
+    bytes: Vec<u8>,
 }
 
 impl<R: Read> Reader<R> {
+    fn new(source: R) -> Self {
+        Self { source: BufReader::with_capacity(PIECE_BYTES, source), bytes: Vec::new() }
+    }
+
+    /// Reads all that there is.
+    fn all(mut self) -> anyhow::Result<(Header, Snapshot)> {
+        let header: Header = self.record()?;
+        ensure!(header.version == VERSION, "it is of version {}", header.version);
+        let [accounts, account_events, users, former_users, former_keys, admin_tokens, commands] =
+            header.counts;
+        let snapshot = Snapshot {
+            head: Head { position: header.position, hash: Hash(header.hash) },
+            time_ms: header.time_ms,
+            accounts: self.records(accounts)?,
+            account_events: self.records(account_events)?,
+            users: self.records(users)?,
+            former_users: self.records(former_users)?,
+            former_access_keys: self.records(former_keys)?,
+            admin_tokens: self.records(admin_tokens)?,
+            commands: self.records(commands)?,
+        };
+        ensure!(self.source.fill_buf()?.is_empty(), "something follows it");
+        Ok((header, snapshot))
+    }
+
     fn records<T: DeserializeOwned>(&mut self, count: u64) -> anyhow::Result<Vec<T>> {
         (0..count).map(|_| self.record()).collect()
     }
 
     fn record<T: DeserializeOwned>(&mut self) -> anyhow::Result<T> {
-        let mut bytes = Vec::new();
-        let length = self.length()?;
-        let read = self.source.by_ref().take(length.into()).read_to_end(&mut bytes)?;
-        ensure!(read as u64 == u64::from(length), "it ends too early");
-        self.hash.update(&bytes);
-        let (value, rest) = postcard::take_from_bytes(&bytes)?;
-        ensure!(rest.is_empty(), "a record is too long");
-        Ok(value)
-    }
-
-    fn skip_record(&mut self) -> anyhow::Result<()> {
-        let mut left = u64::from(self.length()?);
-        let mut bytes = [0; 8192];
-        while left > 0 {
-            let want = usize::try_from(left).unwrap_or(bytes.len()).min(bytes.len());
-            let read = self.source.read(&mut bytes[..want])?;
-            ensure!(read > 0, "it ends too early");
-            self.hash.update(&bytes[..read]);
-            left -= read as u64;
-        }
-        Ok(())
-    }
-
-    fn length(&mut self) -> anyhow::Result<u32> {
         let mut length = [0; 4];
         self.source.read_exact(&mut length)?;
-        self.hash.update(length);
-        match u32::from_le_bytes(length) {
-            length if length <= RECORD_BYTES_MAX => Ok(length),
-            _ => bail!("a record is too long"),
-        }
+        let length = u32::from_le_bytes(length);
+        ensure!(length <= RECORD_BYTES_MAX, "a record is too long");
+        // Grows with what there is, whatever the length says.
+        self.bytes.clear();
+        let read = self.source.by_ref().take(length.into()).read_to_end(&mut self.bytes)?;
+        ensure!(read as u64 == u64::from(length), "it ends too early");
+        let (value, rest) = postcard::take_from_bytes(&self.bytes)?;
+        ensure!(rest.is_empty(), "a record is too long");
+        Ok(value)
     }
 }
 

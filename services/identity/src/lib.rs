@@ -32,7 +32,7 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use api::identity::v1::access_key_service_server::AccessKeyServiceServer;
@@ -52,7 +52,7 @@ use tonic::service::interceptor::InterceptedService;
 
 pub use crate::caller::Callers;
 use crate::caller::{Caller, Gate};
-use crate::checkpoint::LogIdentity;
+use crate::checkpoint::{LogIdentity, Signed};
 use crate::model::Model;
 use crate::writer::Writer;
 
@@ -116,7 +116,10 @@ pub async fn serve(
         .create(&data_dir)
         .and_then(|()| make_names_durable(&data_dir))
         .with_context(|| format!("cannot create {}", data_dir.display()))?;
+    let start = Instant::now();
+    let done = |step: &str| tracing::debug!(after_ms = start.elapsed().as_millis(), "{step}");
     let keystore = Keystore::open(data_dir.join("keystore"), keyring).await?;
+    done("the keystore is open");
     let keystore = Arc::new(keystore);
     if keystore.damaged() > 0 {
         tracing::warn!(slots = keystore.damaged(), "the keystore has slots that cannot be read");
@@ -126,20 +129,33 @@ pub async fn serve(
     let options = SledOptions::new(log_dir(&data_dir))
         .clock(Arc::clone(&clock))
         .checkpoint_key(*index_key.expose());
-    let log: Arc<dyn EventLog> = Arc::new(SledLog::open(options).await?);
-    let checkpoints = Checkpoints {
-        path: data_dir.join("checkpoint"),
-        log: Arc::clone(&log),
-        signing_key: Arc::clone(&signing_key),
+    let path = data_dir.join("checkpoint");
+    // Beside the log, since each takes a while and one core.
+    let checkpoint = {
+        let (path, public_key) = (path.clone(), signing_key.public_key());
+        tokio::task::spawn_blocking(move || checkpoint::read(&path, &public_key))
     };
-    let model = checkpoints.load().await?;
+    let log: Arc<dyn EventLog> = Arc::new(SledLog::open(options).await?);
+    done("the log is open");
+    let checkpoints =
+        Checkpoints { path, log: Arc::clone(&log), signing_key: Arc::clone(&signing_key) };
+    let model = checkpoints.model_of(checkpoint.await?).await?;
+    done("the checkpoint is read");
     let from = model.position();
     let vault = vault::Vault::new(Arc::clone(&keystore), log.log_id()).await?;
     let writer = Arc::new(Writer::replay(Arc::clone(&log), vault, clock, model).await?);
-    writer.check_data_keys()?;
-    let shredded = writer.shred_deleted().await?;
+    done("what follows it is read");
+    let unheld = writer.check_data_keys()?;
+    done("the data keys are checked");
+    let shredded = writer.shred_deleted(unheld).await?;
     let position = writer.model().position();
-    tracing::info!(position = position.0, from = from.0, shredded, "the log has been replayed");
+    tracing::info!(
+        position = position.0,
+        from = from.0,
+        shredded,
+        took_ms = start.elapsed().as_millis(),
+        "the log has been replayed"
+    );
 
     metrics::register(&writer, &keystore);
 
@@ -219,17 +235,14 @@ impl Checkpoints {
         LogIdentity { log_id: self.log.log_id(), epoch: self.log.epoch() }
     }
 
-    /// The model of the last checkpoint, if the log goes on from there; or else an empty one.
-    async fn load(&self) -> anyhow::Result<Model> {
-        let (path, identity) = (self.path.clone(), self.identity());
-        let public_key = self.signing_key.public_key();
-        let read =
-            tokio::task::spawn_blocking(move || checkpoint::read(&path, identity, &public_key));
+    /// The model of the checkpoint that was read, if the log goes on from there; or else an empty one.
+    async fn model_of(&self, read: anyhow::Result<Option<Signed>>) -> anyhow::Result<Model> {
         let empty = || {
             let hash = event_store::genesis(self.log.log_id());
             Model::new(Head { position: Position::START, hash })
         };
-        match read.await? {
+        let identity = self.identity();
+        match read.and_then(|read| read.map(|signed| signed.model_of(identity)).transpose()) {
             Ok(None) => Ok(empty()),
             Ok(Some(model)) if self.log_holds(model.head()).await? => Ok(model),
             Ok(Some(_)) => {

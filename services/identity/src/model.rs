@@ -3,9 +3,10 @@
 //! It is a projection of the log and of nothing else: applied event by event, in order, at boot as
 //! in service. What is decided is decided on it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
+use std::{panic, thread};
 
 use domain::{
     AccessKey, AccessKeyId, Account, AccountId, AccountNumber, AccountSettings, AdminToken,
@@ -27,12 +28,14 @@ pub(crate) struct Model {
     account_numbers: HashMap<AccountNumber, AccountId>,
     /// Of each account that there ever was.
     pasts: HashMap<AccountId, AccountPast>,
-    users: HashMap<UserId, Arc<UserEntry>>,
-    former_users: HashMap<UserId, Arc<FormerUser>>,
+    // Trees, also where no order is asked for: filled from a checkpoint, in order, they take half the
+    // time and memory of a hash map.
+    users: BTreeMap<UserId, Arc<UserEntry>>,
+    former_users: BTreeMap<UserId, Arc<FormerUser>>,
     /// Who holds an access key, or held it and can have it undeleted.
-    access_keys: HashMap<AccessKeyId, UserId>,
+    access_keys: BTreeMap<AccessKeyId, UserId>,
     /// Who held an access key that is gone for good.
-    former_access_keys: HashMap<AccessKeyId, UserId>,
+    former_access_keys: BTreeMap<AccessKeyId, UserId>,
     admin_tokens: BTreeMap<AdminTokenId, AdminTokenEntry>,
     token_hashes: HashMap<TokenHash, AdminTokenId>,
     commands: HashMap<Uuid, KnownCommand>,
@@ -46,7 +49,7 @@ pub(crate) struct AccountEntry {
     pub(crate) revision: Revision,
     /// By folded name: the order in which users are listed. Made from the users.
     #[serde(skip)]
-    users: BTreeMap<String, UserId>,
+    users: BTreeMap<Box<str>, UserId>,
 }
 
 /// What an account ever had.
@@ -143,10 +146,10 @@ impl Model {
             accounts: BTreeMap::new(),
             account_numbers: HashMap::new(),
             pasts: HashMap::new(),
-            users: HashMap::new(),
-            former_users: HashMap::new(),
-            access_keys: HashMap::new(),
-            former_access_keys: HashMap::new(),
+            users: BTreeMap::new(),
+            former_users: BTreeMap::new(),
+            access_keys: BTreeMap::new(),
+            former_access_keys: BTreeMap::new(),
             admin_tokens: BTreeMap::new(),
             token_hashes: HashMap::new(),
             commands: HashMap::new(),
@@ -166,12 +169,6 @@ impl Model {
     /// When the last event was recorded, in milliseconds since 1970.
     pub(crate) fn time_ms(&self) -> u64 {
         self.time_ms
-    }
-
-    /// How many access keys there are that the keystore does not hold a data key for.
-    pub(crate) fn access_keys_without(&self, data_keys: &HashSet<Box<str>>) -> (usize, usize) {
-        let missing = self.access_keys.keys().filter(|id| !data_keys.contains(id.as_str()));
-        (missing.count(), self.access_keys.len())
     }
 
     pub(crate) fn account(&self, id: AccountId) -> Option<&AccountEntry> {
@@ -214,7 +211,7 @@ impl Model {
     }
 
     pub(crate) fn user_by_name(&self, account: AccountId, name: &UserName) -> Option<UserId> {
-        self.accounts.get(&account)?.users.get(&name.folded()).copied()
+        self.accounts.get(&account)?.users.get(name.folded().as_str()).copied()
     }
 
     /// Users of an account with a folded name from `from` on, in that order.
@@ -226,7 +223,10 @@ impl Model {
         let users = self.accounts.get(&account).map(|entry| &entry.users);
         users
             .into_iter()
-            .flat_map(move |users| users.range((from.clone(), Bound::Unbounded)))
+            .flat_map(move |users| {
+                let from = from.as_ref().map(String::as_str);
+                users.range::<str, _>((from, Bound::Unbounded))
+            })
             .filter_map(|(_, id)| self.users.get(id))
     }
 
@@ -349,19 +349,19 @@ impl Model {
         let names = self.accounts.get_mut(&account).map(|entry| &mut entry.users);
         let effect = match event {
             UserEvent::Created { name, .. } => {
-                names.map(|names| names.insert(name.folded(), id));
+                names.map(|names| names.insert(name.folded().into(), id));
                 Effect::User(id)
             }
             UserEvent::Renamed { name } => {
                 if let (Some(names), Some(user)) = (names, &known) {
-                    names.remove(&user.name.folded());
-                    names.insert(name.folded(), id);
+                    names.remove(user.name.folded().as_str());
+                    names.insert(name.folded().into(), id);
                 }
                 Effect::User(id)
             }
             UserEvent::Deleted => {
                 if let (Some(names), Some(user)) = (names, &known) {
-                    names.remove(&user.name.folded());
+                    names.remove(user.name.folded().as_str());
                 }
                 for key in known.iter().flat_map(held_access_keys) {
                     self.end_access_key(&key.id);
@@ -465,10 +465,7 @@ impl Model {
 
     /// All of it, as it stands. Takes time in proportion to the number of users, and copies no user.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let mut users: Vec<_> = self.users.values().map(Arc::clone).collect();
-        let mut former_users: Vec<_> = self.former_users.values().map(Arc::clone).collect();
-        let former = self.former_access_keys.iter();
-        let mut former_access_keys: Vec<_> = former.map(|(id, user)| (id.clone(), *user)).collect();
+        let former_access_keys = self.former_access_keys.iter();
         let mut account_events: Vec<_> =
             self.pasts.iter().map(|(id, past)| (*id, Arc::clone(&past.events))).collect();
         let oldest = self.time_ms.saturating_sub(event_store::COMMAND_MEMORY_MS);
@@ -478,9 +475,6 @@ impl Model {
             .filter(|(_, command)| command.time_ms >= oldest)
             .map(|(id, command)| (*id, *command))
             .collect();
-        users.sort_unstable_by_key(|entry| entry.id);
-        former_users.sort_unstable_by_key(|entry| entry.id);
-        former_access_keys.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         account_events.sort_unstable_by_key(|(id, _)| *id);
         commands.sort_unstable_by_key(|(id, _)| *id);
         let without_names = |entry: &AccountEntry| AccountEntry {
@@ -494,9 +488,9 @@ impl Model {
             time_ms: self.time_ms,
             accounts: self.accounts.values().map(without_names).collect(),
             account_events,
-            users,
-            former_users,
-            former_access_keys,
+            users: self.users.values().map(Arc::clone).collect(),
+            former_users: self.former_users.values().map(Arc::clone).collect(),
+            former_access_keys: former_access_keys.map(|(id, user)| (id.clone(), *user)).collect(),
             admin_tokens: self.admin_tokens.values().cloned().collect(),
             commands,
         }
@@ -514,21 +508,41 @@ impl From<Snapshot> for Model {
         for (id, events) in snapshot.account_events {
             model.pasts.insert(id, AccountPast { events, users: BTreeSet::new() });
         }
-        for entry in snapshot.users {
-            model.pasts.entry(entry.account).or_default().users.insert(entry.id);
-            if let Some(account) = model.accounts.get_mut(&entry.account) {
-                account.users.insert(entry.user.name.folded(), entry.id);
+        // What is gathered first and then put in order makes dense trees.
+        let access_keys = |users: &[Arc<UserEntry>]| -> BTreeMap<_, _> {
+            let held = users.iter().flat_map(|entry| {
+                held_access_keys(&entry.user).map(|key| (key.id.clone(), entry.id))
+            });
+            held.collect()
+        };
+        let mut names: HashMap<_, Vec<_>> = HashMap::new();
+        let mut pasts: HashMap<_, Vec<_>> = HashMap::new();
+        thread::scope(|scope| {
+            // Half of the work, on another core.
+            let access_keys = scope.spawn(|| access_keys(&snapshot.users));
+            for entry in &snapshot.users {
+                let name = entry.user.name.folded().into_boxed_str();
+                names.entry(entry.account).or_default().push((name, entry.id));
+                pasts.entry(entry.account).or_default().push(entry.id);
             }
-            for key in held_access_keys(&entry.user) {
-                model.access_keys.insert(key.id.clone(), entry.id);
+            for entry in &snapshot.former_users {
+                pasts.entry(entry.account).or_default().push(entry.id);
             }
-            model.users.insert(entry.id, entry);
-        }
-        for entry in snapshot.former_users {
-            model.pasts.entry(entry.account).or_default().users.insert(entry.id);
-            model.former_users.insert(entry.id, entry);
-        }
-        model.former_access_keys.extend(snapshot.former_access_keys);
+            for (account, names) in names {
+                if let Some(account) = model.accounts.get_mut(&account) {
+                    account.users = names.into_iter().collect();
+                }
+            }
+            for (account, users) in pasts {
+                model.pasts.entry(account).or_default().users = users.into_iter().collect();
+            }
+            model.access_keys =
+                access_keys.join().unwrap_or_else(|cause| panic::resume_unwind(cause));
+        });
+        model.users = snapshot.users.into_iter().map(|entry| (entry.id, entry)).collect();
+        let former_users = snapshot.former_users.into_iter().map(|entry| (entry.id, entry));
+        model.former_users = former_users.collect();
+        model.former_access_keys = snapshot.former_access_keys.into_iter().collect();
         for entry in snapshot.admin_tokens {
             model.token_hashes.insert(entry.token.hash, entry.id);
             model.admin_tokens.insert(entry.id, entry);

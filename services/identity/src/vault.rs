@@ -118,9 +118,9 @@ impl Vault {
         self.keystore.shred(id).await.map(drop).map_err(unavailable)
     }
 
-    /// Access key IDs that have a data key.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = Box<str>> {
-        self.keystore.ids()
+    /// Goes through the access key IDs that have a data key: how many are known, and the others.
+    pub(crate) fn sweep(&self, is_known: impl Fn(&str) -> bool) -> (usize, Vec<Box<str>>) {
+        self.keystore.sweep(is_known)
     }
 
     fn context<'a>(&self, of: SecretOf<'a>) -> Context<'a> {

@@ -134,11 +134,16 @@ impl Writer {
         clock: Arc<dyn Clock>,
         mut model: Model,
     ) -> anyhow::Result<Self> {
+        let read = |after| {
+            let log = Arc::clone(&log);
+            tokio::spawn(async move { log.read(after, event_store::READ_EVENTS_MAX).await })
+        };
+        let mut next = read(model.position());
         loop {
-            let events = log.read(model.position(), event_store::READ_EVENTS_MAX).await?;
-            if events.is_empty() {
-                break;
-            }
+            let events = next.await??;
+            let Some(last) = events.last() else { break };
+            // Read and decoded while these are applied.
+            next = read(last.position);
             for event in &events {
                 model.apply(event)?;
             }
@@ -157,12 +162,16 @@ impl Writer {
         })
     }
 
-    /// Tells of access keys whose data key is not in the keystore: they cannot be verified.
+    /// Tells of access keys whose data key is not in the keystore: they cannot be verified. Gives the
+    /// IDs that have a data key and that no access key holds.
     ///
     /// # Errors
     /// If that is all of them. Then it is another keystore, or a new one.
-    pub(crate) fn check_data_keys(&self) -> anyhow::Result<()> {
-        let (missing, access_keys) = self.model().access_keys_without(&self.vault.ids().collect());
+    pub(crate) fn check_data_keys(&self) -> anyhow::Result<Vec<Box<str>>> {
+        let model = self.model();
+        let (held, unheld) = self.vault.sweep(|id| model.holds_access_key(id));
+        let access_keys = model.access_key_count();
+        let missing = access_keys.saturating_sub(held);
         anyhow::ensure!(
             missing == 0 || missing < access_keys,
             "the keystore holds the data key of none of the {access_keys} access keys in the log: \
@@ -171,22 +180,19 @@ impl Writer {
         if missing > 0 {
             tracing::error!(missing, access_keys, "the keystore lacks data keys of access keys");
         }
-        Ok(())
+        Ok(unheld)
     }
 
-    /// Destroys the data keys of access keys that the log says were deleted: the process ended
-    /// between the two. Tells how many.
+    /// Destroys the data keys, of those that no access key holds, of access keys that the log says were
+    /// deleted: the process ended between the two. Tells how many.
     ///
     /// A data key that the log has never heard of is left alone. It is of no use if a creation was
     /// cut short, and of all use if this is an old copy of the log and the newer one turns up.
-    pub(crate) async fn shred_deleted(&self) -> Result<usize, Error> {
-        let unheld: HashSet<_> = {
-            let model = self.model();
-            self.vault.ids().filter(|id| !model.holds_access_key(id)).collect()
-        };
+    pub(crate) async fn shred_deleted(&self, unheld: Vec<Box<str>>) -> Result<usize, Error> {
         if unheld.is_empty() {
             return Ok(0);
         }
+        let unheld: HashSet<_> = unheld.into_iter().collect();
         let mut shredded = 0;
         let mut after = Position::START;
         loop {

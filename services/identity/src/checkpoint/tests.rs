@@ -416,7 +416,8 @@ impl Folder {
     }
 
     fn read(&self, log: LogIdentity) -> anyhow::Result<Option<Model>> {
-        read(&self.path(), log, &self.key.public_key())
+        let signed = read(&self.path(), &self.key.public_key())?;
+        signed.map(|signed| signed.model_of(log)).transpose()
     }
 
     /// Why what stands there is of no use.
