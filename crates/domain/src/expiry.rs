@@ -22,7 +22,11 @@ pub enum Expiry {
 /// How long an access key lives, as the client spelled it: `PnDTnHnMnS`, `PnW`, or `0` for no end
 /// (NetApp ONTAP REST API, `key_time_to_live`).
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-pub struct TimeToLive {
+// Few access keys have one: for the others it is to take no more than a word.
+pub struct TimeToLive(Box<Spelled>);
+
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+struct Spelled {
     spelling: Box<str>,
     seconds: u64,
 }
@@ -39,27 +43,27 @@ impl TimeToLive {
         }
         let seconds = if text == "0" { Some(0) } else { duration_seconds(text) };
         let seconds = seconds.filter(|seconds| *seconds <= LIFETIME_SECONDS_MAX).ok_or(INVALID)?;
-        Ok(Self { spelling: text.into(), seconds })
+        Ok(Self(Box::new(Spelled { spelling: text.into(), seconds })))
     }
 
     /// So many seconds.
     pub(crate) fn from_seconds(seconds: u64) -> Self {
-        Self { spelling: format!("PT{seconds}S").into(), seconds }
+        Self(Box::new(Spelled { spelling: format!("PT{seconds}S").into(), seconds }))
     }
 
     /// As it was spelled.
     pub fn as_str(&self) -> &str {
-        &self.spelling
+        &self.0.spelling
     }
 
     /// In seconds; 0 for no end.
     pub fn seconds(&self) -> u64 {
-        self.seconds
+        self.0.seconds
     }
 
     /// When what begins at `start` ends, if ever.
     pub fn end(&self, start: Timestamp) -> Option<Timestamp> {
-        let seconds = i64::try_from(self.seconds).ok().filter(|seconds| *seconds > 0)?;
+        let seconds = i64::try_from(self.0.seconds).ok().filter(|seconds| *seconds > 0)?;
         start.checked_add_signed(TimeDelta::seconds(seconds))
     }
 }

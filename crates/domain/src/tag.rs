@@ -56,7 +56,8 @@ impl Tag {
 /// The tags of one user, at most [`TAGS_MAX`]. No two keys are the same without regard to case; the
 /// case is kept (IAM User Guide, "Tags for IAM resources").
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Tags(BTreeMap<Box<str>, Tag>);
+// By folded key, in their order. Most users have none, for which a tree would take more.
+pub struct Tags(Box<[(Box<str>, Tag)]>);
 
 impl Tags {
     /// Gathers tags.
@@ -73,12 +74,12 @@ impl Tags {
         if all.len() > TAGS_MAX {
             return Err(InvalidName("must be at most 50 tags"));
         }
-        Ok(Self(all))
+        Ok(Self(all.into_iter().collect()))
     }
 
     /// The tags, by key.
     pub fn iter(&self) -> impl Iterator<Item = &Tag> {
-        self.0.values()
+        self.0.iter().map(|(_, tag)| tag)
     }
 
     /// Whether there is none.
@@ -88,18 +89,25 @@ impl Tags {
 
     /// Applies a change.
     pub(crate) fn apply(&mut self, change: &TagsChange) {
+        let mut all: BTreeMap<_, _> = std::mem::take(&mut self.0).into_iter().collect();
         for key in &change.removed {
-            self.0.remove(&folded(key));
+            all.remove(&folded(key));
         }
         for tag in &change.set {
-            self.0.insert(folded(&tag.key), tag.clone());
+            all.insert(folded(&tag.key), tag.clone());
         }
+        self.0 = all.into_iter().collect();
+    }
+
+    fn get(&self, folded_key: &str) -> Option<&Tag> {
+        let at = self.0.binary_search_by(|(key, _)| (**key).cmp(folded_key)).ok()?;
+        self.0.get(at).map(|(_, tag)| tag)
     }
 
     /// What makes `self` into `wanted`, in pieces that each fit one event.
     pub(crate) fn changes_to(&self, wanted: &Self) -> Vec<TagsChange> {
-        let removed = self.0.iter().filter(|(key, _)| !wanted.0.contains_key(*key));
-        let set = wanted.0.iter().filter(|(key, tag)| self.0.get(*key) != Some(tag));
+        let removed = self.0.iter().filter(|(key, _)| wanted.get(key).is_none());
+        let set = wanted.0.iter().filter(|(key, tag)| self.get(key) != Some(tag));
         let mut changes: Vec<TagsChange> = vec![];
         let mut room = 0_usize;
         let mut fitting = |bytes: usize| -> usize {
