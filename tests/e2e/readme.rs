@@ -127,6 +127,9 @@ fn a_backup_is_taken_and_restored_as_described() {
     let script = |heading| blocks_of("docs/backup.md", heading).join("\n");
     let taken = script("Take a backup") + &script("Change the key-encryption key");
     shell(&home, &dev, &format!("set -e\numask 077\n{taken}"));
+    let since =
+        script("Take away again what was taken away since").replace("--after P", "--after 1");
+    shell(&home, &dev, &format!("set -e\n{since}"));
     let (status, _) = dev.terminate();
     assert!(status.success());
     let restore = script("Restore");

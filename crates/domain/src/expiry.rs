@@ -162,9 +162,15 @@ fn time_of_day(text: &str, extended: bool) -> Option<(NaiveTime, i64)> {
         Some(at) => (&clock[..at], Some(&clock[at + 1..])),
         None => (clock, None),
     };
-    let form = if extended { "%H:%M:%S" } else { "%H%M%S" };
-    let length = if extended { 8 } else { 6 };
-    if whole.len() != length {
+    // Seconds may be left out, and then have no decimals. Every place is a digit: chrono would skip blanks.
+    let form = match (extended, whole.len()) {
+        (true, 8) => "%H:%M:%S",
+        (true, 5) if decimals.is_none() => "%H:%M",
+        (false, 6) => "%H%M%S",
+        (false, 4) if decimals.is_none() => "%H%M",
+        (_, _) => return None,
+    };
+    if !whole.bytes().all(|byte| byte.is_ascii_digit() || extended && byte == b':') {
         return None;
     }
     let time = NaiveTime::parse_from_str(whole, form).ok()?;
@@ -245,6 +251,8 @@ mod tests {
             ("20200614T010203.123456789Z", "2020-06-14T01:02:03.123Z"),
             ("2020-06-14T01:02:03,5+02:00", "2020-06-13T23:02:03.500Z"),
             ("2010-10-01T12:34:56.789+0000", "2010-10-01T12:34:56.789Z"),
+            ("2063-04-05T12:34", "2063-04-05T12:34:00.000Z"),
+            ("20630405T1234Z", "2063-04-05T12:34:00.000Z"),
             ("2023-11-13T23:28:03-05", "2023-11-14T04:28:03Z"),
             ("2024-02-29", "2024-02-29T00:00:00Z"),
         ] {
@@ -262,7 +270,12 @@ mod tests {
             "206304055",
             "2063-04-05T",
             "2063-04-05T12",
-            "2063-04-05T12:00",
+            "2063-04-05T12:00.5",
+            "2063-04-05T 1: 2: 3",
+            "2063-04-05T 1: 2",
+            "20630405T 1 2 3",
+            "20630405T1:23",
+            "2063-04-05T24:00:00Z",
             "2063-04-05T24:00:00Z",
             "2063-04-05T120000Z",
             "20630405T12:00:00Z",

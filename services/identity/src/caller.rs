@@ -223,12 +223,11 @@ impl Call {
         });
         let facade =
             facade.ok_or_else(|| Error::invalid(FACADE, "must be 1 to 32 of a-z 0-9 -"))?;
-        let address = one(metadata, SOURCE_ADDRESS)?.map(str::parse::<IpAddr>).transpose();
+        // Each event tells where it came from.
+        let address = one(metadata, SOURCE_ADDRESS)?.and_then(|text| text.parse::<IpAddr>().ok());
         let address =
-            address.map_err(|_| Error::invalid(SOURCE_ADDRESS, "must be an IP address"))?;
-        if let Some(address) = address {
-            trail.set_source_address(address);
-        }
+            address.ok_or_else(|| Error::invalid(SOURCE_ADDRESS, "must be an IP address"))?;
+        trail.set_source_address(address);
         let model = writer.model();
         let entry = model.user(user).ok_or(Error::NotAllowed)?;
         let account = model.account(entry.account).ok_or(Error::NotAllowed)?;
@@ -239,7 +238,7 @@ impl Call {
             return Err(Error::NotAllowed);
         }
         Ok(Self {
-            actor: actor(&principal, facade, address, metadata),
+            actor: actor(&principal, facade, Some(address), metadata),
             authority: Authority::User { id: user, account: entry.account, root: entry.user.root },
         })
     }

@@ -29,7 +29,7 @@ mod vault;
 mod writer;
 
 use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -116,6 +116,10 @@ pub async fn serve(
         .create(&data_dir)
         .and_then(|()| make_names_durable(&data_dir))
         .with_context(|| format!("cannot create {}", data_dir.display()))?;
+    if std::fs::metadata(&data_dir)?.permissions().mode() & 0o077 != 0 {
+        let dir = data_dir.display();
+        tracing::warn!(%dir, "others may look into the data directory: chmod 700 it");
+    }
     let start = Instant::now();
     let done = |step: &str| tracing::debug!(after_ms = start.elapsed().as_millis(), "{step}");
     let keystore = Keystore::open(data_dir.join("keystore"), keyring).await?;

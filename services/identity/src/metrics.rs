@@ -19,6 +19,12 @@ pub(crate) fn register(writer: &Arc<Writer>, keystore: &Arc<Keystore>) {
     });
     gauge(
         writer,
+        "claviger.identity.clock.behind",
+        "Milliseconds by which the clock is behind what the log has recorded.",
+        Writer::clock_behind_ms,
+    );
+    gauge(
+        writer,
         "claviger.identity.feed.watchers",
         "Watchers of the credential feed.",
         |writer| writer.watchers() as u64,

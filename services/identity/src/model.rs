@@ -255,6 +255,11 @@ impl Model {
         AccessKeyId::parse(id).is_ok_and(|id| self.access_keys.contains_key(&id))
     }
 
+    /// Whether there was an access key that is gone for good.
+    pub(crate) fn held_access_key(&self, id: &str) -> bool {
+        AccessKeyId::parse(id).is_ok_and(|id| self.former_access_keys.contains_key(&id))
+    }
+
     /// Ids of all users, in no order.
     pub(crate) fn user_ids(&self) -> Vec<UserId> {
         self.users.keys().copied().collect()

@@ -22,9 +22,22 @@ const SHARE: u32 = 100;
 /// Users that are looked at under one lock of the model.
 const USERS_AT_ONCE: usize = 1024;
 
+/// By how much the clock may be behind the log, in milliseconds, without a word: clocks are set now and then.
+const CLOCK_BEHIND_MS_MAX: u64 = 1000;
+
 /// Does what is due until `shutdown`.
 pub(crate) async fn run(writer: Arc<Writer>, shutdown: CancellationToken) {
+    let mut is_behind = false;
     loop {
+        // The log's times never go back: when the clock does, they stand still.
+        let behind_ms = writer.clock_behind_ms();
+        if !is_behind && behind_ms > CLOCK_BEHIND_MS_MAX {
+            tracing::warn!(
+                behind_ms,
+                "the clock has gone back; nothing expires until it has caught up"
+            );
+        }
+        is_behind = behind_ms > CLOCK_BEHIND_MS_MAX;
         let start = Instant::now();
         let due = due(&writer);
         let pause = PAUSE_MIN.max(start.elapsed() * SHARE);

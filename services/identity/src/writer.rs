@@ -194,20 +194,10 @@ impl Writer {
         }
         let unheld: HashSet<_> = unheld.into_iter().collect();
         let mut shredded = 0;
-        let mut after = Position::START;
-        loop {
-            let events = self.log.read(after, event_store::READ_EVENTS_MAX).await;
-            let events = events.map_err(read_failed)?;
-            let Some(last) = events.last() else { break };
-            after = last.position;
-            for event in &events {
-                if let Event::User(event) = decode(event)?
-                    && let Some(id) = event.shredded_access_key()
-                    && unheld.contains(id.as_str())
-                {
-                    self.vault.shred(id.as_str()).await?;
-                    shredded += 1;
-                }
+        for id in &unheld {
+            if self.model().held_access_key(id) {
+                self.vault.shred(id).await?;
+                shredded += 1;
             }
         }
         if shredded < unheld.len() {
@@ -237,6 +227,12 @@ impl Writer {
             self.applied.send_replace(event.position);
         }
         Ok(())
+    }
+
+    /// How far the clock is behind what the log has recorded, in milliseconds: so long all that is
+    /// recorded has the same time, and nothing expires.
+    pub(crate) fn clock_behind_ms(&self) -> u64 {
+        self.recorded_ms.load(Ordering::Acquire).saturating_sub(self.clock.now_ms())
     }
 
     /// The model, for a moment: never held over an await.

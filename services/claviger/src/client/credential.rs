@@ -32,11 +32,15 @@ impl<'a> Credential<'a> {
         let Self { access_key_id: id, secret_access_key: secret } = self;
         let CredentialArgs { s3_endpoint: endpoint, region, .. } = args;
         match format {
+            // A secret that was brought may be any visible ASCII, and a shell reads this.
             CredentialFormat::Env => Some(format!(
                 "export AWS_ACCESS_KEY_ID={id}\n\
-                 export AWS_SECRET_ACCESS_KEY={secret}\n\
-                 export AWS_DEFAULT_REGION={region}\n\
-                 export AWS_ENDPOINT_URL={endpoint}\n"
+                 export AWS_SECRET_ACCESS_KEY={}\n\
+                 export AWS_DEFAULT_REGION={}\n\
+                 export AWS_ENDPOINT_URL={}\n",
+                quoted(secret),
+                quoted(region),
+                quoted(endpoint),
             )),
             CredentialFormat::AwsProfile => Some(format!(
                 "[profile claviger]\n\
@@ -98,9 +102,35 @@ pub(super) fn show<const N: usize>(
     }
 }
 
+/// One word for any shell, which finds nothing in it to do.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shell_reads_back_what_was_written_and_does_nothing_of_it() {
+        let args = CredentialArgs {
+            format: Some(CredentialFormat::Env),
+            s3_endpoint: "http://a/$(exit 1)?x=1&y='2'".to_owned(),
+            region: "eu west;1".to_owned(),
+        };
+        let secret: String = ('!'..='~').collect();
+        let credential = Credential { access_key_id: "AKIA", secret_access_key: &secret };
+        let text = credential.formatted(&args, CredentialFormat::Env).expect("is for a program");
+        let script = format!(
+            "set -eu\n{text}printf '%s\\n' \"$AWS_ACCESS_KEY_ID\" \"$AWS_SECRET_ACCESS_KEY\" \
+             \"$AWS_DEFAULT_REGION\" \"$AWS_ENDPOINT_URL\""
+        );
+        let shell = std::process::Command::new("sh").args(["-c", &script]).output();
+        let shell = shell.expect("there is a shell");
+        let expected = format!("AKIA\n{secret}\n{}\n{}\n", args.region, args.s3_endpoint);
+        assert_eq!(String::from_utf8_lossy(&shell.stdout), expected, "{shell:?}");
+        assert!(shell.status.success() && shell.stderr.is_empty(), "{shell:?}");
+    }
 
     fn check(format: CredentialFormat, expected: &str) {
         let args = CredentialArgs {
@@ -116,9 +146,9 @@ mod tests {
     fn a_credential_is_written_as_programs_read_it() {
         check(
             CredentialFormat::Env,
-            "export AWS_ACCESS_KEY_ID=AKIA\nexport AWS_SECRET_ACCESS_KEY=s/+\n\
-             export AWS_DEFAULT_REGION=eu-west-1\n\
-             export AWS_ENDPOINT_URL=https://s3.example.com/\n",
+            "export AWS_ACCESS_KEY_ID=AKIA\nexport AWS_SECRET_ACCESS_KEY='s/+'\n\
+             export AWS_DEFAULT_REGION='eu-west-1'\n\
+             export AWS_ENDPOINT_URL='https://s3.example.com/'\n",
         );
         check(
             CredentialFormat::S3cmd,

@@ -97,6 +97,10 @@ async fn import(output: Format, file: PathBuf, data_dir: PathBuf) -> Outcome {
          restore`; auths take the log's new epoch, {}, from identity by themselves",
         answer.epoch
     );
+    eprintln!(
+        "warning: what was locked, deleted, rotated or revoked after the backup is as it was before: take \
+         it away again before customers are let in, and look through `claviger admin-token list`"
+    );
     Ok(())
 }
 
