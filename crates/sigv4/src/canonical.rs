@@ -1,8 +1,8 @@
 //! The canonical request: one text for all spellings of the same request.
 //!
-//! Source: AWS, "Create a signed AWS API request", step 1, with the rules of S3: the path is encoded once
-//! and not normalised.
+//! Source: AWS, "Create a signed AWS API request", step 1.
 
+use crate::expected::Dialect;
 use crate::head::{Head, PARAMETERS_MAX};
 use crate::percent::{self, Part};
 use crate::query::{NAME_BYTES_MAX, Place, places};
@@ -12,11 +12,30 @@ use crate::sink::{BufferedSha256, Sink};
 /// What a canonical request is made of.
 pub(crate) struct CanonicalRequest<'r, 'a> {
     pub(crate) head: &'r Head<'a>,
+    pub(crate) path: Path,
     pub(crate) signed_headers: &'r SignedHeaders<'a>,
     /// The last line: a payload mode as it was sent.
     pub(crate) payload: &'a [u8],
     /// Whether `X-Amz-Signature` is left out of the query.
     pub(crate) presigned: bool,
+}
+
+/// How the path is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Path {
+    /// Encoded once, and not normalised.
+    OfS3,
+    /// Normalised, and encoded as it was sent, which an SDK had encoded once already.
+    Normalised,
+}
+
+impl Path {
+    pub(crate) fn of(dialect: Dialect<'_>) -> Self {
+        match dialect {
+            Dialect::S3 => Self::OfS3,
+            Dialect::General { .. } => Self::Normalised,
+        }
+    }
 }
 
 impl CanonicalRequest<'_, '_> {
@@ -37,7 +56,10 @@ impl CanonicalRequest<'_, '_> {
     fn write(&self, out: &mut impl Sink) {
         out.write(self.head.method());
         out.push(b'\n');
-        percent::encode(self.head.path(), Part::Path, out);
+        match self.path {
+            Path::OfS3 => percent::encode(self.head.path(), Part::Path, out),
+            Path::Normalised => write_normalised(self.head.path(), out),
+        }
         out.push(b'\n');
         if !self.head.query().is_empty() {
             self.write_query(out);
@@ -97,6 +119,28 @@ impl CanonicalRequest<'_, '_> {
             is_first = false;
         }
         out.push(b'\n');
+    }
+}
+
+/// Writes a path without its empty and its dot segments (RFC 3986, section 5.2.4), all else than unreserved
+/// characters and separators escaped, `%` too.
+fn write_normalised(path: &[u8], out: &mut impl Sink) {
+    let mut segments: Vec<&[u8]> = vec![];
+    for segment in path.split(|&byte| byte == b'/') {
+        match segment {
+            b"" | b"." => {}
+            b".." => drop(segments.pop()),
+            segment => segments.push(segment),
+        }
+    }
+    for segment in &segments {
+        out.push(b'/');
+        percent::encode_again(segment, out);
+    }
+    // A path that ends with one of these names a folder.
+    let is_folder = [&b"/"[..], b"/.", b"/.."].iter().any(|end| path.ends_with(end));
+    if segments.is_empty() || is_folder {
+        out.push(b'/');
     }
 }
 

@@ -22,13 +22,54 @@ pub struct Expected<'a> {
     pub now_unix_seconds: i64,
     /// How far a request's date may be from the server's time, in seconds, either way and inclusive.
     pub skew_seconds_max: u32,
+    /// How requests to this service are canonicalised.
+    pub dialect: Dialect<'a>,
+}
+
+/// How a service has its requests canonicalised.
+///
+/// Source: AWS IAM user guide, "Create a signed AWS API request", which tells where S3 differs.
+#[derive(Clone, Copy, Debug)]
+pub enum Dialect<'a> {
+    /// S3's own: the path is encoded once and never normalised, and what is signed of the body stands in
+    /// `x-amz-content-sha256`.
+    S3,
+    /// Every other service's: the path is normalised, and encoded once more than it was sent; and what is
+    /// signed of the body is its SHA-256, whatever `x-amz-content-sha256` says.
+    General {
+        /// The SHA-256 of the body as it was received, in lower-case hexadecimal.
+        body_sha256: &'a [u8; 64],
+    },
 }
 
 impl<'a> Expected<'a> {
     /// What an S3 endpoint of one region expects at one instant.
     #[must_use]
     pub const fn s3(region: &'a str, now_unix_seconds: i64) -> Self {
-        Self { region, service: "s3", now_unix_seconds, skew_seconds_max: SKEW_SECONDS_MAX }
+        Self {
+            region,
+            service: "s3",
+            now_unix_seconds,
+            skew_seconds_max: SKEW_SECONDS_MAX,
+            dialect: Dialect::S3,
+        }
+    }
+
+    /// What an endpoint of another service expects at one instant of a request with this body.
+    #[must_use]
+    pub const fn service(
+        region: &'a str,
+        service: &'a str,
+        now_unix_seconds: i64,
+        body_sha256: &'a [u8; 64],
+    ) -> Self {
+        Self {
+            region,
+            service,
+            now_unix_seconds,
+            skew_seconds_max: SKEW_SECONDS_MAX,
+            dialect: Dialect::General { body_sha256 },
+        }
     }
 
     /// Checks what a string to sign says of itself: region, service, and its two dates against each other.

@@ -1,7 +1,8 @@
 //! AWS Signature Version 4 for requests to S3: parsed, canonicalised, derived and compared.
 //!
-//! Pure: no clock, no network, no storage. Knows only AWS, in the dialect of S3 (the path is encoded once
-//! and never normalised). Accepting a request allocates nothing; a denial may.
+//! Pure: no clock, no network, no storage. Knows only AWS: the dialect of S3 (the path is encoded once
+//! and never normalised), and that of every other service. Accepting a request to S3 allocates nothing; a
+//! denial may.
 //!
 //! ```
 //! use sigv4::{DateKey, Denial, Expected, Head, authenticate};
@@ -45,8 +46,10 @@
 //!
 //! # Rules where AWS leaves room
 //!
-//! * **Path.** Each escape is decoded and encoded again, once, but `%2F` stays `%2F`: it is no separator, so
-//!   a signature for `a%2Fb` is none for `a/b`. `+` is a plus sign. Nothing is normalised or collapsed.
+//! * **Path.** For S3 each escape is decoded and encoded again, once, but `%2F` stays `%2F`: it is no separator, so
+//!   a signature for `a%2Fb` is none for `a/b`. `+` is a plus sign. Nothing is normalised or collapsed. For
+//!   other services empty and dot segments go, as in RFC 3986, section 5.2.4, and what was sent is encoded
+//!   as it is, escapes too.
 //! * **Query.** Names and values are decoded as forms are, `+` being a space, and encoded again. `k` is `k=`,
 //!   empty pieces are nothing, repeated names are kept and sorted by value.
 //! * **Header values.** Spaces and tabs around a value are no part of it; runs of spaces inside become one
@@ -80,7 +83,7 @@ pub use authorization::AUTHORIZATION_BYTES_MAX;
 pub use credential::Scope;
 pub use date::{Date, Timestamp};
 pub use denial::{Denial, ErrorCode};
-pub use expected::{EXPIRES_SECONDS_MAX, Expected, SKEW_SECONDS_MAX};
+pub use expected::{Dialect, EXPIRES_SECONDS_MAX, Expected, SKEW_SECONDS_MAX};
 pub use head::{
     HEAD_BYTES_MAX, HEADERS_MAX, Head, HeadError, PARAMETERS_MAX, TARGET_BYTES_MAX, write_head,
 };

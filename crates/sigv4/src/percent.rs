@@ -70,6 +70,14 @@ pub(crate) fn encode(mut raw: &[u8], part: Part, out: &mut impl Sink) {
     }
 }
 
+/// Writes `raw` with everything escaped that is not unreserved, its escapes too.
+pub(crate) fn encode_again(raw: &[u8], out: &mut impl Sink) {
+    for &byte in raw {
+        let unit = if is_unreserved(byte) { Unit::literal(byte) } else { Unit::escaped(byte) };
+        out.write(unit.as_bytes());
+    }
+}
+
 /// Compares the canonical forms of two query names or values, byte by byte.
 pub(crate) fn compare(a: &[u8], b: &[u8]) -> Ordering {
     let is_common = |(a, b): &(&u8, &u8)| a == b && is_unreserved(**a);

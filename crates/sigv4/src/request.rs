@@ -5,11 +5,11 @@ use std::fmt;
 
 use crate::authorization::Authorization;
 use crate::bytes::text;
-use crate::canonical::CanonicalRequest;
+use crate::canonical::{CanonicalRequest, Path};
 use crate::credential::{AccessKeyId, CREDENTIAL_BYTES_MAX, Scope};
 use crate::date::Timestamp;
 use crate::denial::Denial;
-use crate::expected::{EXPIRES_SECONDS_MAX, Expected, check_dates};
+use crate::expected::{Dialect, EXPIRES_SECONDS_MAX, Expected, check_dates};
 use crate::head::Head;
 use crate::key::{Signature, SigningKey};
 use crate::mechanism::{Authentication, Headers, Mechanism, Parameters};
@@ -57,12 +57,16 @@ fn from_header<'a>(
     })?;
     check_dates(scope.date(), timestamp, mechanism)?;
     expected.check_skew(timestamp)?;
-    let payload = headers.content_sha256.ok_or_else(|| {
-        let message = "Missing required header for this request: x-amz-content-sha256";
-        Denial::invalid_request(message)
-    })?;
+    let payload = match expected.dialect {
+        Dialect::General { body_sha256 } => body_sha256,
+        Dialect::S3 => headers.content_sha256.ok_or_else(|| {
+            let message = "Missing required header for this request: x-amz-content-sha256";
+            Denial::invalid_request(message)
+        })?,
+    };
     Ok(SignedRequest {
         head,
+        path: Path::of(expected.dialect),
         mechanism,
         access_key_id,
         scope,
@@ -124,10 +128,14 @@ fn from_query<'a>(
                 "The header and the query parameter x-amz-content-sha256 are not the same.",
             ));
         }
-        (header, parameter) => header.or(parameter).unwrap_or(UNSIGNED_PAYLOAD),
+        (header, parameter) => match expected.dialect {
+            Dialect::General { body_sha256 } => body_sha256,
+            Dialect::S3 => header.or(parameter).unwrap_or(UNSIGNED_PAYLOAD),
+        },
     };
     Ok(SignedRequest {
         head,
+        path: Path::of(expected.dialect),
         mechanism,
         access_key_id,
         scope,
@@ -216,6 +224,7 @@ impl<'a> SessionToken<'a> {
 #[derive(Clone)]
 pub struct SignedRequest<'a> {
     head: &'a Head<'a>,
+    path: Path,
     mechanism: Mechanism,
     access_key_id: AccessKeyId,
     scope: Scope<'a>,
@@ -325,6 +334,7 @@ impl<'a> SignedRequest<'a> {
     fn canonical(&self) -> CanonicalRequest<'_, 'a> {
         CanonicalRequest {
             head: self.head,
+            path: self.path,
             signed_headers: &self.signed_headers,
             payload: self.payload,
             presigned: self.is_presigned(),

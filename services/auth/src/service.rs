@@ -137,14 +137,27 @@ impl AuthService for Service {
     }
 }
 
+const S3: &str = "s3";
+
+/// The service that the caller is.
+fn service(request: &VerifySignatureRequest) -> &str {
+    if request.service.is_empty() { S3 } else { &request.service }
+}
+
 /// Checks what the caller itself says, not the client it asks for.
 fn check(request: &VerifySignatureRequest) -> Result<(), Error> {
     let invalid = |field, description| Err(Error::Invalid { field, description });
-    if !matches!(request.service.as_str(), "" | "s3") {
-        return invalid("service", "must be s3");
-    }
     let epoch = Date::from_unix_seconds(0);
-    if Scope::new(epoch, &request.region, "s3").is_none() {
+    if Scope::new(epoch, "any", service(request)).is_none() {
+        return invalid("service", "must be up to 32 graphic ASCII characters other than '/'");
+    }
+    match (service(request), request.body_sha256.len()) {
+        (S3, 0) => {}
+        (S3, _) => return invalid("body_sha256", "must not be given for s3"),
+        (_, 32) => {}
+        (_, _) => return invalid("body_sha256", "must be 32 bytes for services other than s3"),
+    }
+    if Scope::new(epoch, &request.region, S3).is_none() {
         return invalid("region", "must be 1 to 64 graphic ASCII characters other than '/'");
     }
     if request.request.is_none() {
@@ -178,7 +191,18 @@ fn decide(
         }
         Err(error) => return Ok(answer::denied(error.into())),
     };
-    let expected = Expected::s3(&request.region, now.unix_ms.div_euclid(1000));
+    let (region, now_seconds) = (request.region.as_str(), now.unix_ms.div_euclid(1000));
+    let mut body_sha256 = [0; 64];
+    let expected = match service(request) {
+        S3 => Expected::s3(region, now_seconds),
+        service => {
+            if hex::encode_to_slice(&request.body_sha256, &mut body_sha256).is_err() {
+                let description = "must be 32 bytes for services other than s3";
+                return Err(Error::Invalid { field: "body_sha256", description }.into());
+            }
+            Expected::service(region, service, now_seconds, &body_sha256)
+        }
+    };
     let signed = match sigv4::authenticate(&head, &expected) {
         Ok(signed) => signed,
         Err(denial) => return Ok(answer::denied(denial)),

@@ -157,8 +157,8 @@ pub(crate) fn raw(head: &str, min_position: u64) -> VerifySignatureRequest {
     VerifySignatureRequest {
         request: Some(RequestForm::RawHead(head.to_owned().into())),
         region: REGION.into(),
-        service: String::new(),
         min_position,
+        ..Default::default()
     }
 }
 

@@ -15,6 +15,7 @@ use api::identity::v1 as pb;
 use api::identity::v1::watch_credentials_response::Message;
 use harness::*;
 use proptest::prelude::*;
+use sha2::Digest;
 use tonic::Code;
 use tonic_health::ServingStatus;
 
@@ -79,6 +80,56 @@ async fn a_denial_is_an_answer_in_the_words_of_s3() {
     assert_eq!(auth.ask(anonymous, 0).await, denied("AccessDenied"));
 }
 
+/// Signs a form for IAM as AWS's own Rust signer does.
+fn signed_form(secret: &str, service: &str, body: &str) -> String {
+    use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+    let identity = aws_credential_types::Credentials::new(ID, secret, None, None, "test").into();
+    let parameters = aws_sigv4::sign::v4::SigningParams::builder()
+        .identity(&identity)
+        .region(REGION)
+        .name(service)
+        .time(std::time::UNIX_EPOCH + Duration::from_millis(NOW_MS.unsigned_abs()))
+        .settings(SigningSettings::default())
+        .build()
+        .expect("is complete");
+    let uri = "http://iam.example.com/";
+    let signable =
+        SignableRequest::new("POST", uri, [].into_iter(), SignableBody::Bytes(body.as_bytes()));
+    let signed = sign(signable.expect("is a request"), &parameters.into()).expect("is signed");
+    let mut request = http::Request::post(uri).body(()).expect("is a request");
+    signed.into_parts().0.apply_to_request_http1x(&mut request);
+    let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        format!("{name}: {}\r\n", value.to_str().expect("is ASCII"))
+    };
+    let headers: String = request.headers().iter().map(header).collect();
+    format!("POST / HTTP/1.1\r\nHost: iam.example.com\r\n{headers}\r\n")
+}
+
+#[tokio::test]
+async fn a_request_to_another_service_is_verified_with_its_body() {
+    let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
+    let body = "Action=GetUser&Version=2010-05-08";
+    let ask = async |head: &str, service: &str, body: &str| {
+        let body_sha256 = sha2::Sha256::digest(body).to_vec();
+        let request =
+            VerifySignatureRequest { service: service.into(), body_sha256, ..raw(head, 0) };
+        match auth.call(request).await.expect("a verdict").verdict.expect("is there") {
+            Verdict::Verified(verified) => {
+                assert_eq!(verified.payload_sha256, sha2::Sha256::digest(body).to_vec());
+                assert_eq!(verified.scope.as_ref().expect("is there").service, service);
+                Ok(verified.payload_mode())
+            }
+            Verdict::Denied(denied) => Err(denied.code),
+        }
+    };
+    let head = signed_form(SECRET, "iam", body);
+    assert_eq!(ask(&head, "iam", body).await, Ok(PayloadMode::Sha256));
+    assert_eq!(ask(&head, "iam", "Action=DeleteUser").await, Err("SignatureDoesNotMatch".into()));
+    assert_eq!(ask(&head, "sts", body).await, Err("AuthorizationHeaderMalformed".into()));
+    let other = signed_form("another secret", "iam", body);
+    assert_eq!(ask(&other, "iam", body).await, Err("SignatureDoesNotMatch".into()));
+}
+
 #[tokio::test]
 async fn what_the_caller_itself_gets_wrong_is_no_verdict() {
     let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
@@ -88,6 +139,9 @@ async fn what_the_caller_itself_gets_wrong_is_no_verdict() {
         VerifySignatureRequest { region: String::new(), ..good() },
         VerifySignatureRequest { region: "a/b".into(), ..good() },
         VerifySignatureRequest { service: "iam".into(), ..good() },
+        VerifySignatureRequest { service: "iam".into(), body_sha256: vec![7; 31], ..good() },
+        VerifySignatureRequest { body_sha256: vec![7; 32], ..good() },
+        VerifySignatureRequest { service: "a/b".into(), ..good() },
         VerifySignatureRequest { request: None, ..good() },
         raw("", 0),
         raw("not HTTP at all\r\n\r\n", 0),

@@ -74,7 +74,7 @@ impl Verifier {
             request: Some(Form::RawHead(raw_head.into())),
             region: self.region.clone(),
             service: "s3".to_owned(),
-            min_position: 0,
+            ..Default::default()
         });
         request.set_timeout(self.timeout);
         let mut auth = self.auth.clone();
