@@ -21,6 +21,7 @@ mod listener;
 mod management;
 mod s3;
 mod socket;
+mod xml;
 
 use std::sync::Arc;
 

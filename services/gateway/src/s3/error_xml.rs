@@ -6,11 +6,10 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, SERVER};
 use http::{HeaderValue, Response, StatusCode};
-use quick_xml::Writer;
-use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
 use crate::body::{self, BoxBody};
 use crate::request_id;
+use crate::xml::Document;
 
 /// A refusal, as S3 would put it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -139,14 +138,8 @@ impl S3Error {
     }
 
     fn document(&self, about: &About) -> Bytes {
-        let mut writer = Writer::new(Vec::with_capacity(512));
-        let mut write = |event: Event<'_>| {
-            // Into memory, where nothing fails.
-            let _ = writer.write_event(event);
-        };
-        write(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)));
-        write(Event::Text(BytesText::from_escaped("\n")));
-        write(Event::Start(BytesStart::new("Error")));
+        let mut document = Document::new();
+        document.open("Error");
         let details = self.details.iter().map(|(name, text)| (&**name, text.as_str()));
         let elements = [("Code", &*self.code), ("Message", &*self.message)]
             .into_iter()
@@ -157,12 +150,10 @@ impl S3Error {
                 ("HostId", &about.host_id),
             ]);
         for (name, text) in elements {
-            write(Event::Start(BytesStart::new(name)));
-            write(Event::Text(BytesText::from_escaped(escape(text))));
-            write(Event::End(BytesEnd::new(name)));
+            document.text(name, text);
         }
-        write(Event::End(BytesEnd::new("Error")));
-        writer.into_inner().into()
+        document.close();
+        document.finish()
     }
 }
 
@@ -172,34 +163,6 @@ fn is_name(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(other)
 }
 
-/// Makes text safe to stand in a document.
-///
-/// quick-xml leaves characters as they are that XML 1.0 does not have at all, and a carriage
-/// return, which a parser would turn into a line feed; both can stand in what a client sends.
-fn escape(text: &str) -> Cow<'_, str> {
-    let special = |c: char| {
-        matches!(c, '&' | '<' | '>' | '"' | '\'' | '\u{FFFE}' | '\u{FFFF}')
-            || (c.is_ascii_control() && !matches!(c, '\t' | '\n'))
-    };
-    if !text.contains(special) {
-        return text.into();
-    }
-    let mut escaped = String::with_capacity(text.len() + 32);
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&apos;"),
-            '\r' => escaped.push_str("&#13;"),
-            _ if special(c) => escaped.push(char::REPLACEMENT_CHARACTER),
-            _ => escaped.push(c),
-        }
-    }
-    escaped.into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,20 +170,6 @@ mod tests {
     fn about(resource: &str) -> About {
         let (request_id, host_id) = ("R1".to_owned(), "H1".to_owned());
         About { resource: resource.to_owned(), request_id, host_id, head: false }
-    }
-
-    #[test]
-    fn text_is_escaped() {
-        let check = |text: &str, expected: &str| assert_eq!(escape(text), expected, "{text:?}");
-        check("", "");
-        check("plain é 🔑\t\n", "plain é 🔑\t\n");
-        check("<a b=\"c\">&'", "&lt;a b=&quot;c&quot;&gt;&amp;&apos;");
-        check("a\r\nb", "a&#13;\nb");
-        check(
-            "\0\u{1}\u{b}\u{1f}\u{7f}\u{ffff}",
-            "\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}",
-        );
-        check("]]>", "]]&gt;");
     }
 
     #[test]
@@ -243,6 +192,7 @@ mod tests {
     #[test]
     fn whatever_a_client_sends_stays_text() {
         use quick_xml::Reader;
+        use quick_xml::events::Event;
         for text in ["</Code><Code>", "<!--", "]]>", "&#0;", "\0", "\u{ffff}", "a\rb", "<?x?>"] {
             let document = S3Error::invalid_uri().with("Value", text).document(&about(text));
             let mut reader = Reader::from_reader(&*document);
