@@ -85,6 +85,7 @@ async fn start(
     let admin_token = state.admin_token.token()?;
     // Nobody outside needs these: new ones at each start do.
     let (auth_token, gateway_token) = (Token::generate()?, Token::generate()?);
+    let acting_token = Token::generate()?;
     let report = Report {
         s3: uri(&listeners.s3)?,
         rest: uri(&listeners.rest)?,
@@ -109,7 +110,7 @@ async fn start(
         callers: identity::Callers {
             operators: Known::by_token(admin_token.clone()),
             auths: Known::by_token(auth_token.clone()),
-            gateways: Known::default(),
+            gateways: Known::by_token(acting_token.clone()),
         },
         tls: None,
     };
@@ -130,7 +131,7 @@ async fn start(
     let flag = auth_ready.clone();
     process.start("auth", |shutdown| auth::serve(config, listeners.auth, flag, shutdown));
     let upstream = start_store(process, dir, listeners.store)?;
-    let config = gateway_config(&report, &account, gateway_token, upstream);
+    let config = gateway_config(&report, &account, gateway_token, acting_token, upstream);
     let flag = gateway_ready.clone();
     process.start("gateway", |shutdown| {
         gateway::serve(config, listeners.s3, listeners.rest, flag, shutdown)
@@ -155,10 +156,12 @@ fn gateway_config(
     report: &Report,
     account: &Account,
     token: Token,
+    acting_token: Token,
     upstream: gateway::Upstream,
 ) -> gateway::Config {
     gateway::Config {
         auth: Target::in_the_clear(report.auth.as_str(), token),
+        identity: Some(Target::in_the_clear(report.identity.as_str(), acting_token)),
         region: REGION.to_owned(),
         account_id: account.id,
         domains: gateway::DOMAINS.map(Into::into).into(),

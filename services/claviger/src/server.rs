@@ -208,12 +208,15 @@ fn gateway_config(
     )?;
     let (uri, tls) = (set.auth.clone().unwrap_or_else(|| local(AUTH_PORT)), Tls::from(&set.tls));
     // Whoever meant the S3 port must not believe that it is encrypted now.
+    let is_https = Target::is_https(&uri) || set.identity.as_deref().is_some_and(Target::is_https);
     anyhow::ensure!(
-        Target::is_https(&uri) || !tls.is_set(),
-        "gateway.tls is for the way to auth, and gateway.auth does not begin with https://"
+        is_https || !tls.is_set(),
+        "gateway.tls is for the way to auth and identity, and neither gateway.auth nor \
+         gateway.identity begins with https://"
     );
     Ok(gateway::Config {
         auth: target(uri, "gateway.auth", token, "CLAVIGER_GATEWAY__GATEWAY_TOKEN", &tls)?,
+        identity: identity_of_gateway(given, set, &tls)?,
         region: set.region.clone().unwrap_or_else(|| REGION.to_owned()),
         account_id: set.account_id.context("gateway.account_id is not set")?,
         domains: set.domains.clone().unwrap_or_else(|| gateway::DOMAINS.map(Into::into).into()),
@@ -224,6 +227,29 @@ fn gateway_config(
         upstream,
         limits: limits(&set.limits),
     })
+}
+
+/// Where identity is, if the gateway is to manage users and access keys.
+fn identity_of_gateway(
+    given: &config::Gateway,
+    set: &config::Gateway,
+    tls: &Tls,
+) -> anyhow::Result<Option<Target>> {
+    const TOKEN: &str = "CLAVIGER_GATEWAY__IDENTITY_TOKEN";
+    let (given, file) = (given.identity_token_file.as_deref(), set.identity_token_file.as_deref());
+    let token = optional_token(TOKEN, given, file)?;
+    let Some(uri) = set.identity.clone() else {
+        let key = key_of(TOKEN);
+        anyhow::ensure!(token.is_none(), "{key} is of no use without gateway.identity");
+        let server_name = &set.identity_server_name;
+        anyhow::ensure!(
+            server_name.is_none(),
+            "gateway.identity_server_name is of no use without gateway.identity"
+        );
+        return Ok(None);
+    };
+    let tls = Tls { server_name: set.identity_server_name.clone(), ..tls.clone() };
+    target(uri, "gateway.identity", token, TOKEN, &tls).map(Some)
 }
 
 fn limits(set: &config::Limits) -> gateway::Limits {

@@ -21,6 +21,9 @@ pub const RESERVED_BUCKETS: [&str; 6] = ["admin", "auth", "info", "minio", "rust
 pub struct Config {
     /// Where auth is, and how the gateway shows itself to it.
     pub auth: rpc::Target,
+    /// Where identity is, and how the gateway shows itself to it: with another token than to auth, which
+    /// knows that one. Where it is none, no users and access keys are managed here.
+    pub identity: Option<rpc::Target>,
     /// The region that the gateway serves, such as `us-east-1`; a signature for another is refused.
     pub region: String,
     /// The one account whose users may use the upstream.

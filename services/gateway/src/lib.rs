@@ -17,6 +17,8 @@ mod access_log;
 mod body;
 mod config;
 mod health;
+mod iam;
+mod identity;
 mod listener;
 mod management;
 mod s3;
@@ -51,7 +53,16 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let channel = config.auth.channel()?;
-    let handler = Arc::new(s3::S3::new(&config, channel.clone())?);
+    let verifier =
+        s3::Verifier::new(channel.clone(), config.region.clone(), config.limits.auth_timeout);
+    let iam = match &config.identity {
+        None => None,
+        Some(target) => {
+            let identity = identity::Identity::new(target.channel()?);
+            Some(Arc::new(iam::Iam::new(verifier.clone(), identity)))
+        }
+    };
+    let handler = Arc::new(s3::S3::new(&config, verifier, iam.clone())?);
     let telemetry = telemetry::http_server_layer();
     let connections_max = config.limits.connections_max;
     let unreadable = s3::unreadable;
@@ -70,7 +81,12 @@ pub async fn serve(
         connections_max,
         &shutdown,
         unreadable,
-        |_client| telemetry.layer(service_fn(management::handle)),
+        |client| {
+            let iam = iam.clone();
+            telemetry.layer(service_fn(move |request| {
+                management::handle(client.ip(), request, iam.clone())
+            }))
+        },
     );
     tokio::join!(s3, management, health::watch(channel, ready, &shutdown));
     Ok(())

@@ -1,23 +1,35 @@
-//! The management listener: REST and the vendors' dialects will live here; none does yet.
+//! The management listener: the vendors' dialects, each on its own route. The form of every answer is chosen
+//! by the route.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use http::header::{CONTENT_TYPE, SERVER};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::json;
 
-use crate::request_id;
+use crate::access_log::{Entry, Logged};
+use crate::iam::{self, Iam};
+use crate::{body, request_id};
 
-/// Answers any request: with name and version at `/`, else that there is nothing there, as a
-/// problem document (RFC 9457).
+/// Answers one request of this client: a form at `/` by IAM, if there is one. Else with name and version at
+/// `/`, or that there is nothing there, as a problem document (RFC 9457).
 pub(crate) async fn handle(
+    client: IpAddr,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+    iam: Option<Arc<Iam>>,
+) -> Result<Response<Logged>, Infallible> {
     let id = request_id();
+    let mut entry = Entry::new(id.clone(), client, request.method().clone());
+    if let Some(iam) = iam
+        && iam::is_form(request.method(), request.uri().path(), request.headers())
+    {
+        let response = iam.handle(client, request, &mut entry).await;
+        return Ok(entry.attach(response));
+    }
     let index = request.uri().path() == "/" && *request.method() == Method::GET;
     let (status, content_type, body) = if index {
         let body = json!({ "name": "claviger", "version": env!("CARGO_PKG_VERSION") });
@@ -32,7 +44,7 @@ pub(crate) async fn handle(
         });
         (StatusCode::NOT_FOUND, "application/problem+json", body)
     };
-    let mut response = Response::new(Full::from(body.to_string()));
+    let mut response = Response::new(body::full(body.to_string()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -40,7 +52,7 @@ pub(crate) async fn handle(
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
-    Ok(response)
+    Ok(entry.attach(response))
 }
 
 /// The whole answer, head and body, to a request that could not be read.

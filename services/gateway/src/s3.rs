@@ -25,14 +25,17 @@ use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use self::error_xml::{About, S3Error};
+use self::error_xml::About;
+pub(crate) use self::error_xml::S3Error;
 use self::forward::{Forwarder, Onward};
 use self::host::Domains;
-use self::target::Target;
-use self::verify::{Payload, Verified, Verifier};
+use self::target::{Resource, Target};
+pub(crate) use self::verify::Verifier;
+use self::verify::{Payload, Verified};
 use crate::access_log::{Entry, Logged};
 use crate::body::BoxBody;
 use crate::config::Config;
+use crate::iam::{self, Iam};
 use crate::request_id;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
@@ -42,6 +45,8 @@ const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 #[derive(Debug)]
 pub(crate) struct S3 {
     verifier: Verifier,
+    /// Where a form goes that is sent to the endpoint itself.
+    iam: Option<Arc<Iam>>,
     forwarder: Forwarder,
     account_id: Uuid,
     domains: Domains,
@@ -54,10 +59,15 @@ pub(crate) struct S3 {
 impl S3 {
     /// # Errors
     /// If the upstream's endpoint is not plain `http://host:port`, or a domain is no host name.
-    pub(crate) fn new(config: &Config, auth: rpc::Channel) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        config: &Config,
+        verifier: Verifier,
+        iam: Option<Arc<Iam>>,
+    ) -> anyhow::Result<Self> {
         let limits = &config.limits;
         Ok(Self {
-            verifier: Verifier::new(auth, config.region.clone(), limits.auth_timeout),
+            verifier,
+            iam,
             forwarder: Forwarder::new(&config.upstream, limits)?,
             account_id: config.account_id,
             domains: Domains::new(&config.domains)?,
@@ -80,6 +90,11 @@ impl S3 {
             head: request.method() == Method::HEAD,
         };
         let mut entry = Entry::new(about.request_id.clone(), client, request.method().clone());
+        if let Some(iam) = self.iam_of(&request) {
+            // Its place is not among those of transfers, which may all be taken by long ones.
+            let response = iam.handle(client, request, &mut entry).await;
+            return Ok(entry.attach(response));
+        }
         let answer = AssertUnwindSafe(self.answer(request, &mut entry)).catch_unwind().await;
         let answer = answer.unwrap_or_else(|_panic| Err(S3Error::internal()));
         let mut response = answer.unwrap_or_else(|error| {
@@ -97,6 +112,15 @@ impl S3 {
         }
         response.headers_mut().insert(SERVER, HeaderValue::from_static("claviger"));
         Ok(entry.attach(response))
+    }
+
+    /// Who answers, if the request is a form for the endpoint itself: IAM's way of asking.
+    fn iam_of(&self, request: &Request<Incoming>) -> Option<Arc<Iam>> {
+        let iam = self.iam.as_ref()?;
+        let is_form = iam::is_form(request.method(), request.uri().path(), request.headers());
+        let target = Target::parse(request.uri(), request.headers(), &self.domains);
+        let of_bucket = || target.is_ok_and(|target| target.resource() != Resource::Service);
+        (is_form && !of_bucket()).then(|| Arc::clone(iam))
     }
 
     async fn answer(

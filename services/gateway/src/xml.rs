@@ -10,7 +10,7 @@ use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 pub(crate) struct Document {
     writer: Writer<Vec<u8>>,
     /// Elements that are open, the innermost last.
-    open: Vec<&'static str>,
+    open: Vec<String>,
 }
 
 impl Document {
@@ -22,16 +22,16 @@ impl Document {
     }
 
     /// Begins an element that has others.
-    pub(crate) fn open(&mut self, name: &'static str) {
+    pub(crate) fn open(&mut self, name: &str) {
         self.write(Event::Start(BytesStart::new(name)));
-        self.open.push(name);
+        self.open.push(name.to_owned());
     }
 
     /// Begins an element in a namespace.
-    pub(crate) fn open_in(&mut self, name: &'static str, namespace: &str) {
+    pub(crate) fn open_in(&mut self, name: &str, namespace: &str) {
         let start = BytesStart::new(name).with_attributes([("xmlns", namespace)]);
         self.write(Event::Start(start));
-        self.open.push(name);
+        self.open.push(name.to_owned());
     }
 
     /// Ends the element that was begun last.

@@ -20,6 +20,9 @@ use crate::model::UserEntry;
 use crate::writer::Writer;
 use crate::{answer, history, page, render, resource};
 
+/// The most users that one page looks at. A page of a sparse filter ends there, with a token.
+const USERS_LOOKED_AT_MAX: usize = 10_000;
+
 pub(crate) struct Users(pub(crate) Arc<Writer>);
 
 #[tonic::async_trait]
@@ -259,20 +262,37 @@ fn list(
     let model = writer.model();
     let account = resource::account(&model, call, "parent", &request.parent)?;
     call.reads_account(account)?;
-    let list = format!("users/{account}");
+    let prefix = path_prefix(request)?;
+    let list = format!("users/{account}{prefix}");
     let from = match page::cursor(&list, &request.page_token)? {
         None => Bound::Unbounded,
         Some(name) => Bound::Excluded(name),
     };
-    let mut found: Vec<_> = model.users_from(account, from).take(size + 1).collect();
-    let more = found.len() > size;
-    found.truncate(size);
-    let next_page_token = match found.last() {
-        Some(last) if more => page::token(&list, &last.user.name.folded()),
-        Some(_) | None => String::new(),
-    };
-    let users = found.into_iter().map(|entry| render::user(entry)).collect();
-    Ok(ListUsersResponse { users, next_page_token })
+    let mut users = vec![];
+    let mut last = None;
+    for (looked_at, entry) in model.users_from(account, from).enumerate() {
+        if users.len() == size || looked_at == USERS_LOOKED_AT_MAX {
+            let next_page_token = last.map(|name: String| page::token(&list, &name));
+            let next_page_token = next_page_token.unwrap_or_default();
+            return Ok(ListUsersResponse { users, next_page_token });
+        }
+        if entry.user.path.as_str().starts_with(prefix) {
+            users.push(render::user(entry));
+        }
+        last = Some(entry.user.name.folded());
+    }
+    Ok(ListUsersResponse { users, next_page_token: String::new() })
+}
+
+/// What the paths of listed users begin with.
+fn path_prefix(request: &ListUsersRequest) -> Result<&str, Error> {
+    let prefix = request.path_prefix.as_str();
+    let visible = prefix.bytes().all(|byte| byte.is_ascii_graphic());
+    if prefix.len() > 512 || !visible || !(prefix.is_empty() || prefix.starts_with('/')) {
+        let form = "must be up to 512 visible ASCII characters that begin with a slash";
+        return Err(Error::invalid("path_prefix", form));
+    }
+    Ok(prefix)
 }
 
 /// Users as they were at an instant, oldest first. A cursor is the id of the last one looked at.
@@ -286,7 +306,8 @@ async fn list_at(
     let parent = format!("{}/users/-", request.parent);
     let (account, _) = resource::user_or_all_ever(&writer.model(), call, "parent", &parent)?;
     call.reads_account(account)?;
-    let list = format!("users/{account}@{}", at.timestamp_millis());
+    let prefix = path_prefix(request)?;
+    let list = format!("users/{account}{prefix}@{}", at.timestamp_millis());
     let from = match page::cursor(&list, &request.page_token)? {
         None => Bound::Unbounded,
         Some(id) => Bound::Excluded(UserId::parse(&id).ok_or(Error::InvalidPageToken)?),
@@ -294,7 +315,9 @@ async fn list_at(
     let ids = history::users_ever(writer, account, from, size + 1);
     let mut users = vec![];
     for id in ids.iter().take(size) {
-        users.extend(history::user_at(writer, *id, at).await?.as_ref().map(render::user));
+        let entry = history::user_at(writer, *id, at).await?;
+        let entry = entry.filter(|entry| entry.user.path.as_str().starts_with(prefix));
+        users.extend(entry.as_ref().map(render::user));
     }
     let next_page_token = match ids.get(size.saturating_sub(1)) {
         Some(last) if ids.len() > size => page::token(&list, &last.to_string()),

@@ -143,6 +143,17 @@ pub(crate) struct Gateway {
     /// does
     #[arg(long, env = "CLAVIGER_GATEWAY__GATEWAY_TOKEN_FILE", value_name = "FILE")]
     pub(crate) gateway_token_file: Option<PathBuf>,
+    /// URI of identity. With it users and access keys are managed by AWS IAM's API, at POST / of both
+    /// ports
+    #[arg(long, env = "CLAVIGER_GATEWAY__IDENTITY", value_name = "URI")]
+    pub(crate) identity: Option<String>,
+    /// Holds the token that it shows to identity, another than auth's; or else the variable
+    /// CLAVIGER_GATEWAY__IDENTITY_TOKEN does
+    #[arg(long, env = "CLAVIGER_GATEWAY__IDENTITY_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) identity_token_file: Option<PathBuf>,
+    /// Whom identity's certificate must name, spiffe://... or dns:HOST [default: the host of its URI]
+    #[arg(long, env = "CLAVIGER_GATEWAY__IDENTITY_SERVER_NAME", value_name = "NAME")]
+    pub(crate) identity_server_name: Option<String>,
     /// UUID of the one account whose users may use the upstream. Required
     #[arg(long, env = "CLAVIGER_GATEWAY__ACCOUNT_ID", value_name = "UUID")]
     pub(crate) account_id: Option<Uuid>,
@@ -159,7 +170,7 @@ pub(crate) struct Gateway {
     #[arg(long = "reserved-bucket", env = "CLAVIGER_GATEWAY__RESERVED_BUCKETS")]
     #[arg(value_name = "BUCKET", value_delimiter = ',')]
     pub(crate) reserved_buckets: Option<Vec<String>>,
-    /// Encryption of the way to auth.
+    /// Encryption of the way to auth and identity.
     #[command(flatten)]
     pub(crate) tls: GatewayTls,
     /// The S3 server behind it.
@@ -172,8 +183,11 @@ pub(crate) struct Gateway {
 
 impl Settings for Gateway {
     const NAME: &'static str = "gateway";
-    const SECRETS: &'static [&'static str] =
-        &["CLAVIGER_GATEWAY__GATEWAY_TOKEN", "CLAVIGER_GATEWAY__UPSTREAM__SECRET_ACCESS_KEY"];
+    const SECRETS: &'static [&'static str] = &[
+        "CLAVIGER_GATEWAY__GATEWAY_TOKEN",
+        "CLAVIGER_GATEWAY__IDENTITY_TOKEN",
+        "CLAVIGER_GATEWAY__UPSTREAM__SECRET_ACCESS_KEY",
+    ];
 }
 
 /// The S3 server behind the gateway.

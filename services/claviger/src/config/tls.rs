@@ -63,12 +63,12 @@ pub(crate) struct AuthTls {
     pub(crate) require_client_certificate: Option<bool>,
 }
 
-/// TLS of the gateway as a client of auth.
+/// TLS of the gateway as a client of auth and identity.
 #[derive(Clone, Debug, Default, Args, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
-#[command(next_help_heading = "TLS to auth")]
+#[command(next_help_heading = "TLS to auth and identity")]
 pub(crate) struct GatewayTls {
-    /// Its certificate in PEM, which is shown to auth, and after it those that lead to an authority;
+    /// Its certificate in PEM, which is shown to both, and after it those that lead to an authority;
     /// read anew when it changes, as all these files are
     #[arg(id = "tls_certificate_file", long = "tls-certificate-file", value_name = "FILE")]
     #[arg(env = "CLAVIGER_GATEWAY__TLS__CERTIFICATE_FILE")]
@@ -77,7 +77,7 @@ pub(crate) struct GatewayTls {
     #[arg(id = "tls_key_file", long = "tls-key-file", value_name = "FILE")]
     #[arg(env = "CLAVIGER_GATEWAY__TLS__KEY_FILE")]
     pub(crate) key_file: Option<PathBuf>,
-    /// Authorities in PEM that make auth's certificate [default: those of the system]
+    /// Authorities in PEM that make their certificates [default: those of the system]
     #[arg(id = "tls_ca_file", long = "tls-ca-file", value_name = "FILE")]
     #[arg(env = "CLAVIGER_GATEWAY__TLS__CA_FILE")]
     pub(crate) ca_file: Option<PathBuf>,

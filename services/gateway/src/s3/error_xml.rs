@@ -55,6 +55,10 @@ impl S3Error {
         &self.code
     }
 
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The text of a further element.
     pub(crate) fn detail(&self, name: &str) -> Option<&str> {
         self.details.iter().find(|(found, _)| found == name).map(|(_, text)| text.as_str())

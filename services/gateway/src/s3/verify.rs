@@ -9,6 +9,7 @@ use api::auth::v1::{self as auth, Denied, VerifySignatureRequest};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode};
+use sha2::{Digest, Sha256};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -63,6 +64,38 @@ impl Verifier {
         head: &Parts,
         target: &PathAndQuery,
     ) -> Result<Verified, S3Error> {
+        let (region, service) = (self.region.clone(), String::new());
+        let asked = VerifySignatureRequest { region, service, ..Default::default() };
+        let verified = self.ask(head, target, asked).await?;
+        read(verified).ok_or_else(|| {
+            tracing::error!("auth's verdict cannot be read");
+            S3Error::internal()
+        })
+    }
+
+    /// Who signed the request of this head for another service than S3, with this body.
+    ///
+    /// # Errors
+    /// As [`Self::verify`]: each dialect has its own words for S3's codes.
+    pub(crate) async fn verify_for(
+        &self,
+        head: &Parts,
+        region: String,
+        service: String,
+        body: &[u8],
+    ) -> Result<auth::Verified, S3Error> {
+        let target = head.uri.path_and_query().ok_or_else(S3Error::invalid_uri)?;
+        let body_sha256 = Sha256::digest(body).to_vec();
+        let asked = VerifySignatureRequest { region, service, body_sha256, ..Default::default() };
+        self.ask(head, target, asked).await
+    }
+
+    async fn ask(
+        &self,
+        head: &Parts,
+        target: &PathAndQuery,
+        asked: VerifySignatureRequest,
+    ) -> Result<auth::Verified, S3Error> {
         let raw_head = raw_head(&head.method, target, &head.headers);
         if raw_head.len() > HEAD_BYTES_MAX {
             let message = "Your request header section exceeds the maximum allowed length.";
@@ -72,9 +105,7 @@ impl Verifier {
         }
         let mut request = tonic::Request::new(VerifySignatureRequest {
             request: Some(Form::RawHead(raw_head.into())),
-            region: self.region.clone(),
-            service: "s3".to_owned(),
-            ..Default::default()
+            ..asked
         });
         request.set_timeout(self.timeout);
         let mut auth = self.auth.clone();
@@ -82,10 +113,7 @@ impl Verifier {
         let answer =
             answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no verdict in time")));
         match answer.map_err(|status| no_verdict(&status))?.into_inner().verdict {
-            Some(Verdict::Verified(verified)) => read(verified).ok_or_else(|| {
-                tracing::error!("auth's verdict cannot be read");
-                S3Error::internal()
-            }),
+            Some(Verdict::Verified(verified)) => Ok(verified),
             Some(Verdict::Denied(denied)) => Err(denial(denied)),
             None => {
                 tracing::error!("auth answered without a verdict");

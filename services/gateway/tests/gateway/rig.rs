@@ -45,6 +45,7 @@ pub(crate) fn config(auth: SocketAddr, upstream: SocketAddr, limits: Limits) -> 
             format!("http://{auth}"),
             rpc::Token::parse(TOKEN).expect("a token"),
         ),
+        identity: None,
         region: "us-east-1".to_owned(),
         account_id: ACCOUNT.parse().expect("a UUID"),
         domains: vec!["s3.test".to_owned()],

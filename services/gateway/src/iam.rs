@@ -1,0 +1,334 @@
+//! AWS IAM's Query API, in which OUTSCALE's EIM speaks too, and `GetCallerIdentity` of STS.
+//!
+//! `POST /` with a form, signed for the service `iam`, `eim` or `sts`, of any region and any version. Each
+//! action becomes calls to identity on behalf of whoever signed it; nothing is kept here. What identity
+//! does not have (policies, groups, roles, devices) is listed as empty, so that whoever cleans up before
+//! deleting a user finds nothing; it cannot be made.
+//!
+//! Source: IAM API reference; service model of botocore, `iam` 2010-05-08 and `sts` 2011-06-15.
+
+mod error;
+mod form;
+mod key;
+mod listing;
+mod render;
+mod report;
+mod user;
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::auth::v1::Principal;
+use bytes::Bytes;
+use futures::FutureExt;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, SERVER};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use self::error::IamError;
+use self::form::Form;
+use crate::access_log::Entry;
+use crate::body::{self, BoxBody};
+use crate::identity::{Acting, Identity};
+use crate::s3::Verifier;
+use crate::xml::Document;
+
+/// The largest form that is read, in bytes.
+const BODY_BYTES_MAX: usize = 1 << 20;
+/// How long a client may take to send its form.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most requests under way, each with a form in memory; further ones are told to slow down.
+const CALLS_MAX: usize = 128;
+
+const IAM_NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
+const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+/// The services that a request may be signed for, the usual one first.
+const SERVICES: [&str; 3] = ["iam", "eim", "sts"];
+const STS: &str = "sts";
+/// What `GetUser` and its kin are in the audit trail.
+const FACADE: &str = "iam";
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+
+/// Answers forms.
+#[derive(Clone, Debug)]
+pub(crate) struct Iam {
+    verifier: Verifier,
+    identity: Identity,
+    places: Arc<Semaphore>,
+}
+
+/// A request whose signature is right.
+struct Call<'a> {
+    identity: &'a Identity,
+    acting: Acting,
+    form: &'a Form,
+    /// For creations that may be sent again.
+    idempotency_id: String,
+}
+
+/// Whether a request to the endpoint itself is one to IAM: S3 has no form there.
+pub(crate) fn is_form(method: &Method, path: &str, headers: &HeaderMap) -> bool {
+    let form = b"application/x-www-form-urlencoded";
+    let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let is_form = content_type.get(..form.len()).is_some_and(|t| t.eq_ignore_ascii_case(form));
+    *method == Method::POST && path == "/" && is_form
+}
+
+impl Iam {
+    pub(crate) fn new(verifier: Verifier, identity: Identity) -> Self {
+        Self { verifier, identity, places: Arc::new(Semaphore::new(CALLS_MAX)) }
+    }
+
+    /// Answers one request of this client.
+    pub(crate) async fn handle(
+        &self,
+        client: IpAddr,
+        request: Request<Incoming>,
+        entry: &mut Entry,
+    ) -> Response<BoxBody> {
+        let request_id = Uuid::now_v7().to_string();
+        entry.request_id.clone_from(&request_id);
+        let (head, body) = request.into_parts();
+        let service = Scope::of(&head.headers).service;
+        let namespace = if service == STS { STS_NAMESPACE } else { IAM_NAMESPACE };
+        let answer = self.answer(client, &head, body, &request_id, entry);
+        let answer = AssertUnwindSafe(answer).catch_unwind().await;
+        let answer = answer.unwrap_or_else(|_panic| Err(IamError::internal()));
+        let (status, document) = match answer {
+            Ok(document) => (StatusCode::OK, document),
+            Err(error) => {
+                entry.code = error.code.clone().into_owned();
+                (error.status, error.document(namespace, &request_id))
+            }
+        };
+        let mut response = Response::new(body::full(document));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+        headers.insert(SERVER, HeaderValue::from_static("claviger"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Ok(value) = HeaderValue::try_from(request_id) {
+            headers.insert(REQUEST_ID, value);
+        }
+        response
+    }
+
+    async fn answer(
+        &self,
+        client: IpAddr,
+        head: &Parts,
+        body: Incoming,
+        request_id: &str,
+        entry: &mut Entry,
+    ) -> Result<Bytes, IamError> {
+        let _place = self.places.try_acquire().map_err(|_| {
+            // A code that AWS's SDKs wait upon and try again.
+            IamError::new(StatusCode::BAD_REQUEST, "Throttling", "Rate exceeded")
+        })?;
+        let body = read(body).await?;
+        entry.bytes_in.add(body.len());
+        let principal = self.signer(head, &body, entry).await?;
+        let form = Form::parse(&body)?;
+        let action = form.required("Action")?;
+        let acting =
+            Acting { principal, facade: FACADE, client, request_id: request_id.to_owned() };
+        let call = Call {
+            identity: &self.identity,
+            acting,
+            form: &form,
+            idempotency_id: idempotency_id(&head.headers),
+        };
+        let is_sts = Scope::of(&head.headers).service == STS;
+        let namespace = if is_sts { STS_NAMESPACE } else { IAM_NAMESPACE };
+        let mut answer = Answer::new(action, namespace);
+        if is_sts {
+            call.act_of_sts(action, &mut answer)?;
+        } else {
+            call.act(action, &mut answer).await?;
+        }
+        Ok(answer.finish(action, request_id))
+    }
+
+    /// Who signed a request.
+    async fn signer(
+        &self,
+        head: &Parts,
+        body: &[u8],
+        entry: &mut Entry,
+    ) -> Result<Principal, IamError> {
+        if !head.headers.contains_key(AUTHORIZATION) {
+            let message = "Request is missing Authentication Token";
+            return Err(IamError::new(
+                StatusCode::FORBIDDEN,
+                "MissingAuthenticationToken",
+                message,
+            ));
+        }
+        let Scope { region, service } = Scope::of(&head.headers);
+        if !SERVICES.contains(&service.as_str()) {
+            let message = "Credential should be scoped to correct service: 'iam'.";
+            return Err(IamError::new(StatusCode::FORBIDDEN, "SignatureDoesNotMatch", message));
+        }
+        let verified = self.verifier.verify_for(head, region, service, body).await;
+        let verified = verified.map_err(|denial| {
+            if let Some(claimed) = denial.detail("AWSAccessKeyId") {
+                entry.claim(claimed);
+            }
+            IamError::of_signature(&denial)
+        })?;
+        let principal = verified.principal.ok_or_else(IamError::internal)?;
+        entry.account_id.clone_from(&principal.account_id);
+        entry.user_id.clone_from(&principal.user_id);
+        entry.access_key_id = verified.access_key_id;
+        Ok(principal)
+    }
+}
+
+/// Reads a whole body, of bounded size and in bounded time.
+async fn read(body: Incoming) -> Result<Bytes, IamError> {
+    let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect());
+    match read.await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(IamError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "RequestEntityTooLarge",
+            "The request's body is longer than 1048576 bytes.",
+        )),
+        Ok(Err(_)) => Err(IamError::malformed_input("The request's body broke off.")),
+        Err(_) => Err(IamError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "RequestTimeout",
+            "The request's body did not arrive in time.",
+        )),
+    }
+}
+
+/// The region and service that a request says it was signed for. What they are worth, auth says.
+struct Scope {
+    region: String,
+    service: String,
+}
+
+impl Scope {
+    /// Of `Authorization: AWS4-HMAC-SHA256 Credential=AKIA…/20260101/us-east-1/iam/aws4_request, …`; where
+    /// that cannot be read, the usual one, for which auth says what is wrong.
+    fn of(headers: &HeaderMap) -> Self {
+        let parse = || {
+            let authorization = headers.get(AUTHORIZATION)?.to_str().ok()?;
+            let credential = authorization.split_once("Credential=")?.1;
+            let credential = credential.split([',', ' ']).next()?;
+            let mut parts = credential.rsplit('/').skip(1);
+            let (service, region) = (parts.next()?, parts.next()?);
+            parts.nth(1)?;
+            Some(Self { region: region.to_owned(), service: service.to_owned() })
+        };
+        parse().unwrap_or_else(|| Self {
+            region: "us-east-1".to_owned(),
+            service: SERVICES[0].to_owned(),
+        })
+    }
+}
+
+/// The id under which a creation may be sent again: what the client says, or else what AWS's SDKs say,
+/// which have one for each call over all its retries. Empty if neither is said.
+fn idempotency_id(headers: &HeaderMap) -> String {
+    let said = ["idempotency-key", "amz-sdk-invocation-id"];
+    let said = said.into_iter().find_map(|name| headers.get(name));
+    let Some(said) = said.filter(|said| !said.is_empty()) else { return String::new() };
+    let uuid = said.to_str().ok().and_then(|text| text.parse::<Uuid>().ok());
+    // Of any other form, it stands for a UUID of its own.
+    let uuid = uuid.unwrap_or_else(|| {
+        let digest: [u8; 32] = Sha256::digest(said).into();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    });
+    uuid.to_string()
+}
+
+/// An answer as it is written.
+struct Answer {
+    document: Document,
+    /// Whether the action tells anything.
+    has_result: bool,
+}
+
+impl Answer {
+    fn new(action: &str, namespace: &str) -> Self {
+        let mut document = Document::new();
+        document.open_in(&format!("{action}Response"), namespace);
+        Self { document, has_result: false }
+    }
+
+    /// What the action tells, to be filled.
+    fn result(&mut self, action: &str) -> &mut Document {
+        self.has_result = true;
+        self.document.open(&format!("{action}Result"));
+        &mut self.document
+    }
+
+    fn finish(mut self, _action: &str, request_id: &str) -> Bytes {
+        if self.has_result {
+            self.document.close();
+        }
+        self.document.open("ResponseMetadata");
+        self.document.text("RequestId", request_id);
+        self.document.finish()
+    }
+}
+
+impl Call<'_> {
+    async fn act(&self, action: &str, answer: &mut Answer) -> Result<(), IamError> {
+        match action {
+            "CreateUser" => self.create_user(answer.result(action)).await,
+            "GetUser" => self.get_user(answer.result(action)).await,
+            "ListUsers" => self.list_users(answer.result(action)).await,
+            "UpdateUser" => self.update_user().await,
+            "DeleteUser" => self.delete_user().await,
+            "TagUser" => self.tag_user().await,
+            "UntagUser" => self.untag_user().await,
+            "ListUserTags" => self.list_user_tags(answer.result(action)).await,
+            "CreateAccessKey" => self.create_access_key(answer.result(action)).await,
+            "ListAccessKeys" => self.list_access_keys(answer.result(action)).await,
+            "UpdateAccessKey" => self.update_access_key().await,
+            "DeleteAccessKey" => self.delete_access_key().await,
+            "GetAccessKeyLastUsed" => self.get_access_key_last_used(answer.result(action)).await,
+            "GetAccountSummary" => self.get_account_summary(answer.result(action)).await,
+            "GenerateCredentialReport" => {
+                self.generate_credential_report(answer.result(action)).await
+            }
+            "GetCredentialReport" => self.get_credential_report(answer.result(action)).await,
+            _ => self.list_nothing(action, answer).await,
+        }
+    }
+
+    fn act_of_sts(&self, action: &str, answer: &mut Answer) -> Result<(), IamError> {
+        if action != "GetCallerIdentity" {
+            return Err(IamError::invalid_action(action, self.version()));
+        }
+        let principal = &self.acting.principal;
+        let document = answer.result(action);
+        document.text("Arn", &principal.arn);
+        let user_id = match principal.root {
+            true => principal.account_number.clone(),
+            false => render::user_id(&principal.user_id),
+        };
+        document.text("UserId", &user_id);
+        document.text("Account", &principal.account_number);
+        Ok(())
+    }
+
+    fn version(&self) -> &str {
+        self.form.get("Version").unwrap_or_default()
+    }
+}
