@@ -12,6 +12,7 @@ mod dev;
 mod full_disk;
 mod grpcio;
 mod grpcurl;
+mod iam;
 mod lifecycle;
 mod readme;
 mod secrecy;

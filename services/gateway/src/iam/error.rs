@@ -93,7 +93,7 @@ impl IamError {
     /// What identity says against a call. `what` is what the request named.
     pub(crate) fn of_status(status: &Status, what: &Named<'_>) -> Self {
         let conflict = |code, message: String| Self::new(StatusCode::CONFLICT, code, message);
-        let Named { user, access_key } = *what;
+        let Named { user, access_key, caller, action } = *what;
         let Some(reason) = api::reason(status) else { return Self::of_code(status) };
         match reason {
             Reason::NoSuchUser => {
@@ -107,7 +107,9 @@ impl IamError {
                 conflict("EntityAlreadyExists", format!("User with name {user} already exists."))
             }
             Reason::KeyLimit => {
-                conflict("LimitExceeded", format!("Cannot exceed quota: {}", status.message()))
+                let why = status.message();
+                let message = format!("Cannot exceed quota for AccessKeysPerUser: {why}");
+                conflict("LimitExceeded", message)
             }
             Reason::UserHasKeys => conflict(
                 "DeleteConflict",
@@ -122,7 +124,12 @@ impl IamError {
             Reason::RequestIdReused | Reason::SecretShredded => {
                 conflict("EntityTemporarilyUnmodifiable", status.message().to_owned())
             }
-            Reason::RootUser | Reason::CallerNotAllowed => {
+            Reason::CallerNotAllowed => Self::new(
+                StatusCode::FORBIDDEN,
+                "AccessDenied",
+                format!("User: {caller} is not authorized to perform: iam:{action}"),
+            ),
+            Reason::RootUser => {
                 Self::new(StatusCode::FORBIDDEN, "AccessDenied", status.message().to_owned())
             }
             Reason::InvalidField
@@ -213,4 +220,7 @@ impl IamError {
 pub(crate) struct Named<'a> {
     pub(crate) user: &'a str,
     pub(crate) access_key: &'a str,
+    /// Who asked, and for which action.
+    pub(crate) caller: &'a str,
+    pub(crate) action: &'a str,
 }

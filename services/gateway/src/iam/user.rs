@@ -41,6 +41,8 @@ impl Call<'_> {
         Named {
             user: self.form.get("UserName").unwrap_or(caller),
             access_key: self.form.get("AccessKeyId").unwrap_or_default(),
+            caller: &self.acting.principal.arn,
+            action: self.form.get("Action").unwrap_or_default(),
         }
     }
 
