@@ -87,12 +87,14 @@ fn every_how_to_works() {
         "Set rules for an account",
         "Let others in",
         "Use gRPC",
+        "Use AWS IAM's API",
         "Ask who signed a request",
     ] {
         for block in blocks(heading) {
             let shown = shell(&home, &dev, &format!("set -e\n{}", block.replace("AKIA...", &id)));
             let expected = match heading {
                 "Use gRPC" => "\"userName\": \"bob\"",
+                "Use AWS IAM's API" => "\"carol\"",
                 "Ask who signed a request" => "AuthorizationHeaderMalformed",
                 _ => continue,
             };
@@ -117,6 +119,17 @@ fn the_audit_goes_as_described() {
             shell(&home, &dev, &format!("set -e\nsleep 1\n{script}"));
         }
     }
+}
+
+#[test]
+fn iam_is_used_as_described() {
+    let home = Home::new();
+    let dev = home.start();
+    let use_it = blocks_of("docs/iam.md", "Point a client at it").join("\n");
+    let rotate = blocks_of("docs/iam.md", "Rotate by a second key").join("\n");
+    let shown = shell(&home, &dev, &format!("set -e\n{use_it}\n{rotate}"));
+    assert!(shown.contains(":user/engineering/bob\""), "{shown}");
+    assert_eq!(shown.matches("\"SecretAccessKey\"").count(), 2, "{shown}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! S3 and REST outside, gRPC inside: the gateway verifies each S3 request with auth and passes it
 //! on to an upstream S3 server, signed anew.
 //!
+//! What is a form for the endpoint itself is AWS IAM's API, which becomes calls to identity.
+//!
 //! It keeps no state and holds no customer's secret. Bodies stream both ways and are never
 //! buffered; a body whose SHA-256 was signed is hashed on its way, and its last piece is held back
 //! until the hash is right, so that a body that does not match never becomes an object.

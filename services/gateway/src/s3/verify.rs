@@ -64,7 +64,7 @@ impl Verifier {
         head: &Parts,
         target: &PathAndQuery,
     ) -> Result<Verified, S3Error> {
-        let (region, service) = (self.region.clone(), String::new());
+        let (region, service) = (self.region.clone(), "s3".to_owned());
         let asked = VerifySignatureRequest { region, service, ..Default::default() };
         let verified = self.ask(head, target, asked).await?;
         read(verified).ok_or_else(|| {
