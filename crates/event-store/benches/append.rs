@@ -17,6 +17,10 @@ use event_store::conformance::{batch, event};
 use event_store::{EventLog, SledLog, SledOptions};
 use futures::future::join_all;
 
+/// As in the binary. With the system's, a third of the committer's work is to ask for memory.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const WRITERS: [usize; 4] = [1, 16, 64, 256];
 const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_millis(1500);
