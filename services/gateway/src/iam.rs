@@ -34,7 +34,7 @@ use uuid::Uuid;
 
 use self::error::IamError;
 use self::form::Form;
-use crate::access_log::Entry;
+use crate::access_log::{Entry, Logged};
 use crate::body::{self, BoxBody};
 use crate::identity::{Acting, Identity};
 use crate::s3::Verifier;
@@ -75,9 +75,10 @@ struct Call<'a> {
 }
 
 /// Whether a request to the endpoint itself is one to IAM: S3 has no form there.
-pub(crate) fn is_form(method: &Method, path: &str, headers: &HeaderMap) -> bool {
+pub(crate) fn is_form(request: &Request<Incoming>) -> bool {
     let form = b"application/x-www-form-urlencoded";
-    let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let (method, path) = (request.method(), request.uri().path());
+    let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let is_form = content_type.get(..form.len()).is_some_and(|t| t.eq_ignore_ascii_case(form));
     *method == Method::POST && path == "/" && is_form
 }
@@ -92,10 +93,20 @@ impl Iam {
         &self,
         client: IpAddr,
         request: Request<Incoming>,
+    ) -> Response<Logged> {
+        let request_id = Uuid::now_v7().to_string();
+        let mut entry = Entry::new(request_id.clone(), client, request.method().clone());
+        let response = self.respond(client, request, request_id, &mut entry).await;
+        entry.attach(response)
+    }
+
+    async fn respond(
+        &self,
+        client: IpAddr,
+        request: Request<Incoming>,
+        request_id: String,
         entry: &mut Entry,
     ) -> Response<BoxBody> {
-        let request_id = Uuid::now_v7().to_string();
-        entry.request_id.clone_from(&request_id);
         let (head, body) = request.into_parts();
         let service = Scope::of(&head.headers).service;
         let namespace = if service == STS { STS_NAMESPACE } else { IAM_NAMESPACE };

@@ -64,15 +64,22 @@ pub async fn serve(
             Some(Arc::new(iam::Iam::new(verifier.clone(), identity)))
         }
     };
-    let handler = Arc::new(s3::S3::new(&config, verifier, iam.clone())?);
+    let handler = Arc::new(s3::S3::new(&config, verifier)?);
     let telemetry = telemetry::http_server_layer();
     let connections_max = config.limits.connections_max;
     let unreadable = s3::unreadable;
     let s3 =
         listener::serve(s3, &config.limits, connections_max, &shutdown, unreadable, |client| {
-            let handler = Arc::clone(&handler);
+            let (handler, iam) = (Arc::clone(&handler), iam.clone());
             telemetry.layer(service_fn(move |request: http::Request<Incoming>| {
-                Arc::clone(&handler).handle(client.ip(), request)
+                let (handler, iam) = (Arc::clone(&handler), iam.clone());
+                async move {
+                    let is_form = iam::is_form(&request) && !handler.is_of_bucket(&request);
+                    match iam.filter(|_| is_form) {
+                        Some(iam) => Ok(iam.handle(client.ip(), request).await),
+                        None => handler.handle(client.ip(), request).await,
+                    }
+                }
             }))
         });
     let connections_max = connections_max.min(MANAGEMENT_CONNECTIONS_MAX);

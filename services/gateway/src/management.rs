@@ -22,14 +22,11 @@ pub(crate) async fn handle(
     request: Request<Incoming>,
     iam: Option<Arc<Iam>>,
 ) -> Result<Response<Logged>, Infallible> {
-    let id = request_id();
-    let mut entry = Entry::new(id.clone(), client, request.method().clone());
-    if let Some(iam) = iam
-        && iam::is_form(request.method(), request.uri().path(), request.headers())
-    {
-        let response = iam.handle(client, request, &mut entry).await;
-        return Ok(entry.attach(response));
+    if let Some(iam) = iam.filter(|_| iam::is_form(&request)) {
+        return Ok(iam.handle(client, request).await);
     }
+    let id = request_id();
+    let entry = Entry::new(id.clone(), client, request.method().clone());
     let index = request.uri().path() == "/" && *request.method() == Method::GET;
     let (status, content_type, body) = if index {
         let body = json!({ "name": "claviger", "version": env!("CARGO_PKG_VERSION") });

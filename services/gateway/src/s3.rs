@@ -35,7 +35,6 @@ use self::verify::{Payload, Verified};
 use crate::access_log::{Entry, Logged};
 use crate::body::BoxBody;
 use crate::config::Config;
-use crate::iam::{self, Iam};
 use crate::request_id;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
@@ -45,8 +44,6 @@ const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 #[derive(Debug)]
 pub(crate) struct S3 {
     verifier: Verifier,
-    /// Where a form goes that is sent to the endpoint itself.
-    iam: Option<Arc<Iam>>,
     forwarder: Forwarder,
     account_id: Uuid,
     domains: Domains,
@@ -59,15 +56,10 @@ pub(crate) struct S3 {
 impl S3 {
     /// # Errors
     /// If the upstream's endpoint is not plain `http://host:port`, or a domain is no host name.
-    pub(crate) fn new(
-        config: &Config,
-        verifier: Verifier,
-        iam: Option<Arc<Iam>>,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn new(config: &Config, verifier: Verifier) -> anyhow::Result<Self> {
         let limits = &config.limits;
         Ok(Self {
             verifier,
-            iam,
             forwarder: Forwarder::new(&config.upstream, limits)?,
             account_id: config.account_id,
             domains: Domains::new(&config.domains)?,
@@ -90,11 +82,6 @@ impl S3 {
             head: request.method() == Method::HEAD,
         };
         let mut entry = Entry::new(about.request_id.clone(), client, request.method().clone());
-        if let Some(iam) = self.iam_of(&request) {
-            // Its place is not among those of transfers, which may all be taken by long ones.
-            let response = iam.handle(client, request, &mut entry).await;
-            return Ok(entry.attach(response));
-        }
         let answer = AssertUnwindSafe(self.answer(request, &mut entry)).catch_unwind().await;
         let answer = answer.unwrap_or_else(|_panic| Err(S3Error::internal()));
         let mut response = answer.unwrap_or_else(|error| {
@@ -114,13 +101,10 @@ impl S3 {
         Ok(entry.attach(response))
     }
 
-    /// Who answers, if the request is a form for the endpoint itself: IAM's way of asking.
-    fn iam_of(&self, request: &Request<Incoming>) -> Option<Arc<Iam>> {
-        let iam = self.iam.as_ref()?;
-        let is_form = iam::is_form(request.method(), request.uri().path(), request.headers());
+    /// Whether a request is for a bucket, or for something in one: by its path, or by its host.
+    pub(crate) fn is_of_bucket(&self, request: &Request<Incoming>) -> bool {
         let target = Target::parse(request.uri(), request.headers(), &self.domains);
-        let of_bucket = || target.is_ok_and(|target| target.resource() != Resource::Service);
-        (is_form && !of_bucket()).then(|| Arc::clone(iam))
+        target.is_ok_and(|target| target.resource() != Resource::Service)
     }
 
     async fn answer(
