@@ -1,5 +1,6 @@
 //! Each call by its name, and what tests often ask of an identity.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,7 +41,9 @@ impl Home {
     /// Makes the data of an archive of a log and a copy of its keystore.
     pub fn restore(&self, archive: &[u8], image: &[u8]) {
         let log = identity::log_dir(&self.data_dir());
-        std::fs::create_dir_all(self.data_dir()).expect("created");
+        // As whoever restores makes it: others may not look into it.
+        let mut folder = std::fs::DirBuilder::new();
+        folder.mode(0o700).create(self.data_dir()).expect("created");
         event_store::archive::import(archive, SledOptions::new(log)).expect("imported");
         let keyring = Keyring::new(self.kek());
         Keystore::restore(image, self.data_dir().join("keystore"), &keyring).expect("restored");
