@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Home, Key, PATIENCE, claviger, succeeded};
+use crate::support::{Home, Key, PATIENCE, claviger, succeeded, tool};
 
 /// One server, with its log in a file. Killed when dropped.
 pub(crate) struct Server {
@@ -96,12 +96,14 @@ async fn three_processes_stand_before_another_store() {
     secret(dir, "admin-token", &random());
     secret(dir, "auth-token", &random());
     secret(dir, "gateway-token", &random());
+    secret(dir, "acting-token", &random());
     secret(dir, "upstream", &store.root().secret);
     let any = "127.0.0.1:0";
     let tokens = ["--admin-token-file", "admin-token", "--auth-token-file", "auth-token"];
 
     let args = ["--data-dir", "data", "--kek-file", "kek", "--listen", any];
-    let mut identity = Server::start(dir, "identity", &[&args[..], &tokens].concat());
+    let acting = ["--gateway-token-file", "acting-token"];
+    let mut identity = Server::start(dir, "identity", &[&args[..], &acting, &tokens].concat());
     let endpoint = format!("http://{}", identity.told("serving gRPC", "address"));
     let made = cli(dir, &endpoint, &["account", "create", "Example Ltd"]);
     let key = Key {
@@ -125,6 +127,10 @@ async fn three_processes_stand_before_another_store() {
             any,
             "--gateway-token-file",
             "gateway-token",
+            "--identity",
+            &endpoint,
+            "--identity-token-file",
+            "acting-token",
             "--account-id",
             made["account"]["accountId"].as_str().expect("text"),
             "--upstream-endpoint",
@@ -148,12 +154,26 @@ async fn three_processes_stand_before_another_store() {
         }
     };
     wait_for(200).await;
+    let iam = |action: &str| {
+        let mut command = Command::new(tool("venv/bin/aws"));
+        command.args(["iam", action, "--endpoint-url", &s3, "--region", "eu-west-3"]);
+        command.env("AWS_ACCESS_KEY_ID", &key.id).env("AWS_SECRET_ACCESS_KEY", &key.secret);
+        command.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_MAX_ATTEMPTS", "1");
+        command.stdin(Stdio::null()).output().expect("aws runs")
+    };
+    assert!(succeeded("iam get-user", iam("get-user")).contains(":root\""));
 
     // Without identity auth goes on; without auth the answer is "later", never "refused".
     identity.terminate();
     assert_eq!(ask().await.0, 200);
+    let later = |output: std::process::Output| {
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(stderr.contains("ServiceUnavailable"), "{stderr}");
+    };
+    later(iam("get-user"));
     auth.terminate();
     assert_eq!(ask().await, (503, "ServiceUnavailable".into()));
+    later(iam("get-user"));
     gateway.terminate();
 }
 
