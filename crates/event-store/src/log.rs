@@ -66,7 +66,8 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// Writes down what is known of the events so far, so that the next opening reads only those that
     /// follow, and gives up to where. Nothing else changes. Appending goes on while it is written, and
-    /// waits while the index is copied: on one machine some 50 ms for a million streams.
+    /// waits while the index is copied: 0.2 to 0.5 s for a million streams and two million claims, on two
+    /// busy cores.
     ///
     /// # Errors
     /// [`CheckpointError`]; the last checkpoint, if any, is still there.
