@@ -7,6 +7,14 @@ use api::auth::v1::Principal;
 use api::identity::v1::access_key_service_client::AccessKeyServiceClient;
 use api::identity::v1::account_service_client::AccountServiceClient;
 use api::identity::v1::user_service_client::UserServiceClient;
+use api::identity::v1::{
+    CreateAccessKeyRequest, CreateAccessKeyResponse, CreateUserRequest, CreateUserResponse,
+    DeleteAccessKeyRequest, DeleteAccessKeyResponse, DeleteUserRequest, DeleteUserResponse,
+    GetAccessKeyRequest, GetAccessKeyResponse, GetAccountRequest, GetAccountResponse,
+    GetUserRequest, GetUserResponse, ListAccessKeysRequest, ListAccessKeysResponse,
+    ListUsersRequest, ListUsersResponse, UpdateAccessKeyRequest, UpdateAccessKeyResponse,
+    UpdateUserRequest, UpdateUserResponse,
+};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Request, Status};
 
@@ -23,18 +31,41 @@ impl Identity {
     pub(crate) fn new(channel: rpc::Channel) -> Self {
         Self { channel }
     }
+}
 
-    pub(crate) fn accounts(&self) -> AccountServiceClient<rpc::Channel> {
-        AccountServiceClient::new(self.channel.clone())
-    }
+/// Calls on behalf of a user, each by its name.
+macro_rules! calls {
+    ($($client:ident: $($call:ident($request:ident) -> $response:ident),+;)+) => {
+        impl Identity {
+            $($(
+                pub(crate) async fn $call(
+                    &self,
+                    acting: &Acting,
+                    request: $request,
+                ) -> Result<$response, Status> {
+                    let mut client = $client::new(self.channel.clone());
+                    Ok(client.$call(acting.call(request)?).await?.into_inner())
+                }
+            )+)+
+        }
+    };
+}
 
-    pub(crate) fn users(&self) -> UserServiceClient<rpc::Channel> {
-        UserServiceClient::new(self.channel.clone())
-    }
-
-    pub(crate) fn access_keys(&self) -> AccessKeyServiceClient<rpc::Channel> {
-        AccessKeyServiceClient::new(self.channel.clone())
-    }
+calls! {
+    AccountServiceClient:
+        get_account(GetAccountRequest) -> GetAccountResponse;
+    UserServiceClient:
+        create_user(CreateUserRequest) -> CreateUserResponse,
+        get_user(GetUserRequest) -> GetUserResponse,
+        list_users(ListUsersRequest) -> ListUsersResponse,
+        update_user(UpdateUserRequest) -> UpdateUserResponse,
+        delete_user(DeleteUserRequest) -> DeleteUserResponse;
+    AccessKeyServiceClient:
+        create_access_key(CreateAccessKeyRequest) -> CreateAccessKeyResponse,
+        get_access_key(GetAccessKeyRequest) -> GetAccessKeyResponse,
+        list_access_keys(ListAccessKeysRequest) -> ListAccessKeysResponse,
+        update_access_key(UpdateAccessKeyRequest) -> UpdateAccessKeyResponse,
+        delete_access_key(DeleteAccessKeyRequest) -> DeleteAccessKeyResponse;
 }
 
 /// A user whose request this is, as auth says: never as the client does.
@@ -53,7 +84,7 @@ impl Acting {
     ///
     /// # Errors
     /// INTERNAL if what auth says of it cannot be said to identity.
-    pub(crate) fn call<T>(&self, message: T) -> Result<Request<T>, Status> {
+    fn call<T>(&self, message: T) -> Result<Request<T>, Status> {
         let mut request = Request::new(message);
         request.set_timeout(CALL_TIMEOUT);
         for (name, value) in [

@@ -20,9 +20,8 @@ impl Call<'_> {
             ..Default::default()
         };
         let refused = self.refused();
-        let request = self.acting.call(request).map_err(&refused)?;
-        let answer = self.identity.access_keys().create_access_key(request).await;
-        let answer = answer.map_err(&refused)?.into_inner();
+        let answer =
+            self.identity.create_access_key(&self.acting, request).await.map_err(&refused)?;
         let key = answer.access_key.ok_or_else(IamError::internal)?;
         document.open("AccessKey");
         render::access_key(document, &self.user_name().await?, &key);
@@ -41,9 +40,8 @@ impl Call<'_> {
             ..Default::default()
         };
         let refused = self.refused();
-        let request = self.acting.call(request).map_err(&refused)?;
-        let answer = self.identity.access_keys().list_access_keys(request).await;
-        let answer = answer.map_err(&refused)?.into_inner();
+        let answer =
+            self.identity.list_access_keys(&self.acting, request).await.map_err(&refused)?;
         let user_name = self.user_name().await?;
         document.open("AccessKeyMetadata");
         for key in &answer.access_keys {
@@ -76,8 +74,7 @@ impl Call<'_> {
             ..Default::default()
         };
         let refused = self.refused();
-        let request = self.acting.call(request).map_err(&refused)?;
-        self.identity.access_keys().update_access_key(request).await.map_err(&refused)?;
+        self.identity.update_access_key(&self.acting, request).await.map_err(&refused)?;
         Ok(())
     }
 
@@ -88,8 +85,7 @@ impl Call<'_> {
             ..Default::default()
         };
         let refused = self.refused();
-        let request = self.acting.call(request).map_err(&refused)?;
-        self.identity.access_keys().delete_access_key(request).await.map_err(&refused)?;
+        self.identity.delete_access_key(&self.acting, request).await.map_err(&refused)?;
         Ok(())
     }
 
@@ -100,20 +96,13 @@ impl Call<'_> {
         let id = self.access_key_id()?;
         let name = self.user_named(&format!("-/accessKeys/{id}"));
         let refused = self.refused();
-        let request = self
-            .acting
-            .call(GetAccessKeyRequest { name, ..Default::default() })
-            .map_err(&refused)?;
-        let answer = self.identity.access_keys().get_access_key(request).await;
-        let key = answer.map_err(&refused)?.into_inner().access_key;
-        let key = key.ok_or_else(IamError::internal)?;
+        let request = GetAccessKeyRequest { name, ..Default::default() };
+        let answer = self.identity.get_access_key(&self.acting, request).await.map_err(&refused)?;
+        let key = answer.access_key.ok_or_else(IamError::internal)?;
         let holder = key.name.split("/accessKeys/").next().unwrap_or_default().to_owned();
-        let request = self
-            .acting
-            .call(GetUserRequest { name: holder, ..Default::default() })
-            .map_err(&refused)?;
-        let answer = self.identity.users().get_user(request).await.map_err(&refused)?;
-        let user = answer.into_inner().user.ok_or_else(IamError::internal)?;
+        let request = GetUserRequest { name: holder, ..Default::default() };
+        let answer = self.identity.get_user(&self.acting, request).await.map_err(&refused)?;
+        let user = answer.user.ok_or_else(IamError::internal)?;
         document.text("UserName", &user.user_name);
         document.open("AccessKeyLastUsed");
         // As AWS tells of a key that it has not seen used.

@@ -39,8 +39,7 @@ impl Call<'_> {
             ..Default::default()
         };
         let refused = self.refused();
-        let request = self.acting.call(request).map_err(&refused)?;
-        self.identity.access_keys().list_access_keys(request).await.map_err(&refused)?;
+        self.identity.list_access_keys(&self.acting, request).await.map_err(&refused)?;
         document.text("State", "COMPLETE");
         Ok(())
     }
@@ -113,9 +112,8 @@ impl Call<'_> {
                 page_token,
                 ..Default::default()
             };
-            let request = self.acting.call(request).map_err(&refused)?;
-            let answer = self.identity.access_keys().list_access_keys(request).await;
-            let answer = answer.map_err(&refused)?.into_inner();
+            let answer =
+                self.identity.list_access_keys(&self.acting, request).await.map_err(&refused)?;
             for key in answer.access_keys {
                 let holder = key.name.split("/accessKeys/").next().unwrap_or_default();
                 let of_holder = found.entry(holder.to_owned()).or_default();

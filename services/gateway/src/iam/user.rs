@@ -55,9 +55,8 @@ impl Call<'_> {
         self.check_user_name("UserName")?;
         let request = GetUserRequest { name: self.user_resource(), ..Default::default() };
         let refused = self.refused();
-        let request = self.acting.call(request).map_err(&refused)?;
-        let answer = self.identity.users().get_user(request).await.map_err(&refused)?;
-        answer.into_inner().user.ok_or_else(IamError::internal)
+        let answer = self.identity.get_user(&self.acting, request).await.map_err(&refused)?;
+        answer.user.ok_or_else(IamError::internal)
     }
 
     /// Whether a name may be one: what identity takes for more than a name, such as a UUID, is none here.
@@ -100,9 +99,8 @@ impl Call<'_> {
             request_id: self.idempotency_id.clone(),
         };
         let refused = self.refused();
-        let request = self.acting.call(request).map_err(&refused)?;
-        let answer = self.identity.users().create_user(request).await.map_err(&refused)?;
-        let user = answer.into_inner().user.ok_or_else(IamError::internal)?;
+        let answer = self.identity.create_user(&self.acting, request).await.map_err(&refused)?;
+        let user = answer.user.ok_or_else(IamError::internal)?;
         document.open("User");
         render::user(document, &self.acting.principal, &user, true);
         document.close();
@@ -127,9 +125,7 @@ impl Call<'_> {
             ..Default::default()
         };
         let refused = self.refused();
-        let request = self.acting.call(request).map_err(&refused)?;
-        let answer = self.identity.users().list_users(request).await.map_err(&refused)?;
-        let answer = answer.into_inner();
+        let answer = self.identity.list_users(&self.acting, request).await.map_err(&refused)?;
         document.open("Users");
         // As AWS does, which does not count the root user among an account's users.
         for user in answer.users.iter().filter(|user| !user.root) {
@@ -169,8 +165,7 @@ impl Call<'_> {
             let user = if taken { name.unwrap_or(named.user) } else { named.user };
             IamError::of_status(&status, &Named { user, ..named })
         };
-        let request = self.acting.call(request).map_err(&refused)?;
-        self.identity.users().update_user(request).await.map_err(&refused)?;
+        self.identity.update_user(&self.acting, request).await.map_err(&refused)?;
         Ok(())
     }
 
@@ -183,8 +178,7 @@ impl Call<'_> {
             ..Default::default()
         };
         let refused = self.refused();
-        let request = self.acting.call(request).map_err(&refused)?;
-        self.identity.users().delete_user(request).await.map_err(&refused)?;
+        self.identity.delete_user(&self.acting, request).await.map_err(&refused)?;
         Ok(())
     }
 
@@ -240,16 +234,14 @@ impl Call<'_> {
     ) -> Result<(), IamError> {
         let refused = self.refused();
         let request = GetAccountRequest { name: self.acting.account(), ..Default::default() };
-        let request = self.acting.call(request).map_err(&refused)?;
-        let answer = self.identity.accounts().get_account(request).await.map_err(&refused)?;
-        let account = answer.into_inner().account.ok_or_else(IamError::internal)?;
+        let answer = self.identity.get_account(&self.acting, request).await.map_err(&refused)?;
+        let account = answer.account.ok_or_else(IamError::internal)?;
         let quota = account.settings.unwrap_or_default().access_keys_per_user_max;
         let root = self.root().await?;
         let request =
             ListAccessKeysRequest { parent: root.name, page_size: 1, ..Default::default() };
-        let request = self.acting.call(request).map_err(&refused)?;
-        let keys = self.identity.access_keys().list_access_keys(request).await.map_err(&refused)?;
-        let has_keys = !keys.into_inner().access_keys.is_empty();
+        let keys = self.identity.list_access_keys(&self.acting, request).await.map_err(&refused)?;
+        let has_keys = !keys.access_keys.is_empty();
         document.open("SummaryMap");
         for (key, value) in [
             ("AccessKeysPerUserQuota", if quota == 0 { ACCESS_KEYS_MAX } else { quota }),
@@ -276,10 +268,9 @@ impl Call<'_> {
     async fn root(&self) -> Result<User, IamError> {
         let refused = self.refused();
         let name = self.user_named(&self.acting.principal.user_id);
-        let request =
-            self.acting.call(GetUserRequest { name, ..Default::default() }).map_err(&refused)?;
-        let answer = self.identity.users().get_user(request).await.map_err(&refused)?;
-        answer.into_inner().user.ok_or_else(IamError::internal)
+        let request = GetUserRequest { name, ..Default::default() };
+        let answer = self.identity.get_user(&self.acting, request).await.map_err(&refused)?;
+        answer.user.ok_or_else(IamError::internal)
     }
 
     /// All users of the account but the root user, a page at a time.
@@ -296,9 +287,7 @@ impl Call<'_> {
                 page_token,
                 ..Default::default()
             };
-            let request = self.acting.call(request).map_err(&refused)?;
-            let answer = self.identity.users().list_users(request).await.map_err(&refused)?;
-            let answer = answer.into_inner();
+            let answer = self.identity.list_users(&self.acting, request).await.map_err(&refused)?;
             each(answer.users)?;
             if answer.next_page_token.is_empty() {
                 return Ok(());
@@ -330,8 +319,7 @@ impl Call<'_> {
                 update_mask: Some(FieldMask { paths: vec!["tags".to_owned()] }),
                 ..Default::default()
             };
-            let request = self.acting.call(request).map_err(&refused)?;
-            match self.identity.users().update_user(request).await {
+            match self.identity.update_user(&self.acting, request).await {
                 Ok(_) => return Ok(()),
                 // Somebody was quicker: with what the user has now.
                 Err(status)
