@@ -10,6 +10,7 @@ use api::identity::v1::{
 use domain::{AdminTokenId, TokenHash, UserName, admin_token};
 use sha2::{Digest, Sha256};
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
 use crate::caller::Call;
 use crate::command::CommandKey;
@@ -92,15 +93,20 @@ async fn create(
 ) -> Result<CreateAdminTokenResponse, Error> {
     let key =
         CommandKey::new("CreateAdminToken", &call.principal(), &request.request_id, &request)?;
-    let token = writer.vault.admin_token(key)?;
-    let hash = TokenHash(Sha256::digest(token.expose()).into());
+    let id = AdminTokenId(Uuid::now_v7());
+    let token = writer.vault.admin_token(key, id)?;
     let outcome = match writer.repeated(key)? {
         Some(outcome) => outcome,
-        None => record(&writer, &call, key, request, hash).await?,
+        None => record(&writer, &call, key, request, id, hash(&token)).await?,
+    };
+    // The same request may have been here before, and have made its own.
+    let token = match answer::created_admin_token(&writer, outcome).await? {
+        made if made == id => token,
+        made => writer.vault.admin_token(key, made)?,
     };
     let model = writer.model();
     // Nothing of a token changes after its making but that it is revoked.
-    let entry = model.admin_token_by_hash(&hash).ok_or(Error::SecretShredded)?;
+    let entry = model.admin_token_by_hash(&hash(&token)).ok_or(Error::SecretShredded)?;
     Ok(CreateAdminTokenResponse {
         admin_token: Some(render::admin_token(entry)),
         token: token.expose().to_owned(),
@@ -113,6 +119,7 @@ async fn record(
     call: &Call,
     key: CommandKey,
     request: CreateAdminTokenRequest,
+    id: AdminTokenId,
     hash: TokenHash,
 ) -> Result<Outcome, Error> {
     let asked = request.admin_token.ok_or_else(|| Error::invalid("admin_token", "is missing"))?;
@@ -131,5 +138,9 @@ async fn record(
         read_only: asked.read_only,
         expires_at,
     };
-    writer.create_admin_token(call, key, command).await
+    writer.create_admin_token(call, key, id, command).await
+}
+
+fn hash(token: &rpc::Token) -> TokenHash {
+    TokenHash(Sha256::digest(token.expose()).into())
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use api::identity::v1 as proto;
-use domain::{AccessKeyId, Event, User, UserEvent, UserId, account};
+use domain::{AccessKeyId, AdminTokenEvent, AdminTokenId, Event, User, UserEvent, UserId, account};
 
 use crate::error::Error;
 use crate::stream::Stream;
@@ -118,6 +118,21 @@ pub(crate) async fn created_user(
     for (_, stream, event) in writer.recorded(outcome).await? {
         if let (Stream::User(id), Event::User(UserEvent::Created { .. })) = (stream, event) {
             return Ok(render::user(&*history::user_after(writer, id, outcome).await?));
+        }
+    }
+    Err(Error::RequestIdReused)
+}
+
+/// Reads back which admin token a command made.
+pub(crate) async fn created_admin_token(
+    writer: &Writer,
+    outcome: Outcome,
+) -> Result<AdminTokenId, Error> {
+    for (_, stream, event) in writer.recorded(outcome).await? {
+        if let (Stream::AdminToken(id), Event::AdminToken(AdminTokenEvent::Created { .. })) =
+            (stream, event)
+        {
+            return Ok(id);
         }
     }
     Err(Error::RequestIdReused)

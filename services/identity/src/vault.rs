@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{AccessKeyId, AccountId, SealedSecret, SecretAccessKey};
+use domain::{AccessKeyId, AccountId, AdminTokenId, SealedSecret, SecretAccessKey};
 use hmac::{Hmac, KeyInit, Mac};
 use sealing::{Context, Keystore, ReservedKey, Secret};
 use sha2::Sha256;
@@ -39,16 +39,25 @@ impl Vault {
         Ok(Self { keystore, admin_token_key, log_id })
     }
 
-    /// The admin token that a command makes: for one that may come again, the same each time, so that
-    /// it can be told again though only its hash is kept; else a random one.
-    pub(crate) fn admin_token(&self, key: CommandKey) -> Result<rpc::Token, Error> {
+    /// The admin token that a command makes under this id: for a command that may come again, the same
+    /// each time, so that it can be told again though only its hash is kept; else a random one.
+    ///
+    /// The id is made anew by each creation. A command that comes again when the log has forgotten it
+    /// is another creation, and must not bring back a token that was revoked since.
+    pub(crate) fn admin_token(
+        &self,
+        key: CommandKey,
+        id: AdminTokenId,
+    ) -> Result<rpc::Token, Error> {
         if !key.is_repeatable() {
             return rpc::Token::generate()
                 .map_err(|error| internal("drawing random bits", &*error));
         }
         let mut mac = Hmac::<Sha256>::new_from_slice(self.admin_token_key.expose())
             .map_err(|error| internal("deriving an admin token", &error))?;
-        for part in [self.log_id.as_bytes().as_slice(), key.id.as_bytes(), &key.digest] {
+        let (log, id) = (self.log_id.as_bytes(), id.0.as_bytes());
+        // Each of a fixed length: no two rows of them read alike.
+        for part in [log.as_slice(), key.id.as_bytes(), &key.digest, id] {
             mac.update(part);
         }
         let derived = Zeroizing::new(<[u8; 32]>::from(mac.finalize().into_bytes()));

@@ -500,14 +500,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes an admin token.
+    /// Makes an admin token under this id.
     pub(crate) async fn create_admin_token(
         &self,
         call: &Call,
         key: CommandKey,
+        id: AdminTokenId,
         command: admin_token::Command,
     ) -> Result<Outcome, Error> {
-        let id = AdminTokenId(Uuid::now_v7());
         let events = admin_token::decide(None, command, self.now())?;
         let stream = Stream::AdminToken(id);
         let events =

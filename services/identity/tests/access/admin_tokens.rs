@@ -5,7 +5,7 @@ use event_store::Clock;
 use futures::TryStreamExt;
 use prost::Message;
 
-use crate::support::{Home, Identity, at, holds, is_in_files};
+use crate::support::{DAY_MS, Home, Identity, at, holds, is_in_files, request_id};
 use crate::world::bearer;
 use crate::{INVALID_TOKEN, Outcome, outcome, rpcs};
 
@@ -44,6 +44,27 @@ async fn an_admin_token_works_from_its_making_until_it_is_revoked() {
     let again = identity.admin_token(named("revoked")).await;
     check(&identity, &again.token, Ok(())).await;
     check(&identity, &revoked.token, INVALID_TOKEN).await;
+}
+
+#[tokio::test]
+async fn a_revoked_admin_token_is_dead_also_when_its_request_comes_again_days_later() {
+    let home = Home::new();
+    let identity = home.start().await;
+    let request =
+        CreateAdminTokenRequest { admin_token: Some(named("leaked")), request_id: request_id(1) };
+    let leaked = identity.create_admin_token(request.clone()).await.expect("created");
+    assert_eq!(identity.create_admin_token(request.clone()).await.expect("repeated"), leaked);
+    let name = leaked.admin_token.expect("there").name;
+    let revoke = RevokeAdminTokenRequest { name, ..Default::default() };
+    identity.revoke_admin_token(revoke).await.expect("revoked");
+    check(&identity, &leaked.token, INVALID_TOKEN).await;
+
+    // The request id is forgotten by now: this is another creation.
+    home.clock.advance(DAY_MS + 1);
+    let anew = identity.create_admin_token(request).await.expect("created");
+    assert_ne!(anew.token, leaked.token);
+    check(&identity, &anew.token, Ok(())).await;
+    check(&identity, &leaked.token, INVALID_TOKEN).await;
 }
 
 #[tokio::test]
