@@ -13,8 +13,8 @@ use api::identity::v1::{
     UpdateAccessKeyResponse,
 };
 use domain::{
-    AccessKeyChanges, AccessKeyId, Expiry, Label, NewAccessKey, SealedSecret, SecretAccessKey,
-    Slot, TimeToLive, Timestamp, UserId, user,
+    AccessKeyChanges, AccessKeyId, Expiry, Label, NewAccessKey, SecretAccessKey, Slot, TimeToLive,
+    Timestamp, UserId, user,
 };
 use tonic::{Request, Response, Status};
 
@@ -22,6 +22,7 @@ use crate::caller::Call;
 use crate::command::CommandKey;
 use crate::error::Error;
 use crate::model::UserEntry;
+use crate::turn::Intent;
 use crate::vault::SecretOf;
 use crate::writer::{Outcome, Prepared, Writer};
 use crate::{answer, history, render, resource};
@@ -38,7 +39,7 @@ impl AccessKeyService for AccessKeys {
     ) -> Result<Response<CreateAccessKeyResponse>, Status> {
         let call = Call::of(&self.0, &request)?;
         let created = create(Arc::clone(&self.0), call, request.into_inner());
-        Ok(Response::new(answer::whole(created).await?))
+        Ok(Response::new(created.await?))
     }
 
     async fn get_access_key(
@@ -93,8 +94,12 @@ impl AccessKeyService for AccessKeys {
         let paths = request.update_mask.unwrap_or_default().paths;
         let changes = changes(&asked, &paths, request.lifetime_days_max)?;
         let named = Named { field: "access_key.name", name: asked.name, etag: asked.etag };
+        let intent = match changes.state {
+            Some(domain::AccessKeyState::Inactive) => Intent::EndAccessKey,
+            Some(domain::AccessKeyState::Active) | None => Intent::Change,
+        };
         let command = |id| user::Command::UpdateAccessKey { id, changes };
-        let (access_key, position) = self.change(call, key, named, command).await?;
+        let (access_key, position) = self.change(call, key, intent, named, command).await?;
         Ok(Response::new(UpdateAccessKeyResponse { access_key: Some(access_key), position }))
     }
 
@@ -104,7 +109,7 @@ impl AccessKeyService for AccessKeys {
     ) -> Result<Response<RotateSecretAccessKeyResponse>, Status> {
         let call = Call::of(&self.0, &request)?;
         let rotated = rotate(Arc::clone(&self.0), call, request.into_inner());
-        Ok(Response::new(answer::whole(rotated).await?))
+        Ok(Response::new(rotated.await?))
     }
 
     async fn end_grace_period(
@@ -117,7 +122,8 @@ impl AccessKeyService for AccessKeys {
             CommandKey::new("EndGracePeriod", &call.principal(), &request.request_id, &request)?;
         let named = Named { field: "name", name: request.name, etag: request.etag };
         let command = |id| user::Command::EndGracePeriod { id };
-        let (access_key, position) = self.change(call, key, named, command).await?;
+        let (access_key, position) =
+            self.change(call, key, Intent::EndAccessKey, named, command).await?;
         Ok(Response::new(EndGracePeriodResponse { access_key: Some(access_key), position }))
     }
 
@@ -127,7 +133,7 @@ impl AccessKeyService for AccessKeys {
     ) -> Result<Response<ReplaceAccessKeyResponse>, Status> {
         let call = Call::of(&self.0, &request)?;
         let replaced = replace(Arc::clone(&self.0), call, request.into_inner());
-        Ok(Response::new(answer::whole(replaced).await?))
+        Ok(Response::new(replaced.await?))
     }
 
     async fn delete_access_key(
@@ -136,7 +142,7 @@ impl AccessKeyService for AccessKeys {
     ) -> Result<Response<DeleteAccessKeyResponse>, Status> {
         let call = Call::of(&self.0, &request)?;
         let deleted = delete(Arc::clone(&self.0), call, request.into_inner());
-        Ok(Response::new(answer::whole(deleted).await?))
+        Ok(Response::new(deleted.await?))
     }
 
     async fn undelete_access_key(
@@ -149,7 +155,7 @@ impl AccessKeyService for AccessKeys {
             CommandKey::new("UndeleteAccessKey", &call.principal(), &request.request_id, &request)?;
         let named = Named { field: "name", name: request.name, etag: request.etag };
         let command = |id| user::Command::UndeleteAccessKey { id };
-        let (access_key, position) = self.change(call, key, named, command).await?;
+        let (access_key, position) = self.change(call, key, Intent::Change, named, command).await?;
         Ok(Response::new(UndeleteAccessKeyResponse { access_key: Some(access_key), position }))
     }
 
@@ -159,29 +165,25 @@ impl AccessKeyService for AccessKeys {
     ) -> Result<Response<PurgeAccessKeyResponse>, Status> {
         let call = Call::of(&self.0, &request)?;
         let request = request.into_inner();
-        let writer = Arc::clone(&self.0);
-        let purged = answer::whole(async move {
-            let key = CommandKey::new(
-                "PurgeAccessKey",
-                &call.principal(),
-                &request.request_id,
-                &request,
-            )?;
-            let outcome = match writer.repeated(key)? {
-                Some(outcome) => outcome,
-                None => {
-                    let target = Target::of(&writer, &call, "name", &request.name, request.etag)?;
-                    let command = |id| user::Command::PurgeAccessKey { id };
-                    change(&writer, &call, key, &target, command).await?.ok_or(Error::Internal)?
-                }
-            };
-            Ok(PurgeAccessKeyResponse { position: writer.told(outcome.last) })
-        });
-        Ok(Response::new(purged.await?))
+        let writer = &self.0;
+        let key =
+            CommandKey::new("PurgeAccessKey", &call.principal(), &request.request_id, &request)?;
+        let outcome = match writer.repeated(key)? {
+            Some(outcome) => outcome,
+            None => {
+                let target = Target::of(writer, &call, "name", &request.name, request.etag)?;
+                let command = |id| user::Command::PurgeAccessKey { id };
+                let purged =
+                    change(writer, &call, key, Intent::EndAccessKey, &target, command).await?;
+                purged.ok_or(Error::Internal)?
+            }
+        };
+        Ok(Response::new(PurgeAccessKeyResponse { position: writer.told(outcome.last) }))
     }
 }
 
 /// The access key that a request means to change.
+#[derive(Clone)]
 struct Target {
     holder: UserId,
     id: AccessKeyId,
@@ -228,48 +230,48 @@ impl AccessKeys {
         &self,
         call: Call,
         key: CommandKey,
+        intent: Intent,
         named: Named,
         command: impl FnOnce(AccessKeyId) -> user::Command + Send + 'static,
     ) -> Result<(AccessKey, u64), Error> {
-        let writer = Arc::clone(&self.0);
-        answer::whole(async move {
-            // First of all: the access key may be gone by now, or its user have another name.
-            if let Some(outcome) = writer.repeated(key)? {
-                let access_key = answer::changed_access_key(&writer, outcome).await?;
-                return Ok((access_key, writer.told(outcome.last)));
+        let writer = &self.0;
+        // First of all: the access key may be gone by now, or its user have another name.
+        if let Some(outcome) = writer.repeated(key)? {
+            let access_key = answer::changed_access_key(writer, outcome).await?;
+            return Ok((access_key, writer.told(outcome.last)));
+        }
+        let Named { field, name, etag } = named;
+        let target = Target::of(writer, &call, field, &name, etag)?;
+        match change(writer, &call, key, intent, &target, command).await? {
+            Some(outcome) => {
+                let Target { holder, id, .. } = &target;
+                let shown = answer::access_key_after(writer, *holder, id, outcome).await?;
+                Ok((shown, writer.told(outcome.last)))
             }
-            let Named { field, name, etag } = named;
-            let target = Target::of(&writer, &call, field, &name, etag)?;
-            match change(&writer, &call, key, &target, command).await? {
-                Some(outcome) => {
-                    let Target { holder, id, .. } = &target;
-                    let shown = answer::access_key_after(&writer, *holder, id, outcome).await?;
-                    Ok((shown, writer.told(outcome.last)))
-                }
-                None => {
-                    let model = writer.model();
-                    let (holder, key) =
-                        model.access_key(&target.id).ok_or(Error::NoSuchAccessKey)?;
-                    let shown = render::access_key(holder, key, writer.now());
-                    Ok((shown, writer.told(model.position())))
-                }
+            None => {
+                let model = writer.model();
+                let (holder, key) = model.access_key(&target.id).ok_or(Error::NoSuchAccessKey)?;
+                let shown = render::access_key(holder, key, writer.now());
+                Ok((shown, writer.told(model.position())))
             }
-        })
-        .await
+        }
     }
 }
 
 /// Changes an access key if its etag is still true.
 async fn change(
-    writer: &Writer,
+    writer: &Arc<Writer>,
     call: &Call,
     key: CommandKey,
+    intent: Intent,
     target: &Target,
-    command: impl FnOnce(AccessKeyId) -> user::Command + Send,
+    command: impl FnOnce(AccessKeyId) -> user::Command + Send + 'static,
 ) -> Result<Option<Outcome>, Error> {
-    let changed = writer.change_user(call, key, target.holder, |holder| {
+    let holder = target.holder;
+    let target = target.clone();
+    let changed = writer.change_user(call, key, intent, holder, move |holder| {
         target.check_etag(holder)?;
-        Ok(command(target.id.clone()))
+        Ok(command(target.id))
     });
     changed.await
 }
@@ -291,15 +293,17 @@ async fn create(
                 let model = writer.model();
                 let holder = resource::user(&model, &call, "parent", &request.parent)?;
                 call.manages_access_keys(holder.account, holder.id)?;
-                Arc::clone(holder)
+                holder.id
             };
-            let user = holder.id;
-            writer.would_refuse(user, user::Command::CreateAccessKey(new.placeholder()?))?;
             let New { spec, brought } = new;
-            let created = writer.with_access_key(holder.account, brought, async |prepared| {
-                let command = user::Command::CreateAccessKey(spec.with(prepared));
-                writer.change_user(&call, key, user, |_| Ok(command)).await
-            });
+            let created = writer.change_user_with_access_key(
+                &call,
+                key,
+                Intent::Change,
+                holder,
+                brought,
+                move |_, prepared| Ok(user::Command::CreateAccessKey(spec.clone().with(prepared))),
+            );
             created.await?.ok_or(Error::Internal)?
         }
     };
@@ -328,22 +332,22 @@ async fn replace(
         Some(outcome) => outcome,
         None => {
             let target = Target::of(&writer, &call, "name", &request.name, request.etag)?;
-            let command = |replacement| user::Command::ReplaceAccessKey {
-                id: target.id.clone(),
-                replacement,
-                grace_period_seconds,
-            };
-            writer.would_refuse(target.holder, command(new.placeholder()?))?;
-            let account = writer.model().user(target.holder).ok_or(Error::NoSuchUser)?.account;
             let New { spec, brought } = new;
-            let replaced = writer.with_access_key(account, brought, async |prepared| {
-                let command = command(spec.with(prepared));
-                let replaced = writer.change_user(&call, key, target.holder, |holder| {
+            let replaced = writer.change_user_with_access_key(
+                &call,
+                key,
+                Intent::Change,
+                target.holder,
+                brought,
+                move |holder, prepared| {
                     target.check_etag(holder)?;
-                    Ok(command)
-                });
-                replaced.await
-            });
+                    Ok(user::Command::ReplaceAccessKey {
+                        id: target.id.clone(),
+                        replacement: spec.clone().with(prepared),
+                        grace_period_seconds,
+                    })
+                },
+            );
             replaced.await?.ok_or(Error::Internal)?
         }
     };
@@ -370,23 +374,25 @@ async fn rotate(
         Some(outcome) => outcome,
         None => {
             let target = Target::of(&writer, &call, "name", &request.name, request.etag)?;
-            // Under the user's lock, so that the generation it is sealed for is the next.
-            let rotated = writer.change_user(&call, key, target.holder, |holder| {
-                target.check_etag(holder)?;
-                let access_key =
-                    holder.user.access_key(&target.id).ok_or(Error::NoSuchAccessKey)?;
-                let generation = access_key.generation() + 1;
-                let id = target.id.clone();
-                let of = SecretOf { account: holder.account, access_key: &id, generation };
-                let secret = writer.vault.make_secret(of)?;
-                Ok(user::Command::RotateSecretAccessKey {
-                    id,
-                    secret,
-                    grace_period_seconds,
-                    expiry,
-                    lifetime_seconds_max,
-                })
-            });
+            let sealing = Arc::clone(&writer);
+            // At the user's turn, so that the generation it is sealed for is the next.
+            let rotated =
+                writer.change_user(&call, key, Intent::Change, target.holder, move |holder| {
+                    target.check_etag(holder)?;
+                    let access_key =
+                        holder.user.access_key(&target.id).ok_or(Error::NoSuchAccessKey)?;
+                    let generation = access_key.generation() + 1;
+                    let id = target.id.clone();
+                    let of = SecretOf { account: holder.account, access_key: &id, generation };
+                    let secret = sealing.vault.make_secret(of)?;
+                    Ok(user::Command::RotateSecretAccessKey {
+                        id,
+                        secret,
+                        grace_period_seconds,
+                        expiry,
+                        lifetime_seconds_max,
+                    })
+                });
             rotated.await?.ok_or(Error::Internal)?
         }
     };
@@ -408,23 +414,23 @@ async fn delete(
         Some(outcome) => outcome,
         None => {
             let target = Target::of(&writer, &call, "name", &request.name, request.etag)?;
-            let command = |replacement: Option<NewAccessKey>| user::Command::DeleteAccessKey {
-                id: target.id.clone(),
-                replacement,
-            };
             let deleted = if request.replace_last {
-                let account = writer.model().user(target.holder).ok_or(Error::NoSuchUser)?.account;
-                let deleted = writer.with_access_key(account, None, async |prepared| {
-                    let command = command(Some(Spec::default().with(prepared)));
-                    let deleted = writer.change_user(&call, key, target.holder, |holder| {
+                let deleted = writer.change_user_with_access_key(
+                    &call,
+                    key,
+                    Intent::EndAccessKey,
+                    target.holder,
+                    None,
+                    move |holder, prepared| {
                         target.check_etag(holder)?;
-                        Ok(command)
-                    });
-                    deleted.await
-                });
+                        let replacement = Some(Spec::default().with(prepared));
+                        Ok(user::Command::DeleteAccessKey { id: target.id.clone(), replacement })
+                    },
+                );
                 deleted.await?
             } else {
-                change(&writer, &call, key, &target, |_| command(None)).await?
+                let command = |id| user::Command::DeleteAccessKey { id, replacement: None };
+                change(&writer, &call, key, Intent::EndAccessKey, &target, command).await?
             };
             deleted.ok_or(Error::Internal)?
         }
@@ -565,16 +571,6 @@ impl New {
 
     fn secret_digest(&self) -> SecretDigest {
         SecretDigest(self.brought.as_ref().map(|(_, secret)| SecretDigest::of(secret.expose())))
-    }
-
-    /// The same without a secret, to ask whether it would be refused.
-    fn placeholder(&self) -> Result<NewAccessKey, Error> {
-        let id = match &self.brought {
-            Some((id, _)) => id.clone(),
-            None => AccessKeyId::from_random([0; 10]),
-        };
-        let secret = SealedSecret(Box::default());
-        Ok(self.spec.clone().with(Prepared { id, secret }))
     }
 }
 

@@ -19,6 +19,7 @@ use crate::caller::Call;
 use crate::command::CommandKey;
 use crate::error::Error;
 use crate::model::{AccountEntry, Model};
+use crate::turn::Intent;
 use crate::writer::{Outcome, Writer};
 use crate::{answer, history, page, render, resource};
 
@@ -36,7 +37,7 @@ impl AccountService for Accounts {
         let call = Call::of(&self.0, &request)?;
         call.manages_all()?;
         let created = create(Arc::clone(&self.0), call, request.into_inner());
-        Ok(Response::new(answer::whole(created).await?))
+        Ok(Response::new(created.await?))
     }
 
     async fn get_account(
@@ -90,7 +91,7 @@ impl AccountService for Accounts {
     ) -> Result<Response<UpdateAccountResponse>, Status> {
         let call = Call::of(&self.0, &request)?;
         let updated = update(Arc::clone(&self.0), call, request.into_inner());
-        Ok(Response::new(answer::whole(updated).await?))
+        Ok(Response::new(updated.await?))
     }
 
     async fn delete_account(
@@ -100,7 +101,7 @@ impl AccountService for Accounts {
         let call = Call::of(&self.0, &request)?;
         call.manages_all()?;
         let deleted = delete(Arc::clone(&self.0), call, request.into_inner());
-        Ok(Response::new(answer::whole(deleted).await?))
+        Ok(Response::new(deleted.await?))
     }
 }
 
@@ -173,7 +174,7 @@ async fn update(
     if paths.is_empty() {
         return Err(mask_error());
     }
-    let changed = writer.change_account(&call, key, id, |model, now| {
+    let changed = writer.change_account(&call, key, Intent::Change, id, move |model, now| {
         let entry = model.account(id).ok_or(Error::NoSuchAccount)?;
         check_etag(entry, &asked.etag)?;
         let given = asked.settings.clone().unwrap_or_default();
@@ -234,7 +235,7 @@ async fn delete(
         return Ok(DeleteAccountResponse { position: writer.told(outcome.last) });
     }
     let id = resource::account(&writer.model(), &call, "name", &request.name)?;
-    let deleted = writer.change_account(&call, key, id, |model, _| {
+    let deleted = writer.change_account(&call, key, Intent::EndCaller, id, move |model, _| {
         let entry = model.account(id).ok_or(Error::NoSuchAccount)?;
         check_etag(entry, &request.etag)?;
         let users = model.users_from(id, std::ops::Bound::Unbounded);

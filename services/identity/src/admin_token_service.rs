@@ -33,7 +33,7 @@ impl AdminTokenService for AdminTokens {
         let call = Call::of(&self.0, &request)?;
         call.manages_all()?;
         let created = create(Arc::clone(&self.0), call, request.into_inner());
-        Ok(Response::new(answer::whole(created).await?))
+        Ok(Response::new(created.await?))
     }
 
     async fn list_admin_tokens(
@@ -71,18 +71,14 @@ impl AdminTokenService for AdminTokens {
         let request = request.into_inner();
         let key =
             CommandKey::new("RevokeAdminToken", &call.principal(), &request.request_id, &request)?;
-        let writer = Arc::clone(&self.0);
-        let revoked = answer::whole(async move {
-            let outcome = match writer.repeated(key)? {
-                Some(outcome) => outcome,
-                None => {
-                    let id = resource::admin_token("name", &request.name)?;
-                    writer.revoke_admin_token(&call, key, id).await?
-                }
-            };
-            Ok(RevokeAdminTokenResponse { position: writer.told(outcome.last) })
-        });
-        Ok(Response::new(revoked.await?))
+        let outcome = match self.0.repeated(key)? {
+            Some(outcome) => outcome,
+            None => {
+                let id = resource::admin_token("name", &request.name)?;
+                self.0.revoke_admin_token(&call, key, id).await?
+            }
+        };
+        Ok(Response::new(RevokeAdminTokenResponse { position: self.0.told(outcome.last) }))
     }
 }
 
@@ -115,7 +111,7 @@ async fn create(
 }
 
 async fn record(
-    writer: &Writer,
+    writer: &Arc<Writer>,
     call: &Call,
     key: CommandKey,
     request: CreateAdminTokenRequest,

@@ -12,8 +12,8 @@ use crate::vault::SecretOf;
 use crate::writer::{Outcome, Writer};
 use crate::{history, render};
 
-/// Runs a write to its end also when its client goes away: what follows an append, such as the
-/// destruction of a data key, must not be left out.
+/// Runs a write whose turn has come to its end, also when its client goes away: what follows an
+/// append, such as the destruction of a data key, must not be left out.
 pub(crate) async fn whole<T: Send + 'static>(
     write: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {

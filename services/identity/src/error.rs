@@ -41,6 +41,9 @@ pub(crate) enum Error {
     /// The disk is full: nothing was recorded.
     #[error("there is no room on the disk; nothing was recorded")]
     StorageFull,
+    /// Too many commands of the caller wait for one user, account or admin token.
+    #[error("too many requests of the caller wait for the same; try again when some are answered")]
+    TooManyRequests,
     /// The client saw another state than there is.
     #[error("the resource has changed since its etag was read")]
     EtagMismatch,

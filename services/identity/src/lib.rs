@@ -24,6 +24,7 @@ mod resource;
 mod schedule;
 mod status;
 mod stream;
+mod turn;
 mod user_service;
 mod vault;
 mod writer;

@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::caller::Call;
 use crate::command::CommandKey;
 use crate::error::Error;
+use crate::model::UserEntry;
+use crate::turn::Intent;
 use crate::writer::Writer;
 
 /// How long at least from one look at all users to the next.
@@ -61,10 +63,11 @@ pub(crate) async fn run(writer: Arc<Writer>, shutdown: CancellationToken) {
 }
 
 /// Does what is due of one user.
-async fn tick(writer: &Writer, user: UserId) -> Result<(), Error> {
+async fn tick(writer: &Arc<Writer>, user: UserId) -> Result<(), Error> {
     let call = Call::schedule();
     let key = CommandKey::of_server();
-    match writer.change_user(&call, key, user, |_| Ok(user::Command::Tick)).await {
+    let tick = |_: &UserEntry| Ok(user::Command::Tick);
+    match writer.change_user(&call, key, Intent::Change, user, tick).await {
         // It may have been deleted since.
         Ok(_) | Err(Error::NoSuchUser) => Ok(()),
         Err(error) => Err(error),

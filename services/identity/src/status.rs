@@ -25,6 +25,7 @@ impl From<Error> for Status {
             Error::OtherEpoch { .. } => (Code::InvalidArgument, Reason::OtherEpoch),
             Error::ReadTimeInFuture => (Code::InvalidArgument, Reason::ReadTimeOutOfRange),
             Error::StorageFull => (Code::ResourceExhausted, Reason::StorageFull),
+            Error::TooManyRequests => (Code::ResourceExhausted, Reason::TooManyRequests),
             Error::EtagMismatch => (Code::Aborted, Reason::EtagMismatch),
             Error::Conflict => (Code::Aborted, Reason::RevisionConflict),
             Error::RequestIdReused => (Code::AlreadyExists, Reason::RequestIdReused),

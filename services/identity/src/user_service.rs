@@ -17,6 +17,7 @@ use crate::caller::Call;
 use crate::command::CommandKey;
 use crate::error::Error;
 use crate::model::UserEntry;
+use crate::turn::Intent;
 use crate::writer::Writer;
 use crate::{answer, history, page, render, resource};
 
@@ -33,7 +34,7 @@ impl UserService for Users {
     ) -> Result<Response<CreateUserResponse>, Status> {
         let call = Call::of(&self.0, &request)?;
         let created = create(Arc::clone(&self.0), call, request.into_inner());
-        Ok(Response::new(answer::whole(created).await?))
+        Ok(Response::new(created.await?))
     }
 
     async fn get_user(
@@ -135,24 +136,20 @@ impl UserService for Users {
     ) -> Result<Response<DeleteUserResponse>, Status> {
         let call = Call::of(&self.0, &request)?;
         let request = request.into_inner();
-        let writer = Arc::clone(&self.0);
-        let deleted = answer::whole(async move {
-            let key =
-                CommandKey::new("DeleteUser", &call.principal(), &request.request_id, &request)?;
-            let outcome = match writer.repeated(key)? {
-                Some(outcome) => outcome,
-                None => {
-                    let id = manageable(&writer, &call, "name", &request.name)?;
-                    let deleted = writer.change_user(&call, key, id, |entry| {
-                        check_etag(entry, &request.etag)?;
-                        Ok(user::Command::Delete { force: request.force })
-                    });
-                    deleted.await?.ok_or(Error::Internal)?
-                }
-            };
-            Ok(DeleteUserResponse { position: writer.told(outcome.last) })
-        });
-        Ok(Response::new(deleted.await?))
+        let key = CommandKey::new("DeleteUser", &call.principal(), &request.request_id, &request)?;
+        let outcome = match self.0.repeated(key)? {
+            Some(outcome) => outcome,
+            None => {
+                let id = manageable(&self.0, &call, "name", &request.name)?;
+                let DeleteUserRequest { etag, force, .. } = request;
+                let deleted = self.0.change_user(&call, key, Intent::EndCaller, id, move |entry| {
+                    check_etag(entry, &etag)?;
+                    Ok(user::Command::Delete { force })
+                });
+                deleted.await?.ok_or(Error::Internal)?
+            }
+        };
+        Ok(Response::new(DeleteUserResponse { position: self.0.told(outcome.last) }))
     }
 }
 
@@ -176,31 +173,30 @@ impl Users {
     ) -> Result<(User, u64), Error> {
         let Target { rpc, field, name, etag, request_id } = target;
         let key = CommandKey::new(rpc, &call.principal(), request_id, request)?;
-        let writer = Arc::clone(&self.0);
-        answer::whole(async move {
-            // First of all: the user may have another name by now, or be gone.
-            if let Some(outcome) = writer.repeated(key)? {
-                let user = answer::changed_user(&writer, outcome).await?;
-                return Ok((user, writer.told(outcome.last)));
+        let writer = &self.0;
+        // First of all: the user may have another name by now, or be gone.
+        if let Some(outcome) = writer.repeated(key)? {
+            let user = answer::changed_user(writer, outcome).await?;
+            return Ok((user, writer.told(outcome.last)));
+        }
+        let id = manageable(writer, &call, field, &name)?;
+        let locks = matches!(command, user::Command::Lock);
+        let intent = if locks { Intent::EndCaller } else { Intent::Change };
+        let changed = writer.change_user(&call, key, intent, id, move |entry| {
+            check_etag(entry, &etag)?;
+            Ok(command)
+        });
+        match changed.await? {
+            Some(outcome) => {
+                let entry = history::user_after(writer, id, outcome).await?;
+                Ok((render::user(&entry), writer.told(outcome.last)))
             }
-            let id = manageable(&writer, &call, field, &name)?;
-            let changed = writer.change_user(&call, key, id, |entry| {
-                check_etag(entry, &etag)?;
-                Ok(command)
-            });
-            match changed.await? {
-                Some(outcome) => {
-                    let entry = history::user_after(&writer, id, outcome).await?;
-                    Ok((render::user(&entry), writer.told(outcome.last)))
-                }
-                None => {
-                    let model = writer.model();
-                    let entry = model.user(id).ok_or(Error::NoSuchUser)?;
-                    Ok((render::user(entry), writer.told(model.position())))
-                }
+            None => {
+                let model = writer.model();
+                let entry = model.user(id).ok_or(Error::NoSuchUser)?;
+                Ok((render::user(entry), writer.told(model.position())))
             }
-        })
-        .await
+        }
     }
 }
 

@@ -2,12 +2,14 @@
 //!
 //! Commands on one user are decided one after another, under its lock; on different users side by
 //! side, so that the log commits them together. What concerns an account as a whole, such as its
-//! settings, waits for the commands on its users and holds off others. What spans accounts and
-//! streams (unique names) is a claim, which the log checks. The model learns of an event only from
-//! the log.
+//! settings, waits for the commands on its users that are under way, and holds off others. What
+//! spans accounts and streams (unique names) is a claim, which the log checks. The model learns of
+//! an event only from the log.
+//!
+//! A command waits for its turn first, and makes nothing before: it is given up when its caller goes
+//! away. From then on it is done to its end, whoever has gone.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
@@ -25,17 +27,17 @@ use futures::StreamExt;
 use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
 
+use crate::answer;
 use crate::caller::Call;
 use crate::command::CommandKey;
 use crate::error::Error;
 use crate::model::{Effect, KnownCommand, Model, UserEntry, time};
 use crate::stream::Stream;
+use crate::turn::{Held, Intent, Locks, Place, Places};
 use crate::vault::Vault;
 
 /// How long a read waits for the position it asks for.
 const BEHIND_TIMEOUT: Duration = Duration::from_secs(1);
-/// Locks that streams share by their hash; more only makes chance meetings rarer.
-const LOCKS: usize = 1024;
 /// Changes kept for a watcher that is slower than the writer. One that falls further behind starts
 /// again from a snapshot.
 const CHANGES_KEPT: usize = 1 << 14;
@@ -56,30 +58,21 @@ pub(crate) struct Writer {
     recorded_ms: AtomicU64,
     applied: watch::Sender<Position>,
     changes: broadcast::Sender<Change>,
-    /// Shared by commands on an account's users, alone for commands on the account itself. Taken
-    /// before that of a user.
-    account_locks: Locks<tokio::sync::RwLock<()>>,
-    user_locks: Locks<tokio::sync::Mutex<()>>,
-    /// Held while an access key that a client brings finds its place.
-    import_lock: tokio::sync::Mutex<()>,
+    /// Of a user or an admin token: alone for a command on it. Of an account: shared by commands on its
+    /// users, alone for commands on the account itself; taken after that of a user, so that a command
+    /// that waits for its user holds off nobody else's.
+    locks: Locks<Stream>,
+    /// Before the locks.
+    places: Places<Stream>,
+    /// Of an access key ID that a client brings: alone while it finds its place.
+    imports: Locks<AccessKeyId>,
 }
 
-/// Locks that are shared by whatever has the same hash.
-struct Locks<L> {
-    locks: Box<[L]>,
-    hasher: RandomState,
-}
-
-impl<L: Default> Locks<L> {
-    fn new() -> Self {
-        let locks = (0..LOCKS).map(|_| L::default()).collect();
-        Self { locks, hasher: RandomState::new() }
-    }
-
-    fn of(&self, id: impl Hash) -> &L {
-        let at = usize::try_from(self.hasher.hash_one(id) % LOCKS as u64).unwrap_or_default();
-        &self.locks[at]
-    }
+/// The turn of a command, until this is dropped.
+struct Turn {
+    _place: Place<Stream>,
+    _own: Held<Stream>,
+    _account: Option<Held<Stream>>,
 }
 
 /// The effect of the event at one position.
@@ -156,9 +149,9 @@ impl Writer {
             applied: watch::channel(model.position()).0,
             model: RwLock::new(model),
             changes: broadcast::channel(CHANGES_KEPT).0,
-            account_locks: Locks::new(),
-            user_locks: Locks::new(),
-            import_lock: tokio::sync::Mutex::default(),
+            locks: Locks::new(),
+            places: Places::new(),
+            imports: Locks::new(),
         })
     }
 
@@ -335,22 +328,22 @@ impl Writer {
         if self.model().holds_access_key(id.as_str()) {
             return Err(Error::AccessKeyIdTaken);
         }
-        // A data key that no access key has is what a creation left that was cut short: imports take
-        // turns, and ids that are made here are not met by chance.
+        // A data key that no access key has is what a creation left that was cut short: imports of one
+        // id take turns, and ids that are made here are not met by chance.
         self.vault.shred(id.as_str()).await?;
         self.vault.import_access_key(account, id, secret).await
     }
 
     /// Does `record` with an access key that is prepared, and destroys its data key again if the
     /// access key was not recorded.
-    pub(crate) async fn with_access_key(
+    async fn with_access_key(
         &self,
         account: AccountId,
         brought: Option<(AccessKeyId, SecretAccessKey)>,
         record: impl AsyncFnOnce(Prepared) -> Result<Option<Outcome>, Error>,
     ) -> Result<Option<Outcome>, Error> {
         let _turn = match &brought {
-            Some(_) => Some(self.import_lock.lock().await),
+            Some((id, _)) => Some(self.imports.alone(id.clone()).await),
             None => None,
         };
         let prepared = self.prepare(account, brought.as_ref()).await?;
@@ -366,49 +359,98 @@ impl Writer {
 
     /// Makes an account with its root user and that user's first access key, in one batch.
     pub(crate) async fn create_account(
-        &self,
+        self: &Arc<Self>,
         call: &Call,
         key: CommandKey,
         command: account::Command,
         root: user::Command,
-        access_key: impl FnOnce(Prepared, &AccountSettings) -> user::Command,
+        access_key: impl FnOnce(Prepared, &AccountSettings) -> user::Command + Send + 'static,
     ) -> Result<Outcome, Error> {
-        let account = AccountId(Uuid::now_v7());
-        let root_user = UserId(Uuid::now_v7());
-        let now = self.now();
-        let outcome = self.with_access_key(account, None, async |prepared| {
-            let mut events = vec![];
-            let mut state = None;
-            for event in account::decide(None, command, now)? {
-                state = account::evolve(state, &event, now);
-                events.push((Stream::Account(account), Revision::NONE, Event::Account(event)));
-            }
-            let settings = state.map(|account| account.settings).unwrap_or_default();
-            let mut state = None;
-            for command in [root, access_key(prepared, &settings)] {
-                for event in user::decide(state.as_ref(), command, &settings, now)? {
-                    state = user::evolve(state, &event, now);
-                    events.push((Stream::User(root_user), Revision::NONE, Event::User(event)));
+        let (writer, call) = (Arc::clone(self), call.clone());
+        let created = answer::whole(async move {
+            let account = AccountId(Uuid::now_v7());
+            let root_user = UserId(Uuid::now_v7());
+            let now = writer.now();
+            let outcome = writer.with_access_key(account, None, async |prepared| {
+                let mut events = vec![];
+                let mut state = None;
+                for event in account::decide(None, command, now)? {
+                    state = account::evolve(state, &event, now);
+                    events.push((Stream::Account(account), Revision::NONE, Event::Account(event)));
                 }
-            }
-            self.commit(call, key, account, events, None).await.map(Some)
+                let settings = state.map(|account| account.settings).unwrap_or_default();
+                let mut state = None;
+                for command in [root, access_key(prepared, &settings)] {
+                    for event in user::decide(state.as_ref(), command, &settings, now)? {
+                        state = user::evolve(state, &event, now);
+                        events.push((Stream::User(root_user), Revision::NONE, Event::User(event)));
+                    }
+                }
+                writer.commit(&call, key, account, events, None).await.map(Some)
+            });
+            outcome.await
         });
-        outcome.await?.ok_or(Error::Internal)
+        created.await?.ok_or(Error::Internal)
+    }
+
+    /// Waits for the turn of a command on an account itself, while no command on its users is under
+    /// way.
+    ///
+    /// # Errors
+    /// [`Error::TooManyRequests`].
+    async fn turn_on_account(
+        &self,
+        call: &Call,
+        account: AccountId,
+        intent: Intent,
+    ) -> Result<Turn, Error> {
+        let stream = Stream::Account(account);
+        let place = self.places.take(stream, &call.principal(), intent)?;
+        Ok(Turn { _place: place, _own: self.locks.alone(stream).await, _account: None })
+    }
+
+    /// Waits for the turn of a command on a user.
+    ///
+    /// # Errors
+    /// [`Error::TooManyRequests`]; [`Error::NoSuchUser`].
+    async fn turn_on_user(&self, call: &Call, user: UserId, intent: Intent) -> Result<Turn, Error> {
+        let account = self.model().user(user).ok_or(Error::NoSuchUser)?.account;
+        let stream = Stream::User(user);
+        let place = self.places.take(stream, &call.principal(), intent)?;
+        let own = self.locks.alone(stream).await;
+        let account = self.locks.shared(Stream::Account(account)).await;
+        Ok(Turn { _place: place, _own: own, _account: Some(account) })
     }
 
     /// Does to an account what `command` makes of its state, while no command on its users is under
     /// way. `None` if nothing changes.
     pub(crate) async fn change_account(
+        self: &Arc<Self>,
+        call: &Call,
+        key: CommandKey,
+        intent: Intent,
+        account: AccountId,
+        command: impl FnOnce(&Model, Timestamp) -> Result<account::Command, Error> + Send + 'static,
+    ) -> Result<Option<Outcome>, Error> {
+        let turn = self.turn_on_account(call, account, intent).await?;
+        let (writer, call) = (Arc::clone(self), call.clone());
+        answer::whole(async move {
+            let _turn = turn;
+            if let Some(outcome) = writer.repeated(key)? {
+                return Ok(Some(outcome));
+            }
+            writer.change_account_now(&call, key, account, command).await
+        })
+        .await
+    }
+
+    async fn change_account_now(
         &self,
         call: &Call,
         key: CommandKey,
         account: AccountId,
         command: impl FnOnce(&Model, Timestamp) -> Result<account::Command, Error> + Send,
     ) -> Result<Option<Outcome>, Error> {
-        let _alone = self.account_locks.of(account).write().await;
-        if let Some(outcome) = self.repeated(key)? {
-            return Ok(Some(outcome));
-        }
         let now = self.now();
         let (events, root) =
             {
@@ -441,99 +483,168 @@ impl Writer {
 
     /// Makes a user.
     pub(crate) async fn create_user(
-        &self,
+        self: &Arc<Self>,
         call: &Call,
         key: CommandKey,
         account: AccountId,
         command: user::Command,
     ) -> Result<Outcome, Error> {
-        let _shared = self.account_locks.of(account).read().await;
-        let settings = {
-            let model = self.model();
-            model.account(account).ok_or(Error::NoSuchAccount)?.account.settings.clone()
-        };
-        let stream = Stream::User(UserId(Uuid::now_v7()));
-        let events = user::decide(None, command, &settings, self.now())?;
-        let events = events.into_iter().map(|event| (stream, Revision::NONE, Event::User(event)));
-        self.commit(call, key, account, events.collect(), None).await
+        let shared = self.locks.shared(Stream::Account(account)).await;
+        let (writer, call) = (Arc::clone(self), call.clone());
+        answer::whole(async move {
+            let _shared = shared;
+            let settings = {
+                let model = writer.model();
+                model.account(account).ok_or(Error::NoSuchAccount)?.account.settings.clone()
+            };
+            let stream = Stream::User(UserId(Uuid::now_v7()));
+            let events = user::decide(None, command, &settings, writer.now())?;
+            let events =
+                events.into_iter().map(|event| (stream, Revision::NONE, Event::User(event)));
+            writer.commit(&call, key, account, events.collect(), None).await
+        })
+        .await
     }
 
-    /// Does to a user what `command` makes of its state, under the user's lock. `None` if nothing
-    /// changes.
+    /// Does to a user what `command` makes of its state, at its turn. `None` if nothing changes.
     pub(crate) async fn change_user(
-        &self,
+        self: &Arc<Self>,
         call: &Call,
         key: CommandKey,
+        intent: Intent,
         user: UserId,
-        command: impl FnOnce(&UserEntry) -> Result<user::Command, Error> + Send,
+        command: impl FnOnce(&UserEntry) -> Result<user::Command, Error> + Send + 'static,
     ) -> Result<Option<Outcome>, Error> {
-        let account = self.model().user(user).ok_or(Error::NoSuchUser)?.account;
-        let _shared = self.account_locks.of(account).read().await;
-        let _turn = self.user_locks.of(user).lock().await;
-        // The same command may have been done while this one waited for its turn.
-        if let Some(outcome) = self.repeated(key)? {
-            return Ok(Some(outcome));
-        }
-        let (entry, settings) = {
-            let model = self.model();
-            let entry = model.user(user).map(Arc::clone).ok_or(Error::NoSuchUser)?;
-            (entry, model.settings(account))
-        };
-        let command = command(&entry)?;
+        let turn = self.turn_on_user(call, user, intent).await?;
+        let (writer, call) = (Arc::clone(self), call.clone());
+        answer::whole(async move {
+            let _turn = turn;
+            // The same command may have been done while this one waited for its turn.
+            if let Some(outcome) = writer.repeated(key)? {
+                return Ok(Some(outcome));
+            }
+            let entry = writer.entry(user)?;
+            let command = command(&entry)?;
+            let events = writer.decide(&entry, command, key)?;
+            writer.record(&call, key, &entry, events).await
+        })
+        .await
+    }
+
+    /// Does to a user what `command` makes of its state and of an access key that is made for it, or
+    /// that the client brings. `None` if nothing changes.
+    ///
+    /// `command` is asked twice: a refusal is known before anything is made ready.
+    pub(crate) async fn change_user_with_access_key(
+        self: &Arc<Self>,
+        call: &Call,
+        key: CommandKey,
+        intent: Intent,
+        user: UserId,
+        brought: Option<(AccessKeyId, SecretAccessKey)>,
+        command: impl Fn(&UserEntry, Prepared) -> Result<user::Command, Error> + Send + Sync + 'static,
+    ) -> Result<Option<Outcome>, Error> {
+        let turn = self.turn_on_user(call, user, intent).await?;
+        let (writer, call) = (Arc::clone(self), call.clone());
+        answer::whole(async move {
+            let _turn = turn;
+            if let Some(outcome) = writer.repeated(key)? {
+                return Ok(Some(outcome));
+            }
+            let entry = writer.entry(user)?;
+            let id = match &brought {
+                Some((id, _)) => id.clone(),
+                None => AccessKeyId::from_random([0; 10]),
+            };
+            let unmade = Prepared { id, secret: SealedSecret(Box::default()) };
+            writer.decide(&entry, command(&entry, unmade)?, key)?;
+            let recorded = writer.with_access_key(entry.account, brought, async |prepared| {
+                let events = writer.decide(&entry, command(&entry, prepared)?, key)?;
+                writer.record(&call, key, &entry, events).await
+            });
+            recorded.await
+        })
+        .await
+    }
+
+    fn entry(&self, user: UserId) -> Result<Arc<UserEntry>, Error> {
+        self.model().user(user).map(Arc::clone).ok_or(Error::NoSuchUser)
+    }
+
+    /// What a command does to a user as it stands.
+    fn decide(
+        &self,
+        entry: &UserEntry,
+        command: user::Command,
+        key: CommandKey,
+    ) -> Result<Vec<UserEvent>, Error> {
+        let settings = self.model().settings(entry.account);
         let access_key = command.access_key_id().cloned();
         let mut events = user::decide(Some(&entry.user), command, &settings, self.now())?;
         // Nothing may have changed; that this request asked for it must be known when it comes again.
         if events.is_empty() && key.is_repeatable() {
             events.push(UserEvent::Unchanged { access_key });
         }
-        let stream = Stream::User(user);
-        let events = events.into_iter().map(|event| (stream, entry.revision, Event::User(event)));
-        self.commit_and_shred(call, key, account, events.collect(), Some(&entry.user)).await
+        Ok(events)
     }
 
-    /// What would be decided on a user now: a refusal is known before anything was made ready.
-    pub(crate) fn would_refuse(&self, user: UserId, command: user::Command) -> Result<(), Error> {
-        let now = self.now();
-        let model = self.model();
-        let entry = model.user(user).ok_or(Error::NoSuchUser)?;
-        user::decide(Some(&entry.user), command, &model.settings(entry.account), now)?;
-        Ok(())
+    async fn record(
+        &self,
+        call: &Call,
+        key: CommandKey,
+        entry: &UserEntry,
+        events: Vec<UserEvent>,
+    ) -> Result<Option<Outcome>, Error> {
+        let stream = Stream::User(entry.id);
+        let events = events.into_iter().map(|event| (stream, entry.revision, Event::User(event)));
+        self.commit_and_shred(call, key, entry.account, events.collect(), Some(&entry.user)).await
     }
 
     /// Makes an admin token under this id.
     pub(crate) async fn create_admin_token(
-        &self,
+        self: &Arc<Self>,
         call: &Call,
         key: CommandKey,
         id: AdminTokenId,
         command: admin_token::Command,
     ) -> Result<Outcome, Error> {
-        let events = admin_token::decide(None, command, self.now())?;
-        let stream = Stream::AdminToken(id);
-        let events =
-            events.into_iter().map(|event| (stream, Revision::NONE, Event::AdminToken(event)));
-        self.commit(call, key, NO_ACCOUNT, events.collect(), None).await
+        let (writer, call) = (Arc::clone(self), call.clone());
+        answer::whole(async move {
+            let events = admin_token::decide(None, command, writer.now())?;
+            let stream = Stream::AdminToken(id);
+            let events =
+                events.into_iter().map(|event| (stream, Revision::NONE, Event::AdminToken(event)));
+            writer.commit(&call, key, NO_ACCOUNT, events.collect(), None).await
+        })
+        .await
     }
 
     /// Revokes an admin token.
     pub(crate) async fn revoke_admin_token(
-        &self,
+        self: &Arc<Self>,
         call: &Call,
         key: CommandKey,
         id: AdminTokenId,
     ) -> Result<Outcome, Error> {
-        let _turn = self.user_locks.of(id).lock().await;
-        if let Some(outcome) = self.repeated(key)? {
-            return Ok(outcome);
-        }
-        let entry = self.model().admin_token(id).cloned().ok_or(Error::NoSuchAdminToken)?;
-        let events =
-            admin_token::decide(Some(&entry.token), admin_token::Command::Revoke, self.now())?;
         let stream = Stream::AdminToken(id);
-        let events =
-            events.into_iter().map(|event| (stream, entry.revision, Event::AdminToken(event)));
-        let release = ClaimOp::Release(admin_token_name(&entry.token.name));
-        self.append(call, key, NO_ACCOUNT, events.collect(), vec![release]).await
+        let place = self.places.take(stream, &call.principal(), Intent::EndCaller)?;
+        let own = self.locks.alone(stream).await;
+        let turn = Turn { _place: place, _own: own, _account: None };
+        let (writer, call) = (Arc::clone(self), call.clone());
+        answer::whole(async move {
+            let _turn = turn;
+            if let Some(outcome) = writer.repeated(key)? {
+                return Ok(outcome);
+            }
+            let entry = writer.model().admin_token(id).cloned().ok_or(Error::NoSuchAdminToken)?;
+            let revoke = admin_token::Command::Revoke;
+            let events = admin_token::decide(Some(&entry.token), revoke, writer.now())?;
+            let events =
+                events.into_iter().map(|event| (stream, entry.revision, Event::AdminToken(event)));
+            let release = ClaimOp::Release(admin_token_name(&entry.token.name));
+            writer.append(&call, key, NO_ACCOUNT, events.collect(), vec![release]).await
+        })
+        .await
     }
 
     /// Records events, all or none, and destroys the data keys of access keys that are then gone for
