@@ -51,6 +51,13 @@ impl Recorded {
     pub fn ends_batch(&self) -> bool {
         self.batch_index + 1 == self.batch_len
     }
+
+    /// About how many bytes it takes in memory.
+    pub fn memory_bytes(&self) -> usize {
+        let sealed = self.sealed.as_ref().map_or(0, Bytes::len);
+        let claims = size_of_val(self.claims.as_slice());
+        size_of::<Self>() + self.stream.as_str().len() + self.payload.len() + sealed + claims
+    }
 }
 
 /// The last event and what stands for the whole log.

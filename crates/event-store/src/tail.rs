@@ -13,8 +13,10 @@ use crate::{Head, Position, ReadError, Recorded, StoredFrame, Subscription};
 
 /// How many of the last events are kept; at most 7 KiB each.
 const TAIL_EVENTS_MAX: usize = 4096;
-/// How many events a subscriber takes at once; all that it keeps.
-const CHUNK_EVENTS_MAX: usize = 1024;
+/// How many events a subscriber takes at once, and of how many bytes, or one event: all that it keeps.
+/// Those that it has from here are shared, but it may be the last to keep them.
+const CHUNK_EVENTS_MAX: usize = 96;
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// Whether the log goes on.
 #[derive(Clone, Debug)]
@@ -122,8 +124,7 @@ impl Tail {
             Some(Ok(skip)) => {
                 // `publish` adds events before it raises the head: those beyond are not out yet.
                 let out = usize::try_from(head.position.0 - after.0).unwrap_or(usize::MAX);
-                let chunk = out.min(CHUNK_EVENTS_MAX);
-                Next::Events(recent.iter().skip(skip).take(chunk).cloned().collect())
+                Next::Events(chunk_of(recent.iter().skip(skip).take(out).map(Arc::clone)))
             }
             Some(Err(_)) | None => Next::ReadLog,
         }
@@ -148,7 +149,8 @@ pub(crate) fn subscribe(source: Arc<impl FrameSource>, after: Position) -> Subsc
                 Next::Events(events) => chunk = events,
                 Next::ReadLog => match Arc::clone(&source).frames(after, CHUNK_EVENTS_MAX).await {
                     Ok(frames) => match decode_all(after, frames) {
-                        Ok(events) => chunk = events.into_iter().map(Arc::new).collect(),
+                        // What does not fit is read again.
+                        Ok(events) => chunk = chunk_of(events.into_iter().map(Arc::new)),
                         Err(error) => return Some((Err(error), None)),
                     },
                     Err(error) => return Some((Err(error), None)),
@@ -160,4 +162,57 @@ pub(crate) fn subscribe(source: Arc<impl FrameSource>, after: Position) -> Subsc
         }
     })
     .boxed()
+}
+
+/// The first of these events that a subscriber keeps at once.
+fn chunk_of(events: impl Iterator<Item = Arc<Recorded>>) -> VecDeque<Arc<Recorded>> {
+    let mut bytes = 0;
+    let fits = |event: &Arc<Recorded>| {
+        let is_first = bytes == 0;
+        bytes += event.memory_bytes();
+        is_first || bytes <= CHUNK_BYTES
+    };
+    events.take(CHUNK_EVENTS_MAX).take_while(fits).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{Actor, Hash, Revision, StreamId};
+
+    fn events(count: u64, payload_bytes: usize) -> impl Iterator<Item = Arc<Recorded>> {
+        (1..=count).map(move |position| {
+            Arc::new(Recorded {
+                position: Position(position),
+                prev_hash: Hash([0; 32]),
+                hash: Hash([0; 32]),
+                time_ms: 0,
+                account: uuid::Uuid::nil(),
+                stream: StreamId::parse("user/1").expect("a name"),
+                revision: Revision(position),
+                event_type: 1,
+                schema_version: 1,
+                command_id: uuid::Uuid::nil(),
+                command_digest: [0; 32],
+                batch_index: 0,
+                batch_len: 1,
+                actor: Actor::default(),
+                claims: vec![],
+                payload: Bytes::from(vec![0; payload_bytes]),
+                sealed: None,
+                sealed_hash: None,
+            })
+        })
+    }
+
+    #[test]
+    fn a_subscriber_keeps_few_events_and_few_bytes() {
+        assert_eq!(chunk_of(events(1000, 10)).len(), CHUNK_EVENTS_MAX);
+        assert_eq!(chunk_of(events(3, 10)).len(), 3);
+        assert_eq!(chunk_of(events(1000, 7 << 10)).len(), 8);
+        assert_eq!(chunk_of(events(1000, CHUNK_BYTES)).len(), 1, "one in any case");
+        assert_eq!(chunk_of(events(0, 0)).len(), 0);
+    }
 }

@@ -68,6 +68,11 @@ pub(crate) enum Error {
     /// The log has not reached the position asked for in time.
     #[error("the log is at position {head}, not yet at {asked}")]
     Behind { asked: u64, head: u64 },
+    /// The caller, or all callers together, watch as much as they may.
+    #[error(
+        "too many watches are under way, of this caller or in all: end one, or try again later"
+    )]
+    TooManyWatches,
     /// The server is stopping or the watcher too slow.
     #[error("the stream has ended; go on after the last position received")]
     WatchEnded,

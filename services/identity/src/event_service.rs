@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use api::identity::v1::event_service_server::EventService;
 use api::identity::v1::{
@@ -14,7 +13,6 @@ use event_store::payload::proto_timestamp;
 use event_store::{Hash, Head, Position};
 use futures::{Stream, StreamExt};
 use sealing::{SignedCheckpoint, SigningKey};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
@@ -25,24 +23,31 @@ use crate::writer::{Writer, read_failed};
 
 mod filter;
 mod list;
+mod watch;
 
 use filter::Filter;
+use watch::Watches;
 
-/// How long a watch lasts that does not say.
-const WATCH_SECONDS_DEFAULT: u32 = 3600;
-/// How long a watch lasts at most.
-const WATCH_SECONDS_MAX: u32 = 86_400;
-/// How often a watch without events tells how far the log was looked through.
-const WATCH_PROGRESS: Duration = Duration::from_secs(10);
 /// The most events that are verified in one call.
 const VERIFIED_EVENTS_MAX: u32 = 1_000_000;
 /// Lines of an export go together in messages of about so many bytes.
 const EXPORT_BYTES: usize = 256 << 10;
 
 pub(crate) struct Events {
-    pub(crate) writer: Arc<Writer>,
-    pub(crate) signing_key: Arc<SigningKey>,
-    pub(crate) shutdown: CancellationToken,
+    writer: Arc<Writer>,
+    signing_key: Arc<SigningKey>,
+    shutdown: CancellationToken,
+    watches: Watches,
+}
+
+impl Events {
+    pub(crate) fn new(
+        writer: Arc<Writer>,
+        signing_key: Arc<SigningKey>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self { writer, signing_key, shutdown, watches: Watches::new() }
+    }
 }
 
 #[tonic::async_trait]
@@ -69,27 +74,8 @@ impl EventService for Events {
         let call = Call::of(&self.writer, &request)?;
         let request = request.into_inner();
         let filter = Filter::of_watch(&call, &request)?;
-        let after = self.writer.asked("after_position", request.after_position)?;
-        let seconds = match request.duration_seconds {
-            0 => WATCH_SECONDS_DEFAULT,
-            seconds if seconds <= WATCH_SECONDS_MAX => seconds,
-            _ => return Err(Error::invalid("duration_seconds", "must be at most 86400").into()),
-        };
-        let head = self.writer.log.head().position;
-        if after > head {
-            let head = self.writer.told(head);
-            return Err(Error::Behind { asked: request.after_position, head }.into());
-        }
-        let watch = Watch {
-            events: self.writer.log.subscribe(after),
-            writer: Arc::clone(&self.writer),
-            shutdown: self.shutdown.clone(),
-            call,
-            filter,
-            seen: after,
-            end: Instant::now() + Duration::from_secs(seconds.into()),
-        };
-        Ok(Response::new(Box::pin(watch.stream())))
+        let watched = self.watches.begin(&self.writer, call, filter, &request, &self.shutdown)?;
+        Ok(Response::new(Box::pin(watched)))
     }
 
     async fn get_checkpoint(
@@ -209,62 +195,5 @@ impl Events {
             return Err(Error::LogCorrupt { position: head.next().0 });
         }
         Ok(Head { position, hash: Hash(hash) })
-    }
-}
-
-/// One watcher.
-struct Watch {
-    writer: Arc<Writer>,
-    events: event_store::Subscription,
-    shutdown: CancellationToken,
-    call: Call,
-    filter: Filter,
-    /// Everything up to here was sent or did not match.
-    seen: Position,
-    end: Instant,
-}
-
-impl Watch {
-    fn stream(self) -> impl Stream<Item = Result<WatchEventsResponse, Status>> {
-        futures::stream::unfold(Some(self), |watch| async move {
-            let mut watch = watch?;
-            match watch.next().await {
-                Ok(Some(message)) => Some((Ok(message), Some(watch))),
-                // The last message says where to resume.
-                Ok(None) => Some((Ok(watch.progress()), None)),
-                Err(error) => Some((Err(error.into()), None)),
-            }
-        })
-    }
-
-    /// The next message; none when the time is over.
-    async fn next(&mut self) -> Result<Option<WatchEventsResponse>, Error> {
-        let progress = Instant::now() + WATCH_PROGRESS;
-        loop {
-            tokio::select! {
-                biased;
-                () = self.shutdown.cancelled() => return Err(Error::WatchEnded),
-                () = tokio::time::sleep_until(self.end) => return Ok(None),
-                event = self.events.next() => {
-                    let recorded = event.ok_or(Error::WatchEnded)?.map_err(read_failed)?;
-                    // The watcher may have been locked, or its token revoked, by this very event.
-                    self.writer.applied(self.writer.told(recorded.position)).await?;
-                    self.call.is_still_known(&self.writer)?;
-                    self.seen = recorded.position;
-                    if let Some(event) = self.filter.pass(&self.writer, &recorded)? {
-                        let resume_position = self.writer.told(self.seen);
-                        return Ok(Some(WatchEventsResponse { event: Some(event), resume_position }));
-                    }
-                }
-                () = tokio::time::sleep_until(progress) => {
-                    self.call.is_still_known(&self.writer)?;
-                    return Ok(Some(self.progress()));
-                }
-            }
-        }
-    }
-
-    fn progress(&self) -> WatchEventsResponse {
-        WatchEventsResponse { event: None, resume_position: self.writer.told(self.seen) }
     }
 }

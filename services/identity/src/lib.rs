@@ -16,9 +16,11 @@ mod error;
 mod event_service;
 mod history;
 mod keystore_service;
+mod leased;
 mod metrics;
 mod model;
 mod page;
+mod positions;
 mod render;
 mod resource;
 mod schedule;
@@ -330,11 +332,8 @@ fn routes(
     let accounts = AccountServiceServer::new(account_service::Accounts(writer()));
     let users = UserServiceServer::new(user_service::Users(writer()));
     let access_keys = AccessKeyServiceServer::new(access_key_service::AccessKeys(writer()));
-    let events = EventServiceServer::new(event_service::Events {
-        writer: writer(),
-        signing_key: Arc::clone(signing_key),
-        shutdown: shutdown.clone(),
-    });
+    let events = event_service::Events::new(writer(), Arc::clone(signing_key), shutdown.clone());
+    let events = EventServiceServer::new(events);
     let admin_tokens = AdminTokenServiceServer::new(admin_token_service::AdminTokens(writer()));
     let keeper =
         keystore_service::KeystoreKeeper { writer: writer(), keystore: Arc::clone(keystore) };

@@ -33,6 +33,7 @@ impl From<Error> for Status {
             Error::DataKeyMissing => (Code::FailedPrecondition, Reason::DataKeyMissing),
             Error::LogUnavailable => (Code::Unavailable, Reason::EventLogUnavailable),
             Error::Behind { .. } => (Code::Unavailable, Reason::ReadModelBehind),
+            Error::TooManyWatches => (Code::ResourceExhausted, Reason::TooManyWatches),
             Error::WatchEnded => (Code::Unavailable, Reason::WatchEnded),
             Error::LogCorrupt { .. } => (Code::DataLoss, Reason::LogCorrupt),
             Error::Internal => (Code::Internal, Reason::Internal),

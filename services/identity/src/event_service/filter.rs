@@ -11,9 +11,10 @@ use prost::Message;
 
 use crate::caller::Call;
 use crate::error::Error;
+use crate::model::Model;
 use crate::stream::Stream;
 use crate::writer::{Writer, decode};
-use crate::{render, resource};
+use crate::{positions, render, resource};
 
 /// The most kinds that a filter may name.
 const KINDS_MAX: usize = 64;
@@ -92,14 +93,31 @@ impl Filter {
 
     /// Where the events stand that may match, in order, if that is known.
     pub(super) fn candidates(&self, writer: &Writer) -> Option<Vec<Position>> {
+        self.known(&writer.model()).map(<[_]>::to_vec)
+    }
+
+    /// The first [`positions::run`] after `after` of where the events stand that may match, and up to
+    /// where that is known; none if it is not.
+    pub(super) fn run_after(
+        &self,
+        writer: &Writer,
+        after: Position,
+        limit: usize,
+    ) -> Option<(Vec<Position>, Position)> {
         let model = writer.model();
+        let known = self.known(&model)?;
+        let from = known.partition_point(|position| *position <= after);
+        Some((positions::run(&known[from..], limit).to_vec(), model.position()))
+    }
+
+    fn known<'a>(&self, model: &'a Model) -> Option<&'a [Position]> {
         // The events of an access key are among those of whoever holds it or ever held it.
         let holder = |id| model.holder_ever(id).map(|(_, user)| user);
         if let Some(user) = self.user.or_else(|| self.access_key_id.as_ref().and_then(holder)) {
-            return Some(model.user_past(user).map_or(vec![], |(_, events)| events.to_vec()));
+            return Some(model.user_past(user).map_or(&[], |(_, events)| events));
         }
         let account = self.account?;
-        Some(model.past(account).map_or(vec![], |past| past.events.to_vec()))
+        Some(model.past(account).map_or(&[], |past| past.events.as_slice()))
     }
 
     /// The event, if it is to be shown.

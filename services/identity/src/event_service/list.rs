@@ -11,13 +11,11 @@ use sha2::{Digest, Sha256};
 use super::filter::Filter;
 use crate::access_key_service::instant;
 use crate::error::Error;
-use crate::page;
 use crate::writer::{Writer, read_failed};
+use crate::{page, positions};
 
 /// The most events that one page looks at. A page of a sparse filter ends there, with a token.
 const SCANNED_MAX: usize = 50_000;
-/// The most events that are read at once where they stand apart: these stay in memory together.
-const RUN_MAX: usize = 1024;
 
 /// What part of the log a request asks for.
 struct Range {
@@ -142,40 +140,7 @@ async fn read(
     };
     let from = candidates.partition_point(|position| *position <= range.after);
     let to = candidates.partition_point(|position| *position <= range.until);
-    let run = run(candidates.get(from..to).unwrap_or_default(), limit.min(RUN_MAX));
-    let (Some(first), Some(last)) = (run.first(), run.last()) else {
-        return Ok((vec![], range.until));
-    };
-    let span = usize::try_from(last.0 - first.0 + 1).unwrap_or(1);
-    let before = Position(first.0.saturating_sub(1));
-    let mut read = writer.log.read(before, span).await.map_err(read_failed)?;
-    read.retain(|recorded| run.binary_search(&recorded.position).is_ok());
-    Ok((read, *last))
-}
-
-/// The first of `positions` that are worth reading with what stands between them.
-fn run(positions: &[Position], limit: usize) -> &[Position] {
-    const APART_MAX: u64 = 8;
-    let close = |pair: &[Position]| pair[1].0 - pair[0].0 <= APART_MAX;
-    let apart = positions.windows(2).take(limit.saturating_sub(1)).position(|pair| !close(pair));
-    let length = apart.map_or(positions.len().min(limit), |at| at + 1);
-    // What stands between counts too.
-    &positions[..length.min(limit.div_ceil(2).max(1))]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_stands_close_together_is_read_at_once() {
-        let positions: Vec<_> = [1, 2, 5, 100, 101].map(Position).to_vec();
-        assert_eq!(run(&positions, 100), &positions[..3]);
-        assert_eq!(run(&positions[3..], 100), &positions[3..]);
-        assert_eq!(run(&positions[2..3], 100), &positions[2..3]);
-        assert_eq!(run(&positions, 2).len(), 1);
-        assert!(run(&[], 100).is_empty());
-        let dense: Vec<_> = (1..=5000).map(Position).collect();
-        assert_eq!(run(&dense, RUN_MAX).len(), RUN_MAX / 2);
-    }
+    let run = positions::run(candidates.get(from..to).unwrap_or_default(), limit);
+    let read = positions::read(writer, run).await?;
+    Ok((read, run.last().copied().unwrap_or(range.until)))
 }
