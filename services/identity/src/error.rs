@@ -73,6 +73,12 @@ pub(crate) enum Error {
         "too many watches are under way, of this caller or in all: end one, or try again later"
     )]
     TooManyWatches,
+    /// As many exports are under way as may be.
+    #[error("too many exports are under way: try again when one has ended")]
+    TooManyExports,
+    /// The server is stopping, or the client has not read for too long.
+    #[error("the export has ended before it was whole; start again, and read it without a pause")]
+    ExportEnded,
     /// The server is stopping or the watcher too slow.
     #[error("the stream has ended; go on after the last position received")]
     WatchEnded,

@@ -13,11 +13,13 @@ use event_store::payload::proto_timestamp;
 use event_store::{Hash, Head, Position};
 use futures::{Stream, StreamExt};
 use sealing::{SignedCheckpoint, SigningKey};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::caller::Call;
 use crate::error::Error;
+use crate::leased::{EXPORT_UNREAD_MAX, EXPORTS_MAX, Leased, Term};
 use crate::model::time;
 use crate::writer::{Writer, read_failed};
 
@@ -38,6 +40,8 @@ pub(crate) struct Events {
     signing_key: Arc<SigningKey>,
     shutdown: CancellationToken,
     watches: Watches,
+    /// Places for exports under way.
+    exports: Arc<Semaphore>,
 }
 
 impl Events {
@@ -46,7 +50,8 @@ impl Events {
         signing_key: Arc<SigningKey>,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { writer, signing_key, shutdown, watches: Watches::new() }
+        let exports = Arc::new(Semaphore::new(EXPORTS_MAX));
+        Self { writer, signing_key, shutdown, watches: Watches::new(), exports }
     }
 }
 
@@ -138,6 +143,8 @@ impl EventService for Events {
         request: Request<ExportLogRequest>,
     ) -> Result<Response<Self::ExportLogStream>, Status> {
         Call::of(&self.writer, &request)?.manages_all()?;
+        let place = Arc::clone(&self.exports).try_acquire_owned();
+        let place = place.map_err(|_| Error::TooManyExports)?;
         let lines = event_store::archive::lines(Arc::clone(&self.writer.log));
         let messages = futures::stream::unfold(Some(lines), |lines| async move {
             let mut lines = lines?;
@@ -154,7 +161,7 @@ impl EventService for Events {
             }
             Some((Ok(ExportLogResponse { lines: together }), Some(lines)))
         });
-        let ended = futures::stream::once(async { Err(Status::from(Error::WatchEnded)) });
+        let ended = futures::stream::once(async { Err(Status::from(Error::ExportEnded)) });
         let mut over = false;
         let messages = messages.map(Some).chain(futures::stream::once(async { None }));
         // The stream ends OK when all was sent, and with an error when the server stops before.
@@ -167,7 +174,10 @@ impl EventService for Events {
                 let told = if over { None } else { message };
                 over |= told.is_none();
                 async move { told }
-            });
+            })
+            .inspect(move |_| _ = &place);
+        let last = || Err(Error::ExportEnded.into());
+        let messages = Leased::new(messages, Term::Unread(EXPORT_UNREAD_MAX), last);
         Ok(Response::new(Box::pin(messages)))
     }
 }

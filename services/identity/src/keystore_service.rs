@@ -1,6 +1,5 @@
 //! KeystoreService: looks after the data keys, and shows none.
 
-use std::io::{self, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -9,28 +8,34 @@ use api::identity::v1::{
     ExportKeystoreRequest, ExportKeystoreResponse, GetKeystoreRequest, GetKeystoreResponse,
     RewrapDataKeysRequest, RewrapDataKeysResponse, ScrubKeystoreRequest, ScrubKeystoreResponse,
 };
-use futures::Stream;
+use futures::{Stream, StreamExt, stream};
 use sealing::Keystore;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Request, Response, Status};
 
 use crate::answer;
 use crate::caller::Call;
 use crate::error::Error;
+use crate::leased::{EXPORT_UNREAD_MAX, EXPORTS_MAX, Leased, Term};
 use crate::vault;
 use crate::writer::Writer;
 
 /// Bytes of a copy in one message.
 const CHUNK_BYTES: usize = 64 << 10;
-/// Messages under way to a client.
-const CHUNKS_UNDER_WAY: usize = 4;
 /// How often a copy is taken anew because an access key was deleted while it was taken.
 const ATTEMPTS_MAX: usize = 16;
 
 pub(crate) struct KeystoreKeeper {
-    pub(crate) writer: Arc<Writer>,
-    pub(crate) keystore: Arc<Keystore>,
+    writer: Arc<Writer>,
+    keystore: Arc<Keystore>,
+    /// Places for copies under way: each takes memory, and reads all of the file.
+    exports: Arc<Semaphore>,
+}
+
+impl KeystoreKeeper {
+    pub(crate) fn new(writer: Arc<Writer>, keystore: Arc<Keystore>) -> Self {
+        Self { writer, keystore, exports: Arc::new(Semaphore::new(EXPORTS_MAX)) }
+    }
 }
 
 #[tonic::async_trait]
@@ -84,49 +89,49 @@ impl KeystoreService for KeystoreKeeper {
         request: Request<ExportKeystoreRequest>,
     ) -> Result<Response<Self::ExportKeystoreStream>, Status> {
         Call::of(&self.writer, &request)?.manages_all()?;
-        let (chunks, receiver) = mpsc::channel(CHUNKS_UNDER_WAY);
+        let place = Arc::clone(&self.exports).try_acquire_owned();
+        let place = place.map_err(|_| Error::TooManyExports)?;
         let keystore = Arc::clone(&self.keystore);
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = copy(&keystore, &chunks) {
-                // The client may be gone, which is one way to end.
-                let _ = chunks.blocking_send(Err(error.into()));
+        // Whoever gives up meanwhile keeps the place until the copy is taken.
+        let copy = async {
+            tokio::task::spawn_blocking(move || (copy(&keystore), place)).await.map_err(|panic| {
+                tracing::error!(error = &panic as &dyn std::error::Error, "the copy failed");
+                Error::Internal
+            })
+        };
+        let chunks = stream::once(copy).flat_map(|copied| match copied {
+            Ok((Ok(image), place)) => chunks(image, place).map(Ok).left_stream(),
+            Ok((Err(error), _)) | Err(error) => {
+                stream::once(async { Err(Status::from(error)) }).right_stream()
             }
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        let last = || Err(Error::ExportEnded.into());
+        Ok(Response::new(Box::pin(Leased::new(chunks, Term::Unread(EXPORT_UNREAD_MAX), last))))
     }
 }
 
-type Chunks = mpsc::Sender<Result<ExportKeystoreResponse, Status>>;
-
-/// Takes a copy in which no key is that was shredded before it was whole, and sends it.
-fn copy(keystore: &Keystore, chunks: &Chunks) -> Result<(), Error> {
+/// A copy in which no key is that was shredded before it was whole.
+fn copy(keystore: &Keystore) -> Result<Vec<u8>, Error> {
     let mut image = Vec::new();
     for _ in 0..ATTEMPTS_MAX {
         image.clear();
         let backup = keystore.backup(&mut image).map_err(vault::unavailable)?;
         if backup.shredded_meanwhile == 0 {
-            let mut sink = Sink(chunks);
-            return sink.write_all(&image).map_err(|_| Error::WatchEnded);
+            return Ok(image);
         }
     }
     tracing::warn!("access keys are deleted faster than the keystore can be copied");
     Err(Error::Conflict)
 }
 
-/// Sends what is written to it.
-struct Sink<'a>(&'a Chunks);
-
-impl Write for Sink<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let chunk = &bytes[..bytes.len().min(CHUNK_BYTES)];
-        let message = ExportKeystoreResponse { chunk: chunk.to_vec() };
-        match self.0.blocking_send(Ok(message)) {
-            Ok(()) => Ok(chunk.len()),
-            Err(_) => Err(io::ErrorKind::BrokenPipe.into()),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// The messages of a copy, which takes its place until the last of them.
+fn chunks(
+    image: Vec<u8>,
+    place: OwnedSemaphorePermit,
+) -> impl Stream<Item = ExportKeystoreResponse> {
+    stream::iter((0..image.len()).step_by(CHUNK_BYTES)).map(move |from| {
+        let _taken = &place;
+        let chunk = image[from..image.len().min(from + CHUNK_BYTES)].to_vec();
+        ExportKeystoreResponse { chunk }
+    })
 }

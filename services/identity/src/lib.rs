@@ -335,8 +335,7 @@ fn routes(
     let events = event_service::Events::new(writer(), Arc::clone(signing_key), shutdown.clone());
     let events = EventServiceServer::new(events);
     let admin_tokens = AdminTokenServiceServer::new(admin_token_service::AdminTokens(writer()));
-    let keeper =
-        keystore_service::KeystoreKeeper { writer: writer(), keystore: Arc::clone(keystore) };
+    let keeper = keystore_service::KeystoreKeeper::new(writer(), Arc::clone(keystore));
     let keystore = KeystoreServiceServer::new(keeper);
     let feed = CredentialFeedServiceServer::new(credential_feed::CredentialFeed {
         writer: writer(),

@@ -34,7 +34,8 @@ impl From<Error> for Status {
             Error::LogUnavailable => (Code::Unavailable, Reason::EventLogUnavailable),
             Error::Behind { .. } => (Code::Unavailable, Reason::ReadModelBehind),
             Error::TooManyWatches => (Code::ResourceExhausted, Reason::TooManyWatches),
-            Error::WatchEnded => (Code::Unavailable, Reason::WatchEnded),
+            Error::TooManyExports => (Code::ResourceExhausted, Reason::TooManyExports),
+            Error::ExportEnded | Error::WatchEnded => (Code::Unavailable, Reason::WatchEnded),
             Error::LogCorrupt { .. } => (Code::DataLoss, Reason::LogCorrupt),
             Error::Internal => (Code::Internal, Reason::Internal),
         };

@@ -21,7 +21,7 @@ use tonic::Status;
 use super::filter::Filter;
 use crate::caller::Call;
 use crate::error::Error;
-use crate::leased::Leased;
+use crate::leased::{Leased, Term};
 use crate::positions;
 use crate::writer::{Writer, read_failed};
 
@@ -119,7 +119,7 @@ impl Watches {
         };
         let writer = Arc::clone(writer);
         let last = move || Ok(progress(&writer, Position(seen.load(Ordering::Relaxed))));
-        let messages = Leased::new(watch.messages(), end, last);
+        let messages = Leased::new(watch.messages(), Term::Until(end), last);
         Ok(messages.inspect(move |_| _ = &place))
     }
 
