@@ -160,9 +160,11 @@ pub(crate) fn account_id(field: &'static str, name: &str) -> Result<AccountId, E
 }
 
 /// Reads `accounts/{uuid}/users/{uuid}`: for filters, which may name what is gone.
-pub(crate) fn user_id(field: &'static str, name: &str) -> Result<UserId, Error> {
-    let [_, user] = segments(field, name, ["accounts", "users"])?;
-    UserId::parse(user).ok_or_else(|| Error::invalid(field, "must be accounts/{uuid}/users/{uuid}"))
+pub(crate) fn user_id(field: &'static str, name: &str) -> Result<(AccountId, UserId), Error> {
+    let [account, user] = segments(field, name, ["accounts", "users"])?;
+    AccountId::parse(account)
+        .zip(UserId::parse(user))
+        .ok_or_else(|| Error::invalid(field, "must be accounts/{uuid}/users/{uuid}"))
 }
 
 fn segments<'a, const N: usize>(

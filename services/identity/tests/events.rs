@@ -256,6 +256,30 @@ async fn a_few_events_among_many_are_found_page_by_page() {
 }
 
 #[tokio::test]
+async fn a_user_is_found_under_its_own_account_only() {
+    let home = Home::new();
+    let identity = home.start().await;
+    let full = busy(&home, &identity).await;
+    let other = identity.account("Third").await.account.expect("there").name;
+    let (_, id) = full.user.rsplit_once('/').expect("a name");
+    let nowhere = "accounts/01935a3c-0000-7000-8000-000000000000";
+    let head = identity.head().await;
+    for account in [&full.account, &other, nowhere] {
+        let user = format!("{account}/users/{id}");
+        let list = ListEventsRequest { user: user.clone(), ..Default::default() };
+        let found = identity.all_events(list).await;
+        assert_eq!(!found.is_empty(), account == full.account, "{account}");
+        let filter = WatchEventsRequest { user, duration_seconds: 1, ..Default::default() };
+        let mut watched = watch(&identity, filter).await.expect("watches");
+        for event in found {
+            assert_eq!(next(&mut watched).await.event, Some(event));
+        }
+        let last = next(&mut watched).await;
+        assert_eq!((last.event, last.resume_position), (None, head));
+    }
+}
+
+#[tokio::test]
 async fn filters_and_ranges_have_their_form() {
     let home = Home::new();
     let identity = home.start().await;
@@ -271,6 +295,9 @@ async fn filters_and_ranges_have_their_form() {
         ask(|filter| filter.account = "accounts/x".into()),
         ask(|filter| filter.account = "accounts".into()),
         ask(|filter| filter.user = "users/x".into()),
+        ask(|filter| {
+            filter.user = "accounts/000000000001/users/01935a3c-0000-7000-8000-000000000000".into();
+        }),
         ask(|filter| filter.access_key_id = "x".into()),
         ask(|filter| filter.kinds = vec!["UserLocked".into()]),
         ask(|filter| filter.kinds = vec![String::new()]),

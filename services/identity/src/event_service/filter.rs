@@ -25,7 +25,8 @@ const PRINCIPAL_BYTES_MAX: usize = 256;
 #[derive(Clone, Debug)]
 pub(super) struct Filter {
     account: Option<AccountId>,
-    user: Option<UserId>,
+    /// And the account that the filter says it is of.
+    user: Option<(AccountId, UserId)>,
     access_key_id: Option<AccessKeyId>,
     /// Types of events.
     kinds: BTreeSet<u32>,
@@ -113,7 +114,8 @@ impl Filter {
     fn known<'a>(&self, model: &'a Model) -> Option<&'a [Position]> {
         // The events of an access key are among those of whoever holds it or ever held it.
         let holder = |id| model.holder_ever(id).map(|(_, user)| user);
-        if let Some(user) = self.user.or_else(|| self.access_key_id.as_ref().and_then(holder)) {
+        let user = self.user.map(|(_, user)| user);
+        if let Some(user) = user.or_else(|| self.access_key_id.as_ref().and_then(holder)) {
             return Some(model.user_past(user).map_or(&[], |(_, events)| events));
         }
         let account = self.account?;
@@ -134,7 +136,10 @@ impl Filter {
             return Ok(None);
         }
         let stream = Stream::parse(recorded.stream.as_str());
-        if self.user.is_some_and(|user| stream != Some(Stream::User(user))) {
+        let of = |(account, user): (AccountId, UserId)| {
+            account.0 == recorded.account && stream == Some(Stream::User(user))
+        };
+        if self.user.is_some_and(|user| !of(user)) {
             return Ok(None);
         }
         if let Some(id) = &self.access_key_id {
