@@ -123,8 +123,11 @@ impl EventService for Events {
             events if events <= VERIFIED_EVENTS_MAX => events,
             _ => return Err(Error::invalid("events_max", "must be at most 1000000").into()),
         };
-        let since = request.since.map(|since| self.head_of(&since)).transpose()?;
         let log = &*self.writer.log;
+        let since = match request.since {
+            Some(since) => Some(self.trusted(&since, events_max).await?),
+            None => None,
+        };
         let from = since.map_or(Position::START, |since| since.position);
         let until = Position(from.0.saturating_add(events_max.into()));
         let verified = event_store::verify_until(log, since, until).await.map_err(read_failed)?;
@@ -183,9 +186,13 @@ impl EventService for Events {
 }
 
 impl Events {
-    /// The head that a client trusts, if it is one of this log.
-    fn head_of(&self, since: &Checkpoint) -> Result<Head, Error> {
-        let log = &self.writer.log;
+    /// The head that a client trusts, which the log holds.
+    ///
+    /// # Errors
+    /// [`Error::LogCorrupt`] if the log does not hold it though this identity signed it, or is broken
+    /// there; [`Error::InvalidField`] if it is only said that the log once held it.
+    async fn trusted(&self, since: &Checkpoint, events_max: u32) -> Result<Head, Error> {
+        let log = &*self.writer.log;
         if !since.log_id.is_empty() && since.log_id != log.log_id().to_string() {
             return Err(Error::invalid("since.log_id", "is of another log"));
         }
@@ -195,15 +202,78 @@ impl Events {
             .try_into()
             .map_err(|_| Error::invalid("since.hash", "must be 32 bytes"))?;
         // What was signed before a restore must still be there after it.
-        let epoch = if since.epoch == 0 { log.epoch() } else { u64::from(since.epoch) };
-        let position = Position::parse_in_epoch(since.position, epoch).map_err(|other| {
-            Error::OtherEpoch { field: "since.position", of: other.found, log: other.current }
-        })?;
-        // It was signed when it was durable: what is not there any more was lost, or taken away.
+        let position = match since.epoch {
+            0 => self.writer.asked("since.position", since.position)?,
+            epoch => Position::parse_in_epoch(since.position, epoch.into()).map_err(|other| {
+                let of = other.found;
+                Error::invalid("since.epoch", format!("is not that of since.position, {of}"))
+            })?,
+        };
         let head = log.head().position;
-        if position > head {
-            return Err(Error::LogCorrupt { position: head.next().0 });
+        let said = Head { position, hash: Hash(hash) };
+        if position <= head {
+            let found = self.head_at(position).await?;
+            if found == said {
+                return Ok(said);
+            }
         }
-        Ok(Head { position, hash: Hash(hash) })
+        let is_signed = signed(log.log_id(), since, said).is_some_and(|(statement, signature)| {
+            statement.verify(&self.signing_key.public_key(), &signature).is_ok()
+        });
+        if is_signed {
+            // It was signed when it was durable: what is not there any more was lost, or taken away.
+            let position = position.min(head.next());
+            tracing::error!(
+                position = position.0,
+                "the event log does not hold what was signed of it"
+            );
+            return Err(Error::LogCorrupt { position: position.0 });
+        }
+        // Anybody can say so. What the log says itself counts then: of the event there and of those
+        // that are chained to it.
+        let before = position.min(head).0.saturating_sub(1);
+        let until = Position(before.saturating_add(events_max.into()));
+        let before = self.head_at(Position(before)).await?;
+        event_store::verify_until(log, Some(before), until).await.map_err(read_failed)?;
+        if position > head {
+            return Err(Error::invalid(
+                "since.position",
+                format!("is after the log's last, {head}"),
+            ));
+        }
+        Err(Error::invalid(
+            "since.hash",
+            "the log does not hold this hash at this position: it never did, or was changed since",
+        ))
     }
+
+    /// The event at a position up to the head, or what the first is chained to.
+    async fn head_at(&self, position: Position) -> Result<Head, Error> {
+        let log = &self.writer.log;
+        if position == Position::START {
+            return Ok(Head { position, hash: event_store::genesis(log.log_id()) });
+        }
+        let read = log.read(Position(position.0 - 1), 1).await.map_err(read_failed)?;
+        let event = read.first().ok_or(Error::LogCorrupt { position: position.0 })?;
+        Ok(Head { position, hash: event.hash })
+    }
+}
+
+/// What a checkpoint's signature is over, with that, if it has one.
+fn signed(
+    log_id: uuid::Uuid,
+    since: &Checkpoint,
+    at: Head,
+) -> Option<(SignedCheckpoint, [u8; 64])> {
+    let time = since.time?;
+    let time_ms = time.seconds.checked_mul(1000)?.checked_add(i64::from(time.nanos / 1_000_000))?;
+    let statement = SignedCheckpoint {
+        log_id,
+        epoch: since.epoch.into(),
+        position: at.position.0,
+        hash: at.hash.0,
+        time_ms: u64::try_from(time_ms).ok()?,
+        model_digest: None,
+    };
+    Some((statement, since.signature.as_slice().try_into().ok()?))
 }

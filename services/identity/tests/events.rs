@@ -8,8 +8,8 @@ use api::error::v1::Reason;
 use api::event::v1::Event;
 use api::event::v1::payload::Event as Kind;
 use api::identity::v1::*;
-use sealing::SignedCheckpoint;
-use support::{Home, Identity, START_MS, at, mask, refused};
+use sealing::{Keyring, Keystore, SignedCheckpoint, SigningKey};
+use support::{Heard, Home, Identity, START_MS, at, mask, refused};
 use tonic::{Code, Streaming};
 
 const SECOND_MS: u64 = 1000;
@@ -443,25 +443,91 @@ async fn the_log_is_verified_in_pieces_and_since_what_is_trusted() {
     };
     let nothing = since(signed.clone()).await.expect("whole");
     assert_eq!((nothing.head_position, nothing.complete), (head.position, true));
-    for wrong in [
-        Checkpoint { hash: vec![7; 32], ..signed.clone() },
-        Checkpoint { position: 3, ..signed.clone() },
-        Checkpoint { position: 0, ..signed.clone() },
-    ] {
-        refused(since(wrong).await, Code::DataLoss, Reason::LogCorrupt);
-    }
     for bad in [
         Checkpoint { hash: vec![7; 31], ..signed.clone() },
         Checkpoint { log_id: uuid::Uuid::nil().to_string(), ..signed.clone() },
+        Checkpoint { epoch: 2, ..signed },
     ] {
         refused(since(bad).await, Code::InvalidArgument, Reason::InvalidField);
     }
-    let ahead = Checkpoint { position: head.position + 1, ..signed.clone() };
-    refused(since(ahead).await, Code::DataLoss, Reason::LogCorrupt);
-    let other = Checkpoint { epoch: 2, ..signed };
-    refused(since(other).await, Code::InvalidArgument, Reason::OtherEpoch);
     let many = VerifyLogRequest { since: None, events_max: 1_000_001 };
     identity.refuses_field(identity.verify_log(many)).await;
+}
+
+/// The epoch is 1, where a position is told as it is.
+fn signed_with(key: &SigningKey, checkpoint: &Checkpoint) -> Checkpoint {
+    let statement = SignedCheckpoint {
+        log_id: checkpoint.log_id.parse().expect("a UUID"),
+        epoch: checkpoint.epoch.into(),
+        position: checkpoint.position,
+        hash: checkpoint.hash.clone().try_into().expect("32 bytes"),
+        time_ms: START_MS,
+        model_digest: None,
+    };
+    Checkpoint {
+        time: Some(at(START_MS)),
+        public_key: key.public_key().to_vec(),
+        signature: statement.sign(key).to_vec(),
+        ..checkpoint.clone()
+    }
+}
+
+#[tokio::test]
+async fn only_what_was_signed_here_is_evidence_that_the_log_was_changed() {
+    let home = Home::new();
+    let identity = home.start().await;
+    busy(&home, &identity).await;
+    let signed = identity.get_checkpoint(GetCheckpointRequest::default()).await.expect("signed");
+    let signed = signed.checkpoint.expect("there");
+    let head = signed.position;
+    identity.stop().await;
+    let keystore = home.data_dir().join("keystore");
+    let keystore = Keystore::open(keystore, Keyring::new(home.kek())).await.expect("opens");
+    let own = SigningKey::of(&keystore).await.expect("there");
+    assert_eq!(own.public_key(), signed.public_key.as_slice());
+    drop(keystore);
+    let elsewhere = home.elsewhere();
+    let keystore = elsewhere.dir.path().join("keystore");
+    let keystore = Keystore::open(keystore, Keyring::new(home.kek())).await.expect("opens");
+    let foreign = SigningKey::of(&keystore).await.expect("made");
+
+    let identity = home.start().await;
+    let heard = Heard::from_now();
+    let since = async |since: Checkpoint| {
+        identity.verify_log(VerifyLogRequest { since: Some(since), events_max: 0 }).await
+    };
+    let not_held = [
+        Checkpoint { hash: vec![7; 32], ..signed.clone() },
+        Checkpoint { position: 3, ..signed.clone() },
+        Checkpoint { position: 0, ..signed.clone() },
+        Checkpoint { position: head + 1, ..signed.clone() },
+        Checkpoint { position: head + 1_000_000, ..signed.clone() },
+        Checkpoint { hash: vec![7; 32], epoch: 9, position: (8 << 48) + 3, ..signed.clone() },
+    ];
+    let odd = [
+        Checkpoint { signature: vec![], ..not_held[0].clone() },
+        Checkpoint { time: None, ..not_held[0].clone() },
+        Checkpoint { epoch: 0, ..not_held[0].clone() },
+        Checkpoint {
+            time: Some(prost_types::Timestamp { seconds: i64::MAX, nanos: i32::MIN }),
+            ..not_held[0].clone()
+        },
+    ];
+    let by_another = not_held.iter().map(|checkpoint| signed_with(&foreign, checkpoint));
+    for claimed in not_held.iter().cloned().chain(by_another).chain(odd) {
+        let refusal = since(claimed.clone()).await;
+        refused(refusal, Code::InvalidArgument, Reason::InvalidField);
+    }
+    let told = since(not_held[0].clone()).await.expect_err("is refused");
+    assert!(told.message().contains("the log does not hold this hash"), "{told}");
+    assert_eq!(heard.warnings(), Vec::<String>::new(), "nobody is alarmed");
+
+    for evidence in &not_held[..5] {
+        let refusal = since(signed_with(&own, evidence)).await;
+        refused(refusal, Code::DataLoss, Reason::LogCorrupt);
+    }
+    assert!(heard.has(tracing::Level::ERROR, "does not hold what was signed of it"));
+    since(signed_with(&own, &signed)).await.expect("whole");
 }
 
 #[tokio::test]
