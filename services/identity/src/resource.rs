@@ -53,6 +53,8 @@ pub(crate) fn user_or_all(
 
 /// Finds who holds the access key that `name` names, or can have it undeleted, and its id. It must
 /// be held by whom the name says, or the name say `-`.
+///
+/// Whoever has to do with itself only is refused what it never held, whether it is there or not.
 pub(crate) fn access_key<'a>(
     model: &'a Model,
     call: &Call,
@@ -64,6 +66,7 @@ pub(crate) fn access_key<'a>(
     if account != ANY {
         find_account(model, call, field, account)?;
     }
+    own_access_key(model, call, field, user, &id)?;
     let holder = model.holder(&id).ok_or(Error::NoSuchAccessKey)?;
     if call.account().is_some_and(|own| own != holder.account) {
         return Err(Error::NoSuchAccessKey);
@@ -104,7 +107,8 @@ pub(crate) fn user_or_all_ever(
         return Ok((account, None));
     }
     let user = match UserId::parse(user) {
-        Some(id) => Some(id),
+        Some(id) if call.only_user().is_none_or(|own| own == id) => Some(id),
+        Some(_) => return Err(Error::NotAllowed),
         None => Some(find_user(model, call, field, account, user)?.id),
     };
     let of_account =
@@ -127,6 +131,7 @@ pub(crate) fn access_key_ever(
             ANY => call.account(),
             account => Some(account_ever(model, call, field, account)?),
         };
+        own_access_key(model, call, field, user, &id)?;
         let (of, holder) = model.holder_ever(&id).ok_or(Error::NoSuchAccessKey)?;
         if account.is_some_and(|account| account != of) {
             return Err(Error::NoSuchAccessKey);
@@ -141,6 +146,25 @@ pub(crate) fn access_key_ever(
     let parent = format!("accounts/{account}/users/{user}");
     let (account, user) = user_ever(model, call, field, &parent)?;
     Ok((account, user, id))
+}
+
+/// Refuses whoever has to do with itself only what it names of others: another user, or, where it
+/// names none, an access key that it never held.
+fn own_access_key(
+    model: &Model,
+    call: &Call,
+    field: &'static str,
+    user: &str,
+    id: &AccessKeyId,
+) -> Result<(), Error> {
+    let (Some(account), Some(own)) = (call.account(), call.only_user()) else { return Ok(()) };
+    if user != ANY {
+        return find_user(model, call, field, account, user).map(drop);
+    }
+    match model.holder_ever(id) {
+        Some((_, holder)) if holder == own => Ok(()),
+        Some(_) | None => Err(Error::NotAllowed),
+    }
 }
 
 /// Reads `adminTokens/{uuid}`.

@@ -609,13 +609,59 @@ async fn a_watch_ends_when_its_watcher_is_no_longer_let_in() {
 async fn a_user_does_not_learn_which_other_users_there_are() {
     let world = World::new().await;
     let target = world.target().await;
-    let parent = &world.mine.name;
-    for other in ["root", "nobody", "01935a3c-0000-7000-8000-000000000000"] {
-        let name = format!("{parent}/users/{other}");
-        for (rpc, request) in calls_on_user(&name, now(&world)).into_iter().take(1) {
-            let presented = world.metadata(Caller::Itself, &target.user);
-            let answer = rpcs::call(world.connection(), presented, rpc, request).await;
-            assert_eq!(outcome(&answer), DENIED, "{rpc} of {other}: {answer:?}");
+    let (parent, at) = (&world.mine.name, now(&world));
+    let (other, deleted) = (&world.colleague.user_id, &world.deleted.user_id);
+    let nobody = "01935a3c-0000-7000-8000-000000000000";
+    let foreign = &world.other.root.user_id;
+    for other in ["root", "colleague", "nobody", other, deleted, foreign, nobody] {
+        let calls = calls_on_user(&format!("{parent}/users/{other}"), at);
+        check_all(&world, Caller::Itself, &target, calls, DENIED).await;
+        for id in [&target.key.access_key_id, &world.mine.root_key.access_key_id] {
+            for account in [parent, "accounts/-"] {
+                let calls = calls_on_key(&format!("{account}/users/{other}/accessKeys/{id}"), at);
+                check_all(&world, Caller::Itself, &target, calls, DENIED).await;
+            }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_user_does_not_learn_which_other_access_keys_there_are() {
+    let world = World::new().await;
+    let target = world.target().await;
+    let (own, at) = (&target.user, now(&world));
+    let purge =
+        PurgeAccessKeyRequest { name: target.deleted_key.name.clone(), ..Default::default() };
+    world.identity.access_keys().purge_access_key(purge).await.expect("purged");
+    let another = world.target().await;
+    let others = [
+        &world.mine.root_key.access_key_id,
+        &world.other.root_key.access_key_id,
+        &another.key.access_key_id,
+        &another.deleted_key.access_key_id,
+        "AKIA0000000000000000",
+    ];
+    let parents = [&world.mine.name, &format!("accounts/{}", world.mine.number), "accounts/-"];
+    for account in parents {
+        for id in others {
+            let calls = calls_on_key(&format!("{account}/users/-/accessKeys/{id}"), at);
+            check_all(&world, Caller::Itself, &target, calls, DENIED).await;
+            for own in [&own.user_id, &own.user_name] {
+                let calls = calls_on_key(&format!("{account}/users/{own}/accessKeys/{id}"), at);
+                check_all(&world, Caller::Itself, &target, calls, NO_SUCH_ACCESS_KEY).await;
+            }
+        }
+        // Its own it may know to be gone.
+        let get = GetAccessKeyRequest {
+            name: format!("{account}/users/-/accessKeys/{}", target.deleted_key.access_key_id),
+            ..Default::default()
+        };
+        let rpc = "AccessKeyService/GetAccessKey";
+        check(&world, Caller::Itself, &target, rpc, &get, NO_SUCH_ACCESS_KEY).await;
+        let get = GetAccessKeyRequest {
+            name: format!("{account}/users/-/accessKeys/{}", target.key.access_key_id),
+            ..Default::default()
+        };
+        check(&world, Caller::Itself, &target, rpc, &get, Ok(())).await;
     }
 }

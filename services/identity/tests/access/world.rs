@@ -149,7 +149,7 @@ pub(crate) struct World {
     pub(crate) other: Tenant,
     pub(crate) colleague: User,
     locked: User,
-    deleted: User,
+    pub(crate) deleted: User,
     all: String,
     read_only: String,
     scoped: String,
