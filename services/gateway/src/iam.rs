@@ -142,10 +142,7 @@ impl Iam {
         request_id: &str,
         entry: &mut Entry,
     ) -> Result<Bytes, IamError> {
-        let _place = self.places.try_acquire().map_err(|_| {
-            // A code that AWS's SDKs wait upon and try again.
-            IamError::new(StatusCode::BAD_REQUEST, "Throttling", "Rate exceeded")
-        })?;
+        let _place = self.places.try_acquire().map_err(|_| IamError::throttling())?;
         let body = read(body).await?;
         entry.bytes_in.add(body.len());
         let principal = self.signer(head, &body, entry).await?;

@@ -46,6 +46,11 @@ impl IamError {
         Self::new(StatusCode::BAD_REQUEST, "InvalidAction", message)
     }
 
+    /// A code that AWS's SDKs wait upon and try again.
+    pub(crate) fn throttling() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "Throttling", "Rate exceeded")
+    }
+
     pub(crate) fn internal() -> Self {
         let message = "The request processing has failed because of an unknown error, exception or \
                        failure.";
@@ -124,6 +129,7 @@ impl IamError {
             Reason::RequestIdReused | Reason::SecretShredded => {
                 conflict("EntityTemporarilyUnmodifiable", status.message().to_owned())
             }
+            Reason::TooManyRequests => Self::throttling(),
             Reason::CallerNotAllowed => Self::new(
                 StatusCode::FORBIDDEN,
                 "AccessDenied",
@@ -164,7 +170,9 @@ impl IamError {
             | Reason::AdminTokenNameTaken
             | Reason::NoSuchAdminToken
             | Reason::ReadTimeOutOfRange
-            | Reason::DataKeyMissing => Self::of_code(status),
+            | Reason::DataKeyMissing
+            | Reason::TooManyWatches
+            | Reason::TooManyExports => Self::of_code(status),
         }
     }
 
