@@ -1,13 +1,16 @@
 //! How things stood before: states made anew from the events up to some point.
 
 use std::ops::Bound;
+use std::pin::pin;
 use std::sync::Arc;
 
 use domain::{Account, AccountId, Timestamp, User, UserId, account, user};
 use event_store::{Position, Recorded, Revision};
+use futures::TryStreamExt;
 
 use crate::error::Error;
 use crate::model::{UserEntry, time};
+use crate::positions;
 use crate::stream::Stream;
 use crate::writer::{Outcome, Writer, decode, read_failed};
 
@@ -77,13 +80,13 @@ pub(crate) async fn account_after(
     if let Some(account) = present {
         return Ok((id, account));
     }
-    let positions = writer.model().past(id).map(|past| Arc::clone(&past.events));
+    let positions = writer.model().past(id).map_or(vec![], |past| {
+        let events = &past.events;
+        events[..events.partition_point(|position| *position <= outcome.last)].to_vec()
+    });
     let mut state = None;
-    for position in positions.iter().flat_map(|positions| positions.iter()) {
-        if outcome.last < *position {
-            break;
-        }
-        let recorded = recorded_at(writer, *position).await?;
+    let mut events = pin!(positions::events(writer, positions));
+    while let Some(recorded) = events.try_next().await? {
         if let domain::Event::Account(event) = decode(&recorded)? {
             state = account::evolve(state, &event, time(recorded.time_ms));
         }
@@ -107,17 +110,20 @@ pub(crate) async fn user_at(
 }
 
 async fn user_until(writer: &Writer, id: UserId, until: Until) -> Result<Option<UserEntry>, Error> {
-    let past = writer.model().user_past(id).map(|(account, events)| (account, events.to_vec()));
+    let past = writer.model().user_past(id).map(|(account, events)| {
+        let count = match until {
+            Until::Position(last) => events.partition_point(|position| *position <= last),
+            Until::Time(_) => events.len(),
+        };
+        (account, events[..count].to_vec())
+    });
     let Some((account, positions)) = past else { return Ok(None) };
     let mut state: Option<User> = None;
     let mut revision = Revision::NONE;
     let mut events = vec![];
-    for position in positions {
-        if matches!(until, Until::Position(last) if last < position) {
-            break;
-        }
-        let recorded = recorded_at(writer, position).await?;
-        let at = time(recorded.time_ms);
+    let mut past = pin!(positions::events(writer, positions));
+    while let Some(recorded) = past.try_next().await? {
+        let (position, at) = (recorded.position, time(recorded.time_ms));
         if matches!(until, Until::Time(instant) if instant < at) {
             break;
         }

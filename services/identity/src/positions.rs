@@ -1,6 +1,7 @@
 //! Reads events by where they stand in the log: what stands close together, at once.
 
 use event_store::{Position, Recorded};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use crate::error::Error;
 use crate::writer::{Writer, read_failed};
@@ -9,6 +10,10 @@ use crate::writer::{Writer, read_failed};
 const RUN_MAX: usize = 1024;
 /// What stands no further apart is read with all that stands between: cheaper than to read again.
 const APART_MAX: u64 = 8;
+/// How many events are in a run that is read ahead, and how many such runs are under way: where each
+/// event stands alone, most of the time goes by waiting for the thread that reads.
+const RUN_AHEAD: usize = 256;
+const RUNS_AHEAD: usize = 4;
 
 /// The first of `positions`, which are in order, that are worth reading with what stands between
 /// them: at most `limit` events together, or so.
@@ -37,6 +42,25 @@ pub(crate) async fn read(writer: &Writer, run: &[Position]) -> Result<Vec<Record
         events.extend(read.into_iter().filter(|event| run.binary_search(&event.position).is_ok()));
     }
     Ok(events)
+}
+
+/// Reads the events at `positions`, which are in order: a few runs at a time, ahead of whoever takes
+/// them.
+pub(crate) fn events(
+    writer: &Writer,
+    positions: Vec<Position>,
+) -> impl Stream<Item = Result<Recorded, Error>> {
+    let mut next = 0;
+    let runs = std::iter::from_fn(move || {
+        let run = run(&positions[next..], RUN_AHEAD);
+        next += run.len();
+        Some(run.to_vec()).filter(|run| !run.is_empty())
+    });
+    stream::iter(runs)
+        .map(async |run| read(writer, &run).await)
+        .buffered(RUNS_AHEAD)
+        .map_ok(|events| stream::iter(events).map(Ok))
+        .try_flatten()
 }
 
 #[cfg(test)]
