@@ -6,6 +6,7 @@ mod callers;
 mod certified_name;
 mod client;
 mod incoming;
+mod malformed;
 mod server;
 mod tls;
 mod token;
@@ -15,6 +16,7 @@ pub use callers::{Caller, Callers, Guard, Identify, Known, KnownBy, Role, check_
 pub use certified_name::{CertifiedName, InvalidCertifiedName};
 pub use client::{Channel, Target, channel};
 pub use incoming::Peer;
+pub use malformed::Malformed;
 pub use server::{Server, routes};
 pub use tls::{CertificateFiles, ClientTls, ClientTlsFiles, ServerTls, ServerTlsFiles};
 pub use token::{InvalidToken, Token};

@@ -46,7 +46,7 @@ use api::identity::v1::event_service_server::EventServiceServer;
 use api::identity::v1::keystore_service_server::KeystoreServiceServer;
 use api::identity::v1::user_service_server::UserServiceServer;
 use event_store::{Clock, EventLog, Head, Position, SledLog, SledOptions};
-use rpc::{Audited, Guard, ServerTls};
+use rpc::{Audited, Guard, Malformed, ServerTls};
 use sealing::{Keyring, Keystore, SigningKey};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -346,7 +346,8 @@ fn routes(
         ($service:expr, $allowed:expr) => {
             let service = $service.max_decoding_message_size(REQUEST_BYTES_MAX);
             let guard = Guard::new(gate.clone(), $allowed);
-            routes.add_service(Audited::new(InterceptedService::new(service, guard)));
+            let guarded = InterceptedService::new(service, guard);
+            routes.add_service(Audited::new(Malformed::new(guarded)));
         };
     }
     add!(accounts, manages);

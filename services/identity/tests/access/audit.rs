@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use api::identity::v1::*;
@@ -11,12 +12,12 @@ use tracing::field::{Field, Visit};
 use tracing::span;
 use tracing::subscriber::{DefaultGuard, Subscriber};
 
-use crate::rpcs;
 use crate::world::{Caller, World, with};
+use crate::{INVALID_FIELD, MISSING_TOKEN, outcome, rpcs};
 
-/// All that this thread logs: the server's too, which runs on it.
+/// All that this thread logs: the server's too, which runs on it. And whether an error was ever among it.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<Line>>>);
+struct Log(Arc<Mutex<Vec<Line>>>, Arc<AtomicBool>);
 
 /// The fields of one line.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +53,8 @@ impl Subscriber for Log {
 
     fn event(&self, event: &tracing::Event<'_>) {
         let target = event.metadata().target().to_owned();
+        let is_error = *event.metadata().level() == tracing::Level::ERROR;
+        self.1.fetch_or(is_error, Ordering::Relaxed);
         let mut line = Line { target, ..Line::default() };
         event.record(&mut line);
         self.0.lock().expect("not poisoned").push(line);
@@ -85,6 +88,11 @@ impl Log {
                 None => tokio::task::yield_now().await,
             }
         }
+    }
+
+    /// Whether anything was logged as an error.
+    fn has_failures(&self) -> bool {
+        self.1.load(Ordering::Relaxed)
     }
 
     /// All of it.
@@ -173,6 +181,32 @@ async fn a_failed_call_leaves_a_line_and_an_answered_one_none() {
     let get = GetUserRequest { name: target.user.name.clone(), ..Default::default() };
     let answered = lines(&log, &world, by(Caller::Itself), "UserService/GetUser", get).await;
     assert!(answered.is_empty(), "{answered:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_is_malformed_or_too_large_is_its_senders_mistake() {
+    let (log, _guard) = Log::start();
+    let world = World::new().await;
+    let target = world.target().await;
+    let nothing = |length| vec![b'\x0a'; length];
+    for (rpc, request) in [
+        ("UserService/GetUser", b"\xff\xff".to_vec()),
+        ("UserService/GetUser", b"\x0a\x05abc".to_vec()),
+        ("EventService/WatchEvents", b"\x12\x01\xff".to_vec()),
+        ("UserService/CreateUser", nothing((256 << 10) + 1)),
+    ] {
+        let presented = world.metadata(Caller::Itself, &target.user);
+        log.take();
+        let answer = rpcs::call(world.connection(), presented, rpc, request).await;
+        assert_eq!(outcome(&answer), INVALID_FIELD, "{rpc}: {answer:?}");
+        let line = log.next().await;
+        let found = ["code", "reason"].map(|name| line.fields[name].as_str());
+        assert_eq!(found, ["InvalidArgument", "INVALID_FIELD"]);
+    }
+    let presented = world.metadata(Caller::Nobody, &target.user);
+    let answer = rpcs::call(world.connection(), presented, "UserService/GetUser", vec![255]).await;
+    assert_eq!(outcome(&answer), MISSING_TOKEN, "nobody else is told so much");
+    assert!(!log.has_failures(), "nothing in the server has failed");
 }
 
 #[tokio::test]
