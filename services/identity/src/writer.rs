@@ -7,7 +7,8 @@
 //! an event only from the log.
 //!
 //! A command waits for its turn first, and makes nothing before: it is given up when its caller goes
-//! away. From then on it is done to its end, whoever has gone.
+//! away. From then on it is done to its end, whoever has gone. Whether the caller is still let in is
+//! looked at again then: it may have been locked or revoked while it waited.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -64,6 +65,10 @@ pub(crate) struct Writer {
     locks: Locks<Stream>,
     /// Before the locks.
     places: Places<Stream>,
+    /// Of a caller's rights, by its principal: shared by its commands from when it is seen that it is
+    /// still let in until they are recorded, alone for what ends them. So nothing of a caller is
+    /// recorded after it was locked or revoked. Taken after the others.
+    rights: Locks<Arc<str>>,
     /// Of an access key ID that a client brings: alone while it finds its place.
     imports: Locks<AccessKeyId>,
 }
@@ -73,6 +78,13 @@ struct Turn {
     _place: Place<Stream>,
     _own: Held<Stream>,
     _account: Option<Held<Stream>>,
+    _rights: Rights,
+}
+
+/// What keeps the rights of a command's caller as they are, and what it ends to itself.
+struct Rights {
+    _own: Option<Held<Arc<str>>>,
+    _ended: Option<Held<Arc<str>>>,
 }
 
 /// The effect of the event at one position.
@@ -151,6 +163,7 @@ impl Writer {
             changes: broadcast::channel(CHANGES_KEPT).0,
             locks: Locks::new(),
             places: Places::new(),
+            rights: Locks::new(),
             imports: Locks::new(),
         })
     }
@@ -366,8 +379,11 @@ impl Writer {
         root: user::Command,
         access_key: impl FnOnce(Prepared, &AccountSettings) -> user::Command + Send + 'static,
     ) -> Result<Outcome, Error> {
+        let rights = self.rights(call, None).await;
         let (writer, call) = (Arc::clone(self), call.clone());
         let created = answer::whole(async move {
+            let _rights = rights;
+            call.is_still_known(&writer)?;
             let account = AccountId(Uuid::now_v7());
             let root_user = UserId(Uuid::now_v7());
             let now = writer.now();
@@ -406,7 +422,10 @@ impl Writer {
     ) -> Result<Turn, Error> {
         let stream = Stream::Account(account);
         let place = self.places.take(stream, &call.principal(), intent)?;
-        Ok(Turn { _place: place, _own: self.locks.alone(stream).await, _account: None })
+        let own = self.locks.alone(stream).await;
+        // With an account its root user ends, which has no rights but in this account.
+        let rights = self.rights(call, None).await;
+        Ok(Turn { _place: place, _own: own, _account: None, _rights: rights })
     }
 
     /// Waits for the turn of a command on a user.
@@ -419,7 +438,30 @@ impl Writer {
         let place = self.places.take(stream, &call.principal(), intent)?;
         let own = self.locks.alone(stream).await;
         let account = self.locks.shared(Stream::Account(account)).await;
-        Ok(Turn { _place: place, _own: own, _account: Some(account) })
+        let rights = self.rights(call, (intent == Intent::EndCaller).then_some(stream)).await;
+        Ok(Turn { _place: place, _own: own, _account: Some(account), _rights: rights })
+    }
+
+    /// Waits until the rights of the caller stay as they are, and those of the user or admin token
+    /// that is to lose them are no longer made use of.
+    async fn rights(&self, call: &Call, ended: Option<Stream>) -> Rights {
+        let own: Arc<str> = call.principal().into();
+        // Streams and principals have the same names.
+        let ended: Option<Arc<str>> = ended.map(|ended| ended.id().as_str().into());
+        // In one order, so that two that end each other do not wait for each other.
+        let (own, ended) = match ended {
+            None => (Some(self.rights.shared(own).await), None),
+            Some(ended) if ended == own => (None, Some(self.rights.alone(ended).await)),
+            Some(ended) if ended < own => {
+                let ended = self.rights.alone(ended).await;
+                (Some(self.rights.shared(own).await), Some(ended))
+            }
+            Some(ended) => {
+                let own = self.rights.shared(own).await;
+                (Some(own), Some(self.rights.alone(ended).await))
+            }
+        };
+        Rights { _own: own, _ended: ended }
     }
 
     /// Does to an account what `command` makes of its state, while no command on its users is under
@@ -439,6 +481,7 @@ impl Writer {
             if let Some(outcome) = writer.repeated(key)? {
                 return Ok(Some(outcome));
             }
+            call.is_still_known(&writer)?;
             writer.change_account_now(&call, key, account, command).await
         })
         .await
@@ -490,9 +533,11 @@ impl Writer {
         command: user::Command,
     ) -> Result<Outcome, Error> {
         let shared = self.locks.shared(Stream::Account(account)).await;
+        let rights = self.rights(call, None).await;
         let (writer, call) = (Arc::clone(self), call.clone());
         answer::whole(async move {
-            let _shared = shared;
+            let _turn = (shared, rights);
+            call.is_still_known(&writer)?;
             let settings = {
                 let model = writer.model();
                 model.account(account).ok_or(Error::NoSuchAccount)?.account.settings.clone()
@@ -523,6 +568,7 @@ impl Writer {
             if let Some(outcome) = writer.repeated(key)? {
                 return Ok(Some(outcome));
             }
+            call.is_still_known(&writer)?;
             let entry = writer.entry(user)?;
             let command = command(&entry)?;
             let events = writer.decide(&entry, command, key)?;
@@ -551,6 +597,7 @@ impl Writer {
             if let Some(outcome) = writer.repeated(key)? {
                 return Ok(Some(outcome));
             }
+            call.is_still_known(&writer)?;
             let entry = writer.entry(user)?;
             let id = match &brought {
                 Some((id, _)) => id.clone(),
@@ -608,8 +655,11 @@ impl Writer {
         id: AdminTokenId,
         command: admin_token::Command,
     ) -> Result<Outcome, Error> {
+        let rights = self.rights(call, None).await;
         let (writer, call) = (Arc::clone(self), call.clone());
         answer::whole(async move {
+            let _rights = rights;
+            call.is_still_known(&writer)?;
             let events = admin_token::decide(None, command, writer.now())?;
             let stream = Stream::AdminToken(id);
             let events =
@@ -629,13 +679,15 @@ impl Writer {
         let stream = Stream::AdminToken(id);
         let place = self.places.take(stream, &call.principal(), Intent::EndCaller)?;
         let own = self.locks.alone(stream).await;
-        let turn = Turn { _place: place, _own: own, _account: None };
+        let rights = self.rights(call, Some(stream)).await;
+        let turn = Turn { _place: place, _own: own, _account: None, _rights: rights };
         let (writer, call) = (Arc::clone(self), call.clone());
         answer::whole(async move {
             let _turn = turn;
             if let Some(outcome) = writer.repeated(key)? {
                 return Ok(outcome);
             }
+            call.is_still_known(&writer)?;
             let entry = writer.model().admin_token(id).cloned().ok_or(Error::NoSuchAdminToken)?;
             let revoke = admin_token::Command::Revoke;
             let events = admin_token::decide(Some(&entry.token), revoke, writer.now())?;
