@@ -24,7 +24,7 @@ use crate::error::Error;
 use crate::model::UserEntry;
 use crate::turn::Intent;
 use crate::vault::SecretOf;
-use crate::writer::{Outcome, Prepared, Writer};
+use crate::writer::{Begun, Fresh, Outcome, Prepared, Writer};
 use crate::{answer, history, render, resource};
 
 mod list;
@@ -87,9 +87,8 @@ impl AccessKeyService for AccessKeys {
         request: Request<UpdateAccessKeyRequest>,
     ) -> Result<Response<UpdateAccessKeyResponse>, Status> {
         let call = Call::of(&self.0, &request)?;
-        let request = request.into_inner();
-        let key =
-            CommandKey::new("UpdateAccessKey", &call.principal(), &request.request_id, &request)?;
+        let mut request = request.into_inner();
+        let key = CommandKey::new(&call.principal(), &mut request)?;
         let asked = request.access_key.ok_or_else(|| Error::invalid("access_key", "is missing"))?;
         let paths = request.update_mask.unwrap_or_default().paths;
         let changes = changes(&asked, &paths, request.lifetime_days_max)?;
@@ -117,9 +116,8 @@ impl AccessKeyService for AccessKeys {
         request: Request<EndGracePeriodRequest>,
     ) -> Result<Response<EndGracePeriodResponse>, Status> {
         let call = Call::of(&self.0, &request)?;
-        let request = request.into_inner();
-        let key =
-            CommandKey::new("EndGracePeriod", &call.principal(), &request.request_id, &request)?;
+        let mut request = request.into_inner();
+        let key = CommandKey::new(&call.principal(), &mut request)?;
         let named = Named { field: "name", name: request.name, etag: request.etag };
         let command = |id| user::Command::EndGracePeriod { id };
         let (access_key, position) =
@@ -150,9 +148,8 @@ impl AccessKeyService for AccessKeys {
         request: Request<UndeleteAccessKeyRequest>,
     ) -> Result<Response<UndeleteAccessKeyResponse>, Status> {
         let call = Call::of(&self.0, &request)?;
-        let request = request.into_inner();
-        let key =
-            CommandKey::new("UndeleteAccessKey", &call.principal(), &request.request_id, &request)?;
+        let mut request = request.into_inner();
+        let key = CommandKey::new(&call.principal(), &mut request)?;
         let named = Named { field: "name", name: request.name, etag: request.etag };
         let command = |id| user::Command::UndeleteAccessKey { id };
         let (access_key, position) = self.change(call, key, Intent::Change, named, command).await?;
@@ -164,17 +161,16 @@ impl AccessKeyService for AccessKeys {
         request: Request<PurgeAccessKeyRequest>,
     ) -> Result<Response<PurgeAccessKeyResponse>, Status> {
         let call = Call::of(&self.0, &request)?;
-        let request = request.into_inner();
+        let mut request = request.into_inner();
         let writer = &self.0;
-        let key =
-            CommandKey::new("PurgeAccessKey", &call.principal(), &request.request_id, &request)?;
-        let outcome = match writer.repeated(key)? {
-            Some(outcome) => outcome,
-            None => {
+        let key = CommandKey::new(&call.principal(), &mut request)?;
+        let outcome = match writer.begin(key).await? {
+            Begun::Recorded(outcome) => outcome,
+            Begun::Fresh(fresh) => {
                 let target = Target::of(writer, &call, "name", &request.name, request.etag)?;
                 let command = |id| user::Command::PurgeAccessKey { id };
                 let purged =
-                    change(writer, &call, key, Intent::EndAccessKey, &target, command).await?;
+                    change(writer, &call, fresh, Intent::EndAccessKey, &target, command).await?;
                 purged.ok_or(Error::Internal)?
             }
         };
@@ -236,13 +232,16 @@ impl AccessKeys {
     ) -> Result<(AccessKey, u64), Error> {
         let writer = &self.0;
         // First of all: the access key may be gone by now, or its user have another name.
-        if let Some(outcome) = writer.repeated(key)? {
-            let access_key = answer::changed_access_key(writer, outcome).await?;
-            return Ok((access_key, writer.told(outcome.last)));
-        }
+        let fresh = match writer.begin(key).await? {
+            Begun::Fresh(fresh) => fresh,
+            Begun::Recorded(outcome) => {
+                let access_key = answer::changed_access_key(writer, outcome).await?;
+                return Ok((access_key, writer.told(outcome.last)));
+            }
+        };
         let Named { field, name, etag } = named;
         let target = Target::of(writer, &call, field, &name, etag)?;
-        match change(writer, &call, key, intent, &target, command).await? {
+        match change(writer, &call, fresh, intent, &target, command).await? {
             Some(outcome) => {
                 let Target { holder, id, .. } = &target;
                 let shown = answer::access_key_after(writer, *holder, id, outcome).await?;
@@ -262,14 +261,14 @@ impl AccessKeys {
 async fn change(
     writer: &Arc<Writer>,
     call: &Call,
-    key: CommandKey,
+    fresh: Fresh,
     intent: Intent,
     target: &Target,
     command: impl FnOnce(AccessKeyId) -> user::Command + Send + 'static,
 ) -> Result<Option<Outcome>, Error> {
     let holder = target.holder;
     let target = target.clone();
-    let changed = writer.change_user(call, key, intent, holder, move |holder| {
+    let changed = writer.change_user(call, fresh, intent, holder, move |holder| {
         target.check_etag(holder)?;
         Ok(command(target.id))
     });
@@ -282,13 +281,13 @@ async fn create(
     mut request: CreateAccessKeyRequest,
 ) -> Result<CreateAccessKeyResponse, Error> {
     let secret = Brought::take(&mut request.secret_access_key);
-    let key = CommandKey::new("CreateAccessKey", &call.principal(), &request.request_id, &request)?;
+    let key = CommandKey::new(&call.principal(), &mut request)?;
     let asked = request.access_key.unwrap_or_default();
     let new = New::of(&asked, secret, request.lifetime_days_max)?;
     let secret = new.secret_digest();
-    let outcome = match writer.repeated(key)? {
-        Some(outcome) => outcome,
-        None => {
+    let outcome = match writer.begin(key).await? {
+        Begun::Recorded(outcome) => outcome,
+        Begun::Fresh(fresh) => {
             let holder = {
                 let model = writer.model();
                 let holder = resource::user(&model, &call, "parent", &request.parent)?;
@@ -298,7 +297,7 @@ async fn create(
             let New { spec, brought } = new;
             let created = writer.change_user_with_access_key(
                 &call,
-                key,
+                fresh,
                 Intent::Change,
                 holder,
                 brought,
@@ -322,20 +321,19 @@ async fn replace(
     mut request: ReplaceAccessKeyRequest,
 ) -> Result<ReplaceAccessKeyResponse, Error> {
     let secret = Brought::take(&mut request.secret_access_key);
-    let key =
-        CommandKey::new("ReplaceAccessKey", &call.principal(), &request.request_id, &request)?;
+    let key = CommandKey::new(&call.principal(), &mut request)?;
     let asked = request.access_key.unwrap_or_default();
     let new = New::of(&asked, secret, request.lifetime_days_max)?;
     let secret = new.secret_digest();
     let grace_period_seconds = request.grace_period_seconds;
-    let outcome = match writer.repeated(key)? {
-        Some(outcome) => outcome,
-        None => {
+    let outcome = match writer.begin(key).await? {
+        Begun::Recorded(outcome) => outcome,
+        Begun::Fresh(fresh) => {
             let target = Target::of(&writer, &call, "name", &request.name, request.etag)?;
             let New { spec, brought } = new;
             let replaced = writer.change_user_with_access_key(
                 &call,
-                key,
+                fresh,
                 Intent::Change,
                 target.holder,
                 brought,
@@ -363,21 +361,20 @@ async fn replace(
 async fn rotate(
     writer: Arc<Writer>,
     call: Call,
-    request: RotateSecretAccessKeyRequest,
+    mut request: RotateSecretAccessKeyRequest,
 ) -> Result<RotateSecretAccessKeyResponse, Error> {
-    let key =
-        CommandKey::new("RotateSecretAccessKey", &call.principal(), &request.request_id, &request)?;
+    let key = CommandKey::new(&call.principal(), &mut request)?;
     let expiry = expiry(&request.access_key.unwrap_or_default())?;
     let lifetime_seconds_max = lifetime_seconds_max(request.lifetime_days_max);
     let grace_period_seconds = request.grace_period_seconds;
-    let outcome = match writer.repeated(key)? {
-        Some(outcome) => outcome,
-        None => {
+    let outcome = match writer.begin(key).await? {
+        Begun::Recorded(outcome) => outcome,
+        Begun::Fresh(fresh) => {
             let target = Target::of(&writer, &call, "name", &request.name, request.etag)?;
             let sealing = Arc::clone(&writer);
             // At the user's turn, so that the generation it is sealed for is the next.
             let rotated =
-                writer.change_user(&call, key, Intent::Change, target.holder, move |holder| {
+                writer.change_user(&call, fresh, Intent::Change, target.holder, move |holder| {
                     target.check_etag(holder)?;
                     let access_key =
                         holder.user.access_key(&target.id).ok_or(Error::NoSuchAccessKey)?;
@@ -407,17 +404,17 @@ async fn rotate(
 async fn delete(
     writer: Arc<Writer>,
     call: Call,
-    request: DeleteAccessKeyRequest,
+    mut request: DeleteAccessKeyRequest,
 ) -> Result<DeleteAccessKeyResponse, Error> {
-    let key = CommandKey::new("DeleteAccessKey", &call.principal(), &request.request_id, &request)?;
-    let outcome = match writer.repeated(key)? {
-        Some(outcome) => outcome,
-        None => {
+    let key = CommandKey::new(&call.principal(), &mut request)?;
+    let outcome = match writer.begin(key).await? {
+        Begun::Recorded(outcome) => outcome,
+        Begun::Fresh(fresh) => {
             let target = Target::of(&writer, &call, "name", &request.name, request.etag)?;
             let deleted = if request.replace_last {
                 let deleted = writer.change_user_with_access_key(
                     &call,
-                    key,
+                    fresh,
                     Intent::EndAccessKey,
                     target.holder,
                     None,
@@ -430,7 +427,7 @@ async fn delete(
                 deleted.await?
             } else {
                 let command = |id| user::Command::DeleteAccessKey { id, replacement: None };
-                change(&writer, &call, key, Intent::EndAccessKey, &target, command).await?
+                change(&writer, &call, fresh, Intent::EndAccessKey, &target, command).await?
             };
             deleted.ok_or(Error::Internal)?
         }

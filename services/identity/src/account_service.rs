@@ -20,7 +20,7 @@ use crate::command::CommandKey;
 use crate::error::Error;
 use crate::model::{AccountEntry, Model};
 use crate::turn::Intent;
-use crate::writer::{Outcome, Writer};
+use crate::writer::{Begun, Outcome, Writer};
 use crate::{answer, history, page, render, resource};
 
 /// Name of the list, which its page tokens are bound to.
@@ -108,15 +108,15 @@ impl AccountService for Accounts {
 async fn create(
     writer: Arc<Writer>,
     call: Call,
-    request: CreateAccountRequest,
+    mut request: CreateAccountRequest,
 ) -> Result<CreateAccountResponse, Error> {
-    let key = CommandKey::new("CreateAccount", &call.principal(), &request.request_id, &request)?;
+    let key = CommandKey::new(&call.principal(), &mut request)?;
     let asked = request.account.unwrap_or_default();
     let display_name = display_name(&asked.display_name)?;
     let settings = settings(&asked.settings.unwrap_or_default())?;
-    let outcome = match writer.repeated(key)? {
-        Some(outcome) => outcome,
-        None => {
+    let outcome = match writer.begin(key).await? {
+        Begun::Recorded(outcome) => outcome,
+        Begun::Fresh(fresh) => {
             let mut random = [0; 8];
             getrandom::fill(&mut random).map_err(|_| Error::Internal)?;
             let number = AccountNumber::from_random(u64::from_be_bytes(random));
@@ -131,19 +131,20 @@ async fn create(
                 tags: Default::default(),
             });
             let command = account::Command::Create { number, display_name, settings };
-            let created = writer.create_account(&call, key, command, root, |prepared, settings| {
-                user::Command::CreateAccessKey(NewAccessKey {
-                    id: prepared.id,
-                    secret: prepared.secret,
-                    imported: false,
-                    label: Label::default(),
-                    slot: None,
-                    state: domain::AccessKeyState::Active,
-                    not_before: None,
-                    expiry: settings.longest_expiry().unwrap_or(Expiry::Never),
-                    lifetime_seconds_max: None,
-                })
-            });
+            let created =
+                writer.create_account(&call, fresh, command, root, |prepared, settings| {
+                    user::Command::CreateAccessKey(NewAccessKey {
+                        id: prepared.id,
+                        secret: prepared.secret,
+                        imported: false,
+                        label: Label::default(),
+                        slot: None,
+                        state: domain::AccessKeyState::Active,
+                        not_before: None,
+                        expiry: settings.longest_expiry().unwrap_or(Expiry::Never),
+                        lifetime_seconds_max: None,
+                    })
+                });
             created.await?
         }
     };
@@ -161,12 +162,13 @@ async fn create(
 async fn update(
     writer: Arc<Writer>,
     call: Call,
-    request: UpdateAccountRequest,
+    mut request: UpdateAccountRequest,
 ) -> Result<UpdateAccountResponse, Error> {
-    let key = CommandKey::new("UpdateAccount", &call.principal(), &request.request_id, &request)?;
-    if let Some(outcome) = writer.repeated(key)? {
-        return updated(&writer, outcome).await;
-    }
+    let key = CommandKey::new(&call.principal(), &mut request)?;
+    let fresh = match writer.begin(key).await? {
+        Begun::Fresh(fresh) => fresh,
+        Begun::Recorded(outcome) => return updated(&writer, outcome).await,
+    };
     let asked = request.account.ok_or_else(|| Error::invalid("account", "is missing"))?;
     let paths = request.update_mask.unwrap_or_default().paths;
     let id = resource::account(&writer.model(), &call, "account.name", &asked.name)?;
@@ -174,7 +176,7 @@ async fn update(
     if paths.is_empty() {
         return Err(mask_error());
     }
-    let changed = writer.change_account(&call, key, Intent::Change, id, move |model, now| {
+    let changed = writer.change_account(&call, fresh, Intent::Change, id, move |model, now| {
         let entry = model.account(id).ok_or(Error::NoSuchAccount)?;
         check_etag(entry, &asked.etag)?;
         let given = asked.settings.clone().unwrap_or_default();
@@ -228,14 +230,17 @@ async fn updated(writer: &Writer, outcome: Outcome) -> Result<UpdateAccountRespo
 async fn delete(
     writer: Arc<Writer>,
     call: Call,
-    request: DeleteAccountRequest,
+    mut request: DeleteAccountRequest,
 ) -> Result<DeleteAccountResponse, Error> {
-    let key = CommandKey::new("DeleteAccount", &call.principal(), &request.request_id, &request)?;
-    if let Some(outcome) = writer.repeated(key)? {
-        return Ok(DeleteAccountResponse { position: writer.told(outcome.last) });
-    }
+    let key = CommandKey::new(&call.principal(), &mut request)?;
+    let fresh = match writer.begin(key).await? {
+        Begun::Fresh(fresh) => fresh,
+        Begun::Recorded(outcome) => {
+            return Ok(DeleteAccountResponse { position: writer.told(outcome.last) });
+        }
+    };
     let id = resource::account(&writer.model(), &call, "name", &request.name)?;
-    let deleted = writer.change_account(&call, key, Intent::EndCaller, id, move |model, _| {
+    let deleted = writer.change_account(&call, fresh, Intent::EndCaller, id, move |model, _| {
         let entry = model.account(id).ok_or(Error::NoSuchAccount)?;
         check_etag(entry, &request.etag)?;
         let users = model.users_from(id, std::ops::Bound::Unbounded);

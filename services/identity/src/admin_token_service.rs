@@ -16,7 +16,7 @@ use crate::caller::Call;
 use crate::command::CommandKey;
 use crate::error::Error;
 use crate::model::AdminTokenEntry;
-use crate::writer::{Outcome, Writer};
+use crate::writer::{Begun, Fresh, Outcome, Writer};
 use crate::{access_key_service, answer, page, render, resource};
 
 /// Name of the list, which its page tokens are bound to.
@@ -68,14 +68,13 @@ impl AdminTokenService for AdminTokens {
     ) -> Result<Response<RevokeAdminTokenResponse>, Status> {
         let call = Call::of(&self.0, &request)?;
         call.manages_all()?;
-        let request = request.into_inner();
-        let key =
-            CommandKey::new("RevokeAdminToken", &call.principal(), &request.request_id, &request)?;
-        let outcome = match self.0.repeated(key)? {
-            Some(outcome) => outcome,
-            None => {
+        let mut request = request.into_inner();
+        let key = CommandKey::new(&call.principal(), &mut request)?;
+        let outcome = match self.0.begin(key).await? {
+            Begun::Recorded(outcome) => outcome,
+            Begun::Fresh(fresh) => {
                 let id = resource::admin_token("name", &request.name)?;
-                self.0.revoke_admin_token(&call, key, id).await?
+                self.0.revoke_admin_token(&call, fresh, id).await?
             }
         };
         Ok(Response::new(RevokeAdminTokenResponse { position: self.0.told(outcome.last) }))
@@ -85,20 +84,19 @@ impl AdminTokenService for AdminTokens {
 async fn create(
     writer: Arc<Writer>,
     call: Call,
-    request: CreateAdminTokenRequest,
+    mut request: CreateAdminTokenRequest,
 ) -> Result<CreateAdminTokenResponse, Error> {
-    let key =
-        CommandKey::new("CreateAdminToken", &call.principal(), &request.request_id, &request)?;
-    let id = AdminTokenId(Uuid::now_v7());
-    let token = writer.vault.admin_token(key, id)?;
-    let outcome = match writer.repeated(key)? {
-        Some(outcome) => outcome,
-        None => record(&writer, &call, key, request, id, hash(&token)).await?,
-    };
-    // The same request may have been here before, and have made its own.
-    let token = match answer::created_admin_token(&writer, outcome).await? {
-        made if made == id => token,
-        made => writer.vault.admin_token(key, made)?,
+    let key = CommandKey::new(&call.principal(), &mut request)?;
+    let (outcome, token) = match writer.begin(key).await? {
+        Begun::Recorded(outcome) => {
+            let id = answer::created_admin_token(&writer, outcome).await?;
+            (outcome, writer.vault.admin_token(key, id)?)
+        }
+        Begun::Fresh(fresh) => {
+            let id = AdminTokenId(Uuid::now_v7());
+            let token = writer.vault.admin_token(key, id)?;
+            (record(&writer, &call, fresh, request, id, hash(&token)).await?, token)
+        }
     };
     let model = writer.model();
     // Nothing of a token changes after its making but that it is revoked.
@@ -113,7 +111,7 @@ async fn create(
 async fn record(
     writer: &Arc<Writer>,
     call: &Call,
-    key: CommandKey,
+    fresh: Fresh,
     request: CreateAdminTokenRequest,
     id: AdminTokenId,
     hash: TokenHash,
@@ -134,7 +132,7 @@ async fn record(
         read_only: asked.read_only,
         expires_at,
     };
-    writer.create_admin_token(call, key, id, command).await
+    writer.create_admin_token(call, fresh, id, command).await
 }
 
 fn hash(token: &rpc::Token) -> TokenHash {

@@ -1,5 +1,6 @@
 //! What makes a command one and the same when it is sent again.
 
+use api::identity::v1 as proto;
 use prost::Message;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -13,27 +14,67 @@ pub(crate) struct CommandKey {
     pub(crate) digest: [u8; 32],
 }
 
+/// A request that may be sent again under an id of its client's.
+pub(crate) trait Repeatable: Message {
+    /// The call that it is for.
+    const RPC: &'static str;
+
+    /// The id: a UUID, or empty.
+    fn request_id(&mut self) -> &mut String;
+}
+
+macro_rules! repeatable {
+    ($($rpc:ident: $request:ident),+ $(,)?) => {
+        $(impl Repeatable for proto::$request {
+            const RPC: &'static str = stringify!($rpc);
+
+            fn request_id(&mut self) -> &mut String {
+                &mut self.request_id
+            }
+        })+
+    };
+}
+
+repeatable! {
+    CreateAccount: CreateAccountRequest,
+    UpdateAccount: UpdateAccountRequest,
+    DeleteAccount: DeleteAccountRequest,
+    CreateUser: CreateUserRequest,
+    UpdateUser: UpdateUserRequest,
+    LockUser: LockUserRequest,
+    UnlockUser: UnlockUserRequest,
+    DeleteUser: DeleteUserRequest,
+    CreateAccessKey: CreateAccessKeyRequest,
+    UpdateAccessKey: UpdateAccessKeyRequest,
+    RotateSecretAccessKey: RotateSecretAccessKeyRequest,
+    EndGracePeriod: EndGracePeriodRequest,
+    ReplaceAccessKey: ReplaceAccessKeyRequest,
+    DeleteAccessKey: DeleteAccessKeyRequest,
+    UndeleteAccessKey: UndeleteAccessKeyRequest,
+    PurgeAccessKey: PurgeAccessKeyRequest,
+    CreateAdminToken: CreateAdminTokenRequest,
+    RevokeAdminToken: RevokeAdminTokenRequest,
+}
+
 impl CommandKey {
-    /// Of a request that may be sent again under `request_id`, a UUID; if that is empty, of one
-    /// that stands for itself.
+    /// Of a request that may be sent again under its id; if it has none, of one that stands for
+    /// itself. The id is then spelled in one way.
     ///
     /// # Errors
-    /// If `request_id` is not a UUID.
-    pub(crate) fn new(
-        rpc: &str,
-        principal: &str,
-        request_id: &str,
-        request: &impl Message,
-    ) -> Result<Self, Error> {
-        let digest = digest(&[rpc.as_bytes(), principal.as_bytes(), &request.encode_to_vec()]);
-        if request_id.is_empty() {
-            return Ok(Self { id: Uuid::now_v7(), digest });
+    /// [`Error::InvalidField`] if the id is not a UUID, or the one of zeros, which is what a client
+    /// has that forgot to make one.
+    pub(crate) fn new<R: Repeatable>(principal: &str, request: &mut R) -> Result<Self, Error> {
+        if request.request_id().is_empty() {
+            return Ok(Self { id: Uuid::now_v7(), digest: digest_of(principal, request) });
         }
-        let request_id = Uuid::try_parse(request_id)
-            .map_err(|_| Error::invalid("request_id", "must be a UUID"))?;
+        let request_id = Uuid::try_parse(request.request_id()).ok().filter(|id| !id.is_nil());
+        let request_id = request_id
+            .ok_or_else(|| Error::invalid("request_id", "must be a UUID, and not the nil UUID"))?;
+        // The same id in capitals, say, is the same request.
+        *request.request_id() = request_id.to_string();
         // Two principals may choose the same id: it is theirs, not the log's.
         let own = digest_uuid(&digest_of_id(principal, request_id));
-        Ok(Self { id: own, digest })
+        Ok(Self { id: own, digest: digest_of(principal, request) })
     }
 
     /// Whether the command may come again under its id.
@@ -51,6 +92,10 @@ impl CommandKey {
 /// of version 8, those made here of version 7.
 pub(crate) fn is_repeatable(id: Uuid) -> bool {
     id.get_version_num() == 8
+}
+
+fn digest_of<R: Repeatable>(principal: &str, request: &R) -> [u8; 32] {
+    digest(&[R::RPC.as_bytes(), principal.as_bytes(), &request.encode_to_vec()])
 }
 
 fn digest_of_id(principal: &str, request_id: Uuid) -> [u8; 32] {
@@ -79,8 +124,12 @@ mod tests {
     use super::*;
 
     fn key(principal: &str, request_id: &str, parent: &str) -> CommandKey {
-        let request = CreateUserRequest { parent: parent.into(), ..Default::default() };
-        CommandKey::new("CreateUser", principal, request_id, &request).expect("valid")
+        let mut request = CreateUserRequest {
+            parent: parent.into(),
+            request_id: request_id.into(),
+            ..Default::default()
+        };
+        CommandKey::new(principal, &mut request).expect("valid")
     }
 
     #[test]
@@ -96,11 +145,23 @@ mod tests {
     }
 
     #[test]
+    fn a_request_id_is_the_same_however_it_is_spelled() {
+        let id = "3f2b6f3e-0000-4000-8000-00000000000a";
+        let one = key("operator", id, "accounts/1");
+        for spelled in [id.to_uppercase(), id.replace('-', ""), format!("{{{id}}}")] {
+            let again = key("operator", &spelled, "accounts/1");
+            assert_eq!((one.id, one.digest), (again.id, again.digest), "{spelled}");
+        }
+    }
+
+    #[test]
     fn a_request_without_an_id_stands_for_itself() {
         let (one, two) = (key("operator", "", "accounts/1"), key("operator", "", "accounts/1"));
         assert_ne!(one.id, two.id);
         assert!(!is_repeatable(one.id));
-        let bad = CommandKey::new("CreateUser", "operator", "x", &CreateUserRequest::default());
-        assert!(bad.is_err());
+        for bad in ["x", "00000000-0000-0000-0000-000000000000", " "] {
+            let mut bad = CreateUserRequest { request_id: bad.into(), ..Default::default() };
+            assert!(CommandKey::new("operator", &mut bad).is_err());
+        }
     }
 }

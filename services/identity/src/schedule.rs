@@ -15,7 +15,7 @@ use crate::command::CommandKey;
 use crate::error::Error;
 use crate::model::UserEntry;
 use crate::turn::Intent;
-use crate::writer::Writer;
+use crate::writer::{Begun, Writer};
 
 /// How long at least from one look at all users to the next.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
@@ -65,9 +65,10 @@ pub(crate) async fn run(writer: Arc<Writer>, shutdown: CancellationToken) {
 /// Does what is due of one user.
 async fn tick(writer: &Arc<Writer>, user: UserId) -> Result<(), Error> {
     let call = Call::schedule();
-    let key = CommandKey::of_server();
+    // It stands for itself: it was never before.
+    let Begun::Fresh(fresh) = writer.begin(CommandKey::of_server()).await? else { return Ok(()) };
     let tick = |_: &UserEntry| Ok(user::Command::Tick);
-    match writer.change_user(&call, key, Intent::Change, user, tick).await {
+    match writer.change_user(&call, fresh, Intent::Change, user, tick).await {
         // It may have been deleted since.
         Ok(_) | Err(Error::NoSuchUser) => Ok(()),
         Err(error) => Err(error),

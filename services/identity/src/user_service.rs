@@ -10,7 +10,6 @@ use api::identity::v1::{
     UnlockUserRequest, UnlockUserResponse, UpdateUserRequest, UpdateUserResponse, User,
 };
 use domain::{Email, Label, Tag, Tags, Timestamp, UserId, UserName, UserPath, user};
-use prost::Message;
 use tonic::{Request, Response, Status};
 
 use crate::caller::Call;
@@ -18,7 +17,7 @@ use crate::command::CommandKey;
 use crate::error::Error;
 use crate::model::UserEntry;
 use crate::turn::Intent;
-use crate::writer::Writer;
+use crate::writer::{Begun, Writer};
 use crate::{answer, history, page, render, resource};
 
 /// The most users that one page looks at. A page of a sparse filter ends there, with a token.
@@ -81,18 +80,13 @@ impl UserService for Users {
         request: Request<UpdateUserRequest>,
     ) -> Result<Response<UpdateUserResponse>, Status> {
         let call = Call::of(&self.0, &request)?;
-        let request = request.into_inner();
+        let mut request = request.into_inner();
         let asked = request.user.clone().ok_or_else(|| Error::invalid("user", "is missing"))?;
         let changes = changes(&asked, request.update_mask.clone().unwrap_or_default().paths)?;
-        let target = Target {
-            rpc: "UpdateUser",
-            field: "user.name",
-            name: asked.name,
-            etag: asked.etag,
-            request_id: &request.request_id,
-        };
+        let key = CommandKey::new(&call.principal(), &mut request)?;
+        let target = Target { field: "user.name", name: asked.name, etag: asked.etag };
         let (user, position) =
-            self.change(call, target, &request, user::Command::Update(changes)).await?;
+            self.change(call, key, target, user::Command::Update(changes)).await?;
         Ok(Response::new(UpdateUserResponse { user: Some(user), position }))
     }
 
@@ -101,15 +95,10 @@ impl UserService for Users {
         request: Request<LockUserRequest>,
     ) -> Result<Response<LockUserResponse>, Status> {
         let call = Call::of(&self.0, &request)?;
-        let request = request.into_inner();
-        let target = Target {
-            rpc: "LockUser",
-            field: "name",
-            name: request.name.clone(),
-            etag: request.etag.clone(),
-            request_id: &request.request_id,
-        };
-        let (user, position) = self.change(call, target, &request, user::Command::Lock).await?;
+        let mut request = request.into_inner();
+        let key = CommandKey::new(&call.principal(), &mut request)?;
+        let target = Target { field: "name", name: request.name, etag: request.etag };
+        let (user, position) = self.change(call, key, target, user::Command::Lock).await?;
         Ok(Response::new(LockUserResponse { user: Some(user), position }))
     }
 
@@ -118,15 +107,10 @@ impl UserService for Users {
         request: Request<UnlockUserRequest>,
     ) -> Result<Response<UnlockUserResponse>, Status> {
         let call = Call::of(&self.0, &request)?;
-        let request = request.into_inner();
-        let target = Target {
-            rpc: "UnlockUser",
-            field: "name",
-            name: request.name.clone(),
-            etag: request.etag.clone(),
-            request_id: &request.request_id,
-        };
-        let (user, position) = self.change(call, target, &request, user::Command::Unlock).await?;
+        let mut request = request.into_inner();
+        let key = CommandKey::new(&call.principal(), &mut request)?;
+        let target = Target { field: "name", name: request.name, etag: request.etag };
+        let (user, position) = self.change(call, key, target, user::Command::Unlock).await?;
         Ok(Response::new(UnlockUserResponse { user: Some(user), position }))
     }
 
@@ -135,17 +119,18 @@ impl UserService for Users {
         request: Request<DeleteUserRequest>,
     ) -> Result<Response<DeleteUserResponse>, Status> {
         let call = Call::of(&self.0, &request)?;
-        let request = request.into_inner();
-        let key = CommandKey::new("DeleteUser", &call.principal(), &request.request_id, &request)?;
-        let outcome = match self.0.repeated(key)? {
-            Some(outcome) => outcome,
-            None => {
+        let mut request = request.into_inner();
+        let key = CommandKey::new(&call.principal(), &mut request)?;
+        let outcome = match self.0.begin(key).await? {
+            Begun::Recorded(outcome) => outcome,
+            Begun::Fresh(fresh) => {
                 let id = manageable(&self.0, &call, "name", &request.name)?;
                 let DeleteUserRequest { etag, force, .. } = request;
-                let deleted = self.0.change_user(&call, key, Intent::EndCaller, id, move |entry| {
-                    check_etag(entry, &etag)?;
-                    Ok(user::Command::Delete { force })
-                });
+                let deleted =
+                    self.0.change_user(&call, fresh, Intent::EndCaller, id, move |entry| {
+                        check_etag(entry, &etag)?;
+                        Ok(user::Command::Delete { force })
+                    });
                 deleted.await?.ok_or(Error::Internal)?
             }
         };
@@ -154,12 +139,10 @@ impl UserService for Users {
 }
 
 /// The user that a request means to change.
-struct Target<'a> {
-    rpc: &'static str,
+struct Target {
     field: &'static str,
     name: String,
     etag: String,
-    request_id: &'a str,
 }
 
 impl Users {
@@ -167,22 +150,24 @@ impl Users {
     async fn change(
         &self,
         call: Call,
-        target: Target<'_>,
-        request: &impl Message,
+        key: CommandKey,
+        target: Target,
         command: user::Command,
     ) -> Result<(User, u64), Error> {
-        let Target { rpc, field, name, etag, request_id } = target;
-        let key = CommandKey::new(rpc, &call.principal(), request_id, request)?;
+        let Target { field, name, etag } = target;
         let writer = &self.0;
         // First of all: the user may have another name by now, or be gone.
-        if let Some(outcome) = writer.repeated(key)? {
-            let user = answer::changed_user(writer, outcome).await?;
-            return Ok((user, writer.told(outcome.last)));
-        }
+        let fresh = match writer.begin(key).await? {
+            Begun::Fresh(fresh) => fresh,
+            Begun::Recorded(outcome) => {
+                let user = answer::changed_user(writer, outcome).await?;
+                return Ok((user, writer.told(outcome.last)));
+            }
+        };
         let id = manageable(writer, &call, field, &name)?;
         let locks = matches!(command, user::Command::Lock);
         let intent = if locks { Intent::EndCaller } else { Intent::Change };
-        let changed = writer.change_user(&call, key, intent, id, move |entry| {
+        let changed = writer.change_user(&call, fresh, intent, id, move |entry| {
             check_etag(entry, &etag)?;
             Ok(command)
         });
@@ -223,9 +208,9 @@ fn check_etag(entry: &UserEntry, etag: &str) -> Result<(), Error> {
 async fn create(
     writer: Arc<Writer>,
     call: Call,
-    request: CreateUserRequest,
+    mut request: CreateUserRequest,
 ) -> Result<CreateUserResponse, Error> {
-    let key = CommandKey::new("CreateUser", &call.principal(), &request.request_id, &request)?;
+    let key = CommandKey::new(&call.principal(), &mut request)?;
     let asked = request.user.ok_or_else(|| Error::invalid("user", "is missing"))?;
     let new = user::NewUser {
         name: user_name(&asked)?,
@@ -236,12 +221,12 @@ async fn create(
         email: email(&asked)?,
         tags: tags(&asked)?,
     };
-    let outcome = match writer.repeated(key)? {
-        Some(outcome) => outcome,
-        None => {
+    let outcome = match writer.begin(key).await? {
+        Begun::Recorded(outcome) => outcome,
+        Begun::Fresh(fresh) => {
             let account = resource::account(&writer.model(), &call, "parent", &request.parent)?;
             call.manages_account(account)?;
-            writer.create_user(&call, key, account, user::Command::Create(new)).await?
+            writer.create_user(&call, fresh, account, user::Command::Create(new)).await?
         }
     };
     let user = answer::created_user(&writer, outcome).await?;

@@ -63,6 +63,8 @@ pub(crate) struct Writer {
     /// users, alone for commands on the account itself; taken after that of a user, so that a command
     /// that waits for its user holds off nobody else's.
     locks: Locks<Stream>,
+    /// Of a command that may come again: alone while it is done, before all else.
+    commands: Locks<Uuid>,
     /// Before the locks.
     places: Places<Stream>,
     /// Of a caller's rights, by its principal: shared by its commands from when it is seen that it is
@@ -122,6 +124,19 @@ impl From<KnownCommand> for Outcome {
     }
 }
 
+/// A command that is to be done, and that nobody else does meanwhile, until this is dropped: moved as
+/// a whole into what does it.
+pub(crate) struct Fresh {
+    key: CommandKey,
+    _once: Option<Held<Uuid>>,
+}
+
+/// Whether a command is to be done, or was before.
+pub(crate) enum Begun {
+    Fresh(Fresh),
+    Recorded(Outcome),
+}
+
 /// An access key's id and first secret, with a data key that is durable already.
 pub(crate) struct Prepared {
     pub(crate) id: AccessKeyId,
@@ -162,6 +177,7 @@ impl Writer {
             model: RwLock::new(model),
             changes: broadcast::channel(CHANGES_KEPT).0,
             locks: Locks::new(),
+            commands: Locks::new(),
             places: Places::new(),
             rights: Locks::new(),
             imports: Locks::new(),
@@ -300,11 +316,19 @@ impl Writer {
         }
     }
 
-    /// The outcome of a command that was recorded before, if it was.
-    pub(crate) fn repeated(&self, key: CommandKey) -> Result<Option<Outcome>, Error> {
+    /// Begins a command, or gives the outcome of it that was recorded before. While the same is under
+    /// way, sent twice at once, it waits for that: all are answered the same, and take one place.
+    ///
+    /// # Errors
+    /// [`Error::RequestIdReused`].
+    pub(crate) async fn begin(&self, key: CommandKey) -> Result<Begun, Error> {
+        let once = match key.is_repeatable() {
+            true => Some(self.commands.alone(key.id).await),
+            false => None,
+        };
         match self.model().command(key.id, self.clock.now_ms()) {
-            None => Ok(None),
-            Some(known) if known.digest == key.digest => Ok(Some(known.into())),
+            None => Ok(Begun::Fresh(Fresh { key, _once: once })),
+            Some(known) if known.digest == key.digest => Ok(Begun::Recorded(known.into())),
             Some(_) => Err(Error::RequestIdReused),
         }
     }
@@ -374,7 +398,7 @@ impl Writer {
     pub(crate) async fn create_account(
         self: &Arc<Self>,
         call: &Call,
-        key: CommandKey,
+        fresh: Fresh,
         command: account::Command,
         root: user::Command,
         access_key: impl FnOnce(Prepared, &AccountSettings) -> user::Command + Send + 'static,
@@ -382,7 +406,8 @@ impl Writer {
         let rights = self.rights(call, None).await;
         let (writer, call) = (Arc::clone(self), call.clone());
         let created = answer::whole(async move {
-            let _rights = rights;
+            let (_rights, fresh) = (rights, fresh);
+            let key = fresh.key;
             call.is_still_known(&writer)?;
             let account = AccountId(Uuid::now_v7());
             let root_user = UserId(Uuid::now_v7());
@@ -469,7 +494,7 @@ impl Writer {
     pub(crate) async fn change_account(
         self: &Arc<Self>,
         call: &Call,
-        key: CommandKey,
+        fresh: Fresh,
         intent: Intent,
         account: AccountId,
         command: impl FnOnce(&Model, Timestamp) -> Result<account::Command, Error> + Send + 'static,
@@ -477,10 +502,8 @@ impl Writer {
         let turn = self.turn_on_account(call, account, intent).await?;
         let (writer, call) = (Arc::clone(self), call.clone());
         answer::whole(async move {
-            let _turn = turn;
-            if let Some(outcome) = writer.repeated(key)? {
-                return Ok(Some(outcome));
-            }
+            let (_turn, fresh) = (turn, fresh);
+            let key = fresh.key;
             call.is_still_known(&writer)?;
             writer.change_account_now(&call, key, account, command).await
         })
@@ -528,7 +551,7 @@ impl Writer {
     pub(crate) async fn create_user(
         self: &Arc<Self>,
         call: &Call,
-        key: CommandKey,
+        fresh: Fresh,
         account: AccountId,
         command: user::Command,
     ) -> Result<Outcome, Error> {
@@ -536,7 +559,8 @@ impl Writer {
         let rights = self.rights(call, None).await;
         let (writer, call) = (Arc::clone(self), call.clone());
         answer::whole(async move {
-            let _turn = (shared, rights);
+            let (_turn, fresh) = ((shared, rights), fresh);
+            let key = fresh.key;
             call.is_still_known(&writer)?;
             let settings = {
                 let model = writer.model();
@@ -555,7 +579,7 @@ impl Writer {
     pub(crate) async fn change_user(
         self: &Arc<Self>,
         call: &Call,
-        key: CommandKey,
+        fresh: Fresh,
         intent: Intent,
         user: UserId,
         command: impl FnOnce(&UserEntry) -> Result<user::Command, Error> + Send + 'static,
@@ -563,11 +587,8 @@ impl Writer {
         let turn = self.turn_on_user(call, user, intent).await?;
         let (writer, call) = (Arc::clone(self), call.clone());
         answer::whole(async move {
-            let _turn = turn;
-            // The same command may have been done while this one waited for its turn.
-            if let Some(outcome) = writer.repeated(key)? {
-                return Ok(Some(outcome));
-            }
+            let (_turn, fresh) = (turn, fresh);
+            let key = fresh.key;
             call.is_still_known(&writer)?;
             let entry = writer.entry(user)?;
             let command = command(&entry)?;
@@ -584,7 +605,7 @@ impl Writer {
     pub(crate) async fn change_user_with_access_key(
         self: &Arc<Self>,
         call: &Call,
-        key: CommandKey,
+        fresh: Fresh,
         intent: Intent,
         user: UserId,
         brought: Option<(AccessKeyId, SecretAccessKey)>,
@@ -593,10 +614,8 @@ impl Writer {
         let turn = self.turn_on_user(call, user, intent).await?;
         let (writer, call) = (Arc::clone(self), call.clone());
         answer::whole(async move {
-            let _turn = turn;
-            if let Some(outcome) = writer.repeated(key)? {
-                return Ok(Some(outcome));
-            }
+            let (_turn, fresh) = (turn, fresh);
+            let key = fresh.key;
             call.is_still_known(&writer)?;
             let entry = writer.entry(user)?;
             let id = match &brought {
@@ -651,14 +670,15 @@ impl Writer {
     pub(crate) async fn create_admin_token(
         self: &Arc<Self>,
         call: &Call,
-        key: CommandKey,
+        fresh: Fresh,
         id: AdminTokenId,
         command: admin_token::Command,
     ) -> Result<Outcome, Error> {
         let rights = self.rights(call, None).await;
         let (writer, call) = (Arc::clone(self), call.clone());
         answer::whole(async move {
-            let _rights = rights;
+            let (_rights, fresh) = (rights, fresh);
+            let key = fresh.key;
             call.is_still_known(&writer)?;
             let events = admin_token::decide(None, command, writer.now())?;
             let stream = Stream::AdminToken(id);
@@ -673,7 +693,7 @@ impl Writer {
     pub(crate) async fn revoke_admin_token(
         self: &Arc<Self>,
         call: &Call,
-        key: CommandKey,
+        fresh: Fresh,
         id: AdminTokenId,
     ) -> Result<Outcome, Error> {
         let stream = Stream::AdminToken(id);
@@ -683,10 +703,8 @@ impl Writer {
         let turn = Turn { _place: place, _own: own, _account: None, _rights: rights };
         let (writer, call) = (Arc::clone(self), call.clone());
         answer::whole(async move {
-            let _turn = turn;
-            if let Some(outcome) = writer.repeated(key)? {
-                return Ok(outcome);
-            }
+            let (_turn, fresh) = (turn, fresh);
+            let key = fresh.key;
             call.is_still_known(&writer)?;
             let entry = writer.model().admin_token(id).cloned().ok_or(Error::NoSuchAdminToken)?;
             let revoke = admin_token::Command::Revoke;

@@ -272,7 +272,12 @@ async fn a_request_id_is_its_callers_own() {
     };
     let reused = identity.lock_user(lock);
     identity.refuses(reused, Code::AlreadyExists, Reason::RequestIdReused).await;
-    for bad in ["1", "3f2b6f3e-0000-4000-8000-00000000000g", &"0".repeat(64)] {
+    for bad in [
+        "00000000-0000-0000-0000-000000000000",
+        "1",
+        "3f2b6f3e-0000-4000-8000-00000000000g",
+        &"0".repeat(64),
+    ] {
         let bad = CreateUserRequest { request_id: bad.into(), ..new_user(&account, "carol") };
         identity.refuses_field(identity.create_user(bad)).await;
     }
@@ -396,4 +401,78 @@ async fn a_request_that_changed_nothing_changes_nothing_when_it_comes_again() {
     let request = GetUserRequest { name, ..Default::default() };
     let user = identity.users().get_user(request).await.expect("found").into_inner().user;
     assert_eq!(user.expect("there").state(), UserState::Active, "the retry has locked nobody");
+}
+
+/// Asserts that a request that is sent many times at once is answered the same each time.
+async fn check_at_once<T: std::fmt::Debug + PartialEq>(
+    times: usize,
+    call: impl AsyncFn() -> Result<T, Status>,
+) -> T {
+    let answers = futures::future::join_all((0..times).map(|_| call())).await;
+    let mut answers = answers.into_iter().map(|answer| answer.expect("done, or repeated"));
+    let first = answers.next().expect("there");
+    assert!(answers.all(|answer| answer == first), "not all are {first:?}");
+    first
+}
+
+#[tokio::test]
+async fn what_is_sent_many_times_at_once_is_done_once_and_answered_the_same() {
+    let home = Home::new();
+    let identity = home.start().await;
+    let account = identity.account("Acme").await.account.expect("there").name;
+    let alice = identity.user(&account, "alice").await.expect("created").name;
+    let new_key = |number| CreateAccessKeyRequest {
+        parent: alice.clone(),
+        request_id: request_id(number),
+        ..Default::default()
+    };
+    let import = CreateAccessKeyRequest {
+        access_key: Some(AccessKey {
+            access_key_id: "AKIAIOSFODNN7EXAMPLE".into(),
+            ..Default::default()
+        }),
+        secret_access_key: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".into(),
+        ..new_key(1)
+    };
+    let imported = check_at_once(8, async || identity.create_access_key(import.clone()).await);
+    let imported = imported.await.access_key.expect("there");
+    for _ in 2..10 {
+        identity.access_key(&alice).await.expect("created");
+    }
+    let last = check_at_once(64, async || identity.create_access_key(new_key(2)).await).await;
+    let full = identity.create_access_key(new_key(3));
+    identity.refuses(full, Code::ResourceExhausted, Reason::KeyLimit).await;
+
+    let rotate = RotateSecretAccessKeyRequest {
+        name: imported.name.clone(),
+        request_id: request_id(4),
+        ..Default::default()
+    };
+    check_at_once(64, async || identity.rotate_secret_access_key(rotate.clone()).await).await;
+    let delete = DeleteAccessKeyRequest { request_id: request_id(5), ..deletion(&imported) };
+    check_at_once(64, async || identity.delete_access_key(delete.clone()).await).await;
+    let user = CreateUserRequest { request_id: request_id(6), ..new_user(&account, "bob") };
+    check_at_once(64, async || identity.create_user(user.clone()).await).await;
+    let made = CreateAccountRequest { request_id: request_id(7), ..new_account("Bcme") };
+    check_at_once(64, async || identity.create_account(made.clone()).await).await;
+    let parent = format!("{account}/users/-");
+    let keys = identity.all_keys(ListAccessKeysRequest { parent, ..Default::default() }).await;
+    assert_eq!(keys.len(), 1 + 9, "the root user's, and alice's but the one that was deleted");
+    assert!(keys.contains(last.access_key.as_ref().expect("there")));
+    assert_eq!(identity.data_keys().await, 1 + 9 + 1, "and of the other account's root user");
+}
+
+#[tokio::test]
+async fn a_request_id_in_capitals_is_the_same() {
+    let home = Home::new();
+    let identity = home.start().await;
+    let account = identity.account("Acme").await.account.expect("there").name;
+    let id = "3f2b6f3e-0000-4000-8000-00000000000a";
+    let request =
+        |id: &str| CreateUserRequest { request_id: id.to_owned(), ..new_user(&account, "alice") };
+    let made = identity.create_user(request(id)).await.expect("created");
+    for spelled in [id.to_uppercase(), id.replace('-', "")] {
+        let again = identity.create_user(request(&spelled)).await.expect("repeated");
+        assert_eq!(again, made, "{spelled}");
+    }
 }
