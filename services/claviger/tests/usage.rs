@@ -146,7 +146,8 @@ fn tls_that_would_not_do_what_it_says_is_wrong_usage() {
         ["a.pem", "--tls-key-file", "a.key"],
     ];
     let secret = ("CLAVIGER_GATEWAY__UPSTREAM__SECRET_ACCESS_KEY", "s3cr3t");
-    check(&gateway.concat(), &[secret], 2, "gateway.auth does not begin with https://");
+    let said = "neither gateway.auth nor gateway.identity begins with https://";
+    check(&gateway.concat(), &[secret], 2, said);
 }
 
 #[test]
