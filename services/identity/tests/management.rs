@@ -396,7 +396,7 @@ async fn bad_input_is_refused_by_field() {
         ..Default::default()
     };
     let refusal = identity.accounts().create_account(request).await.expect_err("is refused");
-    assert_eq!(refusal.code(), Code::OutOfRange, "{refusal}");
+    assert_eq!(refusal.code(), Code::InvalidArgument, "{refusal}");
     refused(
         identity.rotate("accounts/-/users/-/accessKeys/AKIAIOSFODNN7EXAMPLE", 7_776_001).await,
         Code::NotFound,

@@ -9,7 +9,7 @@ use support::{Home, Identity, request_id};
 fn new_key(user: &str, number: u128) -> CreateAccessKeyRequest {
     CreateAccessKeyRequest {
         parent: user.into(),
-        request_id: request_id(number),
+        request_id: request_id(number + 1),
         ..Default::default()
     }
 }

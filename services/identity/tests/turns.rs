@@ -25,6 +25,8 @@ fn acting<T>(user: &User, request: T) -> Request<T> {
     let id: AsciiMetadataValue = user.user_id.parse().expect("visible");
     request.metadata_mut().insert("claviger-acting-user", id);
     request.metadata_mut().insert("claviger-facade", AsciiMetadataValue::from_static("s3"));
+    let address = AsciiMetadataValue::from_static("192.0.2.7");
+    request.metadata_mut().insert("claviger-source-address", address);
     request
 }
 
