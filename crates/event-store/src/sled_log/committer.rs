@@ -1,12 +1,12 @@
 //! The one thread that writes to the database.
 
 use std::fmt::Display;
+use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
-use std::{io, iter};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,6 +20,10 @@ use crate::{AppendError, Appended, Recorded, StoredFrame};
 const GROUP_COMMANDS_MAX: usize = 512;
 /// A group takes no more commands once their events come to this many bytes.
 const GROUP_BYTES_MAX: usize = 1 << 20;
+
+/// How long a group is held open, at most, for those who were just answered to ask again: they would else
+/// wait while a group of a few is written. A lone writer is never held up.
+const GATHER: Duration = Duration::from_micros(200);
 
 /// With fewer events since the last checkpoint, closing makes none.
 const CHECKPOINT_EVENTS_MIN: u64 = 10_000;
@@ -70,6 +74,19 @@ impl Gathered {
         self.commands.push(command);
     }
 
+    /// What waits now, as far as there is room for it.
+    fn take_queued(&mut self, requests: &mut mpsc::Receiver<Request>) {
+        while !self.is_full()
+            && let Ok(request) = requests.try_recv()
+        {
+            self.take(request);
+        }
+    }
+
+    fn is_short_of(&self, expected: usize) -> bool {
+        !self.is_full() && self.commands.len() < expected
+    }
+
     fn is_full(&self) -> bool {
         self.commands.len() >= GROUP_COMMANDS_MAX || self.bytes >= GROUP_BYTES_MAX
     }
@@ -112,18 +129,26 @@ impl Committer {
     }
 
     fn run(&mut self, requests: &mut mpsc::Receiver<Request>) -> Result<(), Arc<str>> {
+        let mut expected = 1;
         while let Some(first) = requests.blocking_recv() {
             let mut gathered = Gathered::default();
-            for request in iter::once(first).chain(iter::from_fn(|| requests.try_recv().ok())) {
-                gathered.take(request);
-                if gathered.is_full() {
-                    break;
-                }
+            gathered.take(first);
+            gathered.take_queued(requests);
+            let start = Instant::now();
+            while gathered.is_short_of(expected) && start.elapsed() < GATHER {
+                thread::yield_now();
+                gathered.take_queued(requests);
             }
             let copies = mem::take(&mut gathered.copies);
             // Before anything is numbered: what was numbered must be written.
             match self.make_room(gathered.bytes) {
-                Ok(true) => self.record(gathered)?,
+                Ok(true) => {
+                    let answers = self.record(gathered)?;
+                    expected = answers.len() + requests.len();
+                    for (reply, answer) in answers {
+                        drop(reply.send(answer)); // whoever asked may have gone
+                    }
+                }
                 Ok(false) => self.refuse(gathered),
                 Err(reason) => {
                     let unavailable = AppendError::Unavailable(Arc::clone(&reason));
@@ -176,7 +201,10 @@ impl Committer {
         Ok(has_room)
     }
 
-    fn record(&mut self, Gathered { commands, .. }: Gathered) -> Result<(), Arc<str>> {
+    fn record(
+        &mut self,
+        Gathered { commands, .. }: Gathered,
+    ) -> Result<Vec<(Reply, Answer)>, Arc<str>> {
         let mut group = Group::default();
         for command in commands {
             self.take(&mut group, command)?;
@@ -217,7 +245,7 @@ impl Committer {
         Ok(())
     }
 
-    fn commit(&mut self, mut group: Group) -> Result<(), Arc<str>> {
+    fn commit(&mut self, mut group: Group) -> Result<Vec<(Reply, Answer)>, Arc<str>> {
         if !group.events.is_empty() {
             if let Err(reason) = self.store(mem::take(&mut group.batch), &group.frames) {
                 for (reply, _) in group.answers {
@@ -228,14 +256,17 @@ impl Committer {
             self.inner.keep_last(group.frames);
             self.inner.tail.publish(group.events);
         }
-        for (reply, answer) in group.answers {
-            drop(reply.send(answer)); // whoever asked may have gone
-        }
-        Ok(())
+        Ok(group.answers)
     }
 
     fn store(&mut self, batch: sled::Batch, frames: &[StoredFrame]) -> Result<(), Arc<str>> {
-        self.events.apply_batch(batch).map_err(|error| failed("write", &error))?;
+        // One event is written whole or not at all by itself. A batch's mark goes to the disk on its own
+        // first, for which a lone writer would wait.
+        let written = match frames {
+            [frame] => self.events.insert(key(frame.position), frame.bytes.as_ref()).map(drop),
+            _ => self.events.apply_batch(batch),
+        };
+        written.map_err(|error| failed("write", &error))?;
         // sled leaves it to whoever comes by next to finish the splitting of a leaf. A log that has
         // failed would not be read across that place.
         for frame in frames {
