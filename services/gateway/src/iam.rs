@@ -18,7 +18,6 @@ mod user;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use api::auth::v1::Principal;
 use bytes::Bytes;
@@ -26,9 +25,7 @@ use futures::FutureExt;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, SERVER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -36,14 +33,11 @@ use self::error::IamError;
 use self::form::Form;
 use crate::access_log::{Entry, Logged};
 use crate::body::{self, BoxBody};
-use crate::identity::{Acting, Identity};
+use crate::identity::{Acting, Identity, Origin, Who};
+use crate::request::{self, Scope};
 use crate::s3::Verifier;
 use crate::xml::Document;
 
-/// The largest form that is read, in bytes.
-const BODY_BYTES_MAX: usize = 1 << 20;
-/// How long a client may take to send its form.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most requests under way, each with a form in memory; further ones are told to slow down.
 const CALLS_MAX: usize = 128;
 
@@ -69,6 +63,7 @@ pub(crate) struct Iam {
 struct Call<'a> {
     identity: &'a Identity,
     acting: Acting,
+    principal: Principal,
     form: &'a Form,
     /// For creations that may be sent again.
     idempotency_id: String,
@@ -108,7 +103,7 @@ impl Iam {
         entry: &mut Entry,
     ) -> Response<BoxBody> {
         let (head, body) = request.into_parts();
-        let service = Scope::of(&head.headers).service;
+        let service = scope_of(&head.headers).service;
         let namespace = if service == STS { STS_NAMESPACE } else { IAM_NAMESPACE };
         let answer = self.answer(client, &head, body, &request_id, entry);
         let answer = AssertUnwindSafe(answer).catch_unwind().await;
@@ -143,20 +138,24 @@ impl Iam {
         entry: &mut Entry,
     ) -> Result<Bytes, IamError> {
         let _place = self.places.try_acquire().map_err(|_| IamError::throttling())?;
-        let body = read(body).await?;
+        let body = request::read(body).await?;
         entry.bytes_in.add(body.len());
         let principal = self.signer(head, &body, entry).await?;
         let form = Form::parse(&body)?;
         let action = form.required("Action")?;
-        let acting =
-            Acting { principal, facade: FACADE, client, request_id: request_id.to_owned() };
+        let acting = {
+            let request_id = request_id.to_owned();
+            let origin = Origin { facade: FACADE, client, request_id };
+            Acting { who: Who::User(principal.clone()), origin }
+        };
         let call = Call {
             identity: &self.identity,
             acting,
+            principal,
             form: &form,
-            idempotency_id: idempotency_id(&head.headers),
+            idempotency_id: request::idempotency_id(&head.headers),
         };
-        let is_sts = Scope::of(&head.headers).service == STS;
+        let is_sts = scope_of(&head.headers).service == STS;
         let namespace = if is_sts { STS_NAMESPACE } else { IAM_NAMESPACE };
         let mut answer = Answer::new(action, namespace);
         if is_sts {
@@ -182,7 +181,7 @@ impl Iam {
                 message,
             ));
         }
-        let Scope { region, service } = Scope::of(&head.headers);
+        let Scope { region, service } = scope_of(&head.headers);
         if !SERVICES.contains(&service.as_str()) {
             let message = "Credential should be scoped to correct service: 'iam'.";
             return Err(IamError::new(StatusCode::FORBIDDEN, "SignatureDoesNotMatch", message));
@@ -202,66 +201,13 @@ impl Iam {
     }
 }
 
-/// Reads a whole body, of bounded size and in bounded time.
-async fn read(body: Incoming) -> Result<Bytes, IamError> {
-    let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect());
-    match read.await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(IamError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "RequestEntityTooLarge",
-            "The request's body is longer than 1048576 bytes.",
-        )),
-        Ok(Err(_)) => Err(IamError::malformed_input("The request's body broke off.")),
-        Err(_) => Err(IamError::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "RequestTimeout",
-            "The request's body did not arrive in time.",
-        )),
-    }
-}
-
-/// The region and service that a request says it was signed for. What they are worth, auth says.
-struct Scope {
-    region: String,
-    service: String,
-}
-
-impl Scope {
-    /// Of `Authorization: AWS4-HMAC-SHA256 Credential=AKIA…/20260101/us-east-1/iam/aws4_request, …`; where
-    /// that cannot be read, the usual one, for which auth says what is wrong.
-    fn of(headers: &HeaderMap) -> Self {
-        let parse = || {
-            let authorization = headers.get(AUTHORIZATION)?.to_str().ok()?;
-            let credential = authorization.split_once("Credential=")?.1;
-            let credential = credential.split([',', ' ']).next()?;
-            let mut parts = credential.rsplit('/').skip(1);
-            let (service, region) = (parts.next()?, parts.next()?);
-            parts.nth(1)?;
-            Some(Self { region: region.to_owned(), service: service.to_owned() })
-        };
-        parse().unwrap_or_else(|| Self {
-            region: "us-east-1".to_owned(),
-            service: SERVICES[0].to_owned(),
-        })
-    }
-}
-
-/// The id under which a creation may be sent again: what the client says, or else what AWS's SDKs say,
-/// which have one for each call over all its retries. Empty if neither is said.
-fn idempotency_id(headers: &HeaderMap) -> String {
-    let said = ["idempotency-key", "amz-sdk-invocation-id"];
-    let said = said.into_iter().find_map(|name| headers.get(name));
-    let Some(said) = said.filter(|said| !said.is_empty()) else { return String::new() };
-    let uuid = said.to_str().ok().and_then(|text| text.parse::<Uuid>().ok());
-    // Of any other form, it stands for a UUID of its own.
-    let uuid = uuid.unwrap_or_else(|| {
-        let digest: [u8; 32] = Sha256::digest(said).into();
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&digest[..16]);
-        uuid::Builder::from_custom_bytes(bytes).into_uuid()
-    });
-    uuid.to_string()
+/// What a request says that it was signed for; the usual where that cannot be read, for which auth says what
+/// is wrong.
+fn scope_of(headers: &HeaderMap) -> Scope {
+    Scope::of(headers).unwrap_or_else(|| Scope {
+        region: "us-east-1".to_owned(),
+        service: SERVICES[0].to_owned(),
+    })
 }
 
 /// An answer as it is written.
@@ -324,7 +270,7 @@ impl Call<'_> {
         if action != "GetCallerIdentity" {
             return Err(IamError::invalid_action(action, self.version()));
         }
-        let principal = &self.acting.principal;
+        let principal = &self.principal;
         let document = answer.result(action);
         document.text("Arn", &principal.arn);
         let user_id = match principal.root {
@@ -334,6 +280,11 @@ impl Call<'_> {
         document.text("UserId", &user_id);
         document.text("Account", &principal.account_number);
         Ok(())
+    }
+
+    /// The caller's account, as identity names it.
+    fn account(&self) -> String {
+        format!("accounts/{}", self.principal.account_id)
     }
 
     fn version(&self) -> &str {

@@ -23,6 +23,7 @@ mod iam;
 mod identity;
 mod listener;
 mod management;
+mod request;
 mod s3;
 mod socket;
 mod xml;
@@ -57,13 +58,15 @@ pub async fn serve(
     let channel = config.auth.channel()?;
     let verifier =
         s3::Verifier::new(channel.clone(), config.region.clone(), config.limits.auth_timeout);
-    let iam = match &config.identity {
-        None => None,
+    let dialects = match &config.identity {
+        None => management::Dialects::default(),
         Some(target) => {
             let identity = identity::Identity::new(target.channel()?);
-            Some(Arc::new(iam::Iam::new(verifier.clone(), identity)))
+            let iam = Arc::new(iam::Iam::new(verifier.clone(), identity));
+            management::Dialects { iam: Some(iam) }
         }
     };
+    let iam = dialects.iam.clone();
     let handler = Arc::new(s3::S3::new(&config, verifier)?);
     let telemetry = telemetry::http_server_layer();
     let connections_max = config.limits.connections_max;
@@ -91,9 +94,10 @@ pub async fn serve(
         &shutdown,
         unreadable,
         |client| {
-            let iam = iam.clone();
+            let dialects = dialects.clone();
             telemetry.layer(service_fn(move |request| {
-                management::handle(client.ip(), request, iam.clone())
+                let dialects = dialects.clone();
+                async move { dialects.handle(client.ip(), request).await }
             }))
         },
     );

@@ -15,16 +15,28 @@ use crate::access_log::{Entry, Logged};
 use crate::iam::{self, Iam};
 use crate::{body, request_id};
 
-/// Answers one request of this client: a form at `/` by IAM, if there is one. Else with name and version at
-/// `/`, or that there is nothing there, as a problem document (RFC 9457).
-pub(crate) async fn handle(
-    client: IpAddr,
-    request: Request<Incoming>,
-    iam: Option<Arc<Iam>>,
-) -> Result<Response<Logged>, Infallible> {
-    if let Some(iam) = iam.filter(|_| iam::is_form(&request)) {
-        return Ok(iam.handle(client, request).await);
+/// The dialects, each with its routes. None but the index where the gateway manages nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Dialects {
+    pub(crate) iam: Option<Arc<Iam>>,
+}
+
+impl Dialects {
+    /// Answers one request of this client in the dialect of its route. On no dialect's route: with name and
+    /// version at `/`, or that there is nothing there, as a problem document (RFC 9457).
+    pub(crate) async fn handle(
+        &self,
+        client: IpAddr,
+        request: Request<Incoming>,
+    ) -> Result<Response<Logged>, Infallible> {
+        if let Some(iam) = self.iam.as_ref().filter(|_| iam::is_form(&request)) {
+            return Ok(iam.handle(client, request).await);
+        }
+        Ok(elsewhere(client, &request))
     }
+}
+
+fn elsewhere(client: IpAddr, request: &Request<Incoming>) -> Response<Logged> {
     let id = request_id();
     let entry = Entry::new(id.clone(), client, request.method().clone());
     let index = request.uri().path() == "/" && *request.method() == Method::GET;
@@ -49,7 +61,7 @@ pub(crate) async fn handle(
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
-    Ok(entry.attach(response))
+    entry.attach(response)
 }
 
 /// The whole answer, head and body, to a request that could not be read.

@@ -3,7 +3,8 @@
 //! An operator shows an admin token: the one of the configuration, which may do everything, or one
 //! that was made since, which may be good for one account only, or for reading only. A gateway shows
 //! its own token and says for which user it acts, whose signature auth has verified: it may do what
-//! that user may. auth follows the credential feed, and nothing else. Instead of the configuration's
+//! that user may; or hands on the admin token that an operator showed it, and may do what that one
+//! may. auth follows the credential feed, and nothing else. Instead of the configuration's
 //! tokens each may show a certificate whose name is on the list of its kind, and is the same then.
 
 use std::fmt::Display;
@@ -23,6 +24,8 @@ use crate::writer::Writer;
 
 /// Names the user that a gateway acts for, by UUID.
 const ACTING_USER: &str = "claviger-acting-user";
+/// The admin token that a gateway's client showed to it.
+const ACTING_TOKEN: &str = "claviger-acting-token";
 /// Names the interface that the user called at the gateway.
 const FACADE: &str = "claviger-facade";
 /// The address that the user called the gateway from.
@@ -61,7 +64,7 @@ impl Callers {
 /// Knows callers by their tokens and certificates.
 #[derive(Clone)]
 pub(crate) struct Gate {
-    pub(crate) callers: Callers,
+    pub(crate) callers: Arc<Callers>,
     pub(crate) writer: Arc<Writer>,
 }
 
@@ -72,8 +75,8 @@ pub(crate) enum Caller {
     Operator(Operator),
     /// The service that verifies signatures.
     Auth(KnownBy),
-    /// A service that acts for users.
-    Gateway(KnownBy),
+    /// A service that acts for users, and for operators, whom it knows by what it is told.
+    Gateway(KnownBy, Arc<Callers>),
 }
 
 /// What an operator may do.
@@ -112,32 +115,23 @@ impl Identify for Gate {
             return Some(Caller::Auth(KnownBy::Token));
         }
         if gateway {
-            return Some(Caller::Gateway(KnownBy::Token));
+            return Some(Caller::Gateway(KnownBy::Token, Arc::clone(&self.callers)));
         }
-        // What is compared here is a digest: its timing tells nothing of a token.
-        let hash = TokenHash(Sha256::digest(token).into());
-        let now = self.writer.now();
-        let model = self.writer.model();
-        let entry = model.admin_token_by_hash(&hash)?;
-        if entry.token.is_expired(now) {
-            return None;
-        }
-        Some(Caller::Operator(Operator {
-            by: OperatorBy::AdminToken(entry.id, entry.token.name.to_string()),
-            account: entry.token.account,
-            read_only: entry.token.read_only,
-        }))
+        Operator::of_admin_token(&self.writer, token).map(Caller::Operator)
     }
 
     fn recognise(&self, name: &CertifiedName) -> Option<Caller> {
         // A name is on one list at the most, as the check has it.
-        let Callers { operators, auths, gateways } = &self.callers;
+        let Callers { operators, auths, gateways } = &*self.callers;
         match [operators, auths, gateways].map(|known| known.has_name(name)) {
             [true, false, false] => {
                 Some(Caller::Operator(Operator::of_all(OperatorBy::Certificate(name.clone()))))
             }
             [false, true, false] => Some(Caller::Auth(KnownBy::Certificate(name.clone()))),
-            [false, false, true] => Some(Caller::Gateway(KnownBy::Certificate(name.clone()))),
+            [false, false, true] => {
+                let by = KnownBy::Certificate(name.clone());
+                Some(Caller::Gateway(by, Arc::clone(&self.callers)))
+            }
             _ => None,
         }
     }
@@ -146,14 +140,65 @@ impl Identify for Gate {
         match caller {
             Caller::Operator(operator) => operator.principal(),
             Caller::Auth(KnownBy::Token) => "auth".to_owned(),
-            Caller::Gateway(KnownBy::Token) => "gateway".to_owned(),
+            Caller::Gateway(KnownBy::Token, _) => "gateway".to_owned(),
             Caller::Auth(KnownBy::Certificate(name))
-            | Caller::Gateway(KnownBy::Certificate(name)) => name.to_string(),
+            | Caller::Gateway(KnownBy::Certificate(name), _) => name.to_string(),
         }
     }
 }
 
+/// Where a gateway says that its client's request came in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) facade: &'a str,
+    pub(crate) address: IpAddr,
+}
+
+impl<'a> Origin<'a> {
+    /// # Errors
+    /// [`Error::InvalidField`] if the gateway does not say: each event tells where it came from.
+    pub(crate) fn of(metadata: &'a MetadataMap, trail: &AuditTrail) -> Result<Self, Error> {
+        let facade = one(metadata, FACADE)?.filter(|facade| {
+            let valid =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            (1..=32).contains(&facade.len()) && facade.bytes().all(valid)
+        });
+        let facade =
+            facade.ok_or_else(|| Error::invalid(FACADE, "must be 1 to 32 of a-z 0-9 -"))?;
+        let address = one(metadata, SOURCE_ADDRESS)?.and_then(|text| text.parse::<IpAddr>().ok());
+        let address =
+            address.ok_or_else(|| Error::invalid(SOURCE_ADDRESS, "must be an IP address"))?;
+        trail.set_source_address(address);
+        Ok(Self { facade, address })
+    }
+}
+
 impl Operator {
+    /// The one whose admin token this is, of the configuration or made since.
+    fn of_token(writer: &Writer, callers: &Callers, token: &[u8]) -> Option<Self> {
+        if callers.operators.has_token(token) {
+            return Some(Self::of_all(OperatorBy::Configuration));
+        }
+        Self::of_admin_token(writer, token)
+    }
+
+    /// The one whose admin token this is, of those that were made since the start and are good now.
+    fn of_admin_token(writer: &Writer, token: &[u8]) -> Option<Self> {
+        // What is compared here is a digest: its timing tells nothing of a token.
+        let hash = TokenHash(Sha256::digest(token).into());
+        let now = writer.now();
+        let model = writer.model();
+        let entry = model.admin_token_by_hash(&hash)?;
+        if entry.token.is_expired(now) {
+            return None;
+        }
+        Some(Self {
+            by: OperatorBy::AdminToken(entry.id, entry.token.name.to_string()),
+            account: entry.token.account,
+            read_only: entry.token.read_only,
+        })
+    }
+
     /// One that may do everything.
     fn of_all(by: OperatorBy) -> Self {
         Self { by, account: None, read_only: false }
@@ -205,29 +250,49 @@ impl Call {
                 actor: actor(&operator.principal(), "grpc", address, metadata),
                 authority: Authority::Operator(operator.clone()),
             }),
-            Caller::Gateway(_) => {
+            Caller::Gateway(_, callers) => {
                 let trail = request.extensions().get::<AuditTrail>().cloned().unwrap_or_default();
-                Self::acting(writer, metadata, &trail)
+                Self::acting(writer, callers, metadata, &trail)
             }
         }
     }
 
-    fn acting(writer: &Writer, metadata: &MetadataMap, trail: &AuditTrail) -> Result<Self, Error> {
-        let user = one(metadata, ACTING_USER)?.and_then(UserId::parse);
+    /// Of whom a gateway says that it acts for.
+    fn acting(
+        writer: &Writer,
+        callers: &Callers,
+        metadata: &MetadataMap,
+        trail: &AuditTrail,
+    ) -> Result<Self, Error> {
+        let (user, token) = (one(metadata, ACTING_USER)?, one(metadata, ACTING_TOKEN)?);
+        let origin = Origin::of(metadata, trail)?;
+        match (user, token) {
+            (Some(user), None) => Self::acting_for(writer, user, origin, metadata, trail),
+            (None, Some(token)) => {
+                let operator = Operator::of_token(writer, callers, token.as_bytes());
+                let operator = operator.ok_or(Error::UnknownAdminToken)?;
+                let principal = operator.principal();
+                trail.set_caller(principal.clone());
+                Ok(Self {
+                    actor: actor(&principal, origin.facade, Some(origin.address), metadata),
+                    authority: Authority::Operator(operator),
+                })
+            }
+            (None, None) => Err(Error::invalid(ACTING_USER, "must be the UUID of a user")),
+            (Some(_), Some(_)) => Err(Error::invalid(ACTING_TOKEN, "was given beside a user")),
+        }
+    }
+
+    fn acting_for(
+        writer: &Writer,
+        user: &str,
+        origin: Origin<'_>,
+        metadata: &MetadataMap,
+        trail: &AuditTrail,
+    ) -> Result<Self, Error> {
+        let user = UserId::parse(user);
         let user = user.ok_or_else(|| Error::invalid(ACTING_USER, "must be the UUID of a user"))?;
         trail.set_caller(format!("user/{user}"));
-        let facade = one(metadata, FACADE)?.filter(|facade| {
-            let valid =
-                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-            (1..=32).contains(&facade.len()) && facade.bytes().all(valid)
-        });
-        let facade =
-            facade.ok_or_else(|| Error::invalid(FACADE, "must be 1 to 32 of a-z 0-9 -"))?;
-        // Each event tells where it came from.
-        let address = one(metadata, SOURCE_ADDRESS)?.and_then(|text| text.parse::<IpAddr>().ok());
-        let address =
-            address.ok_or_else(|| Error::invalid(SOURCE_ADDRESS, "must be an IP address"))?;
-        trail.set_source_address(address);
         let model = writer.model();
         let entry = model.user(user).ok_or(Error::NotAllowed)?;
         let account = model.account(entry.account).ok_or(Error::NotAllowed)?;
@@ -238,7 +303,7 @@ impl Call {
             return Err(Error::NotAllowed);
         }
         Ok(Self {
-            actor: actor(&principal, facade, Some(address), metadata),
+            actor: actor(&principal, origin.facade, Some(origin.address), metadata),
             authority: Authority::User { id: user, account: entry.account, root: entry.user.root },
         })
     }

@@ -31,6 +31,15 @@ pub(crate) enum Error {
     /// The caller is known and may not do this, or not there.
     #[error("the caller may not make this call")]
     NotAllowed,
+    /// What a gateway's client showed as an admin token is none, or none any more.
+    #[error("the admin token is not known, or was revoked, or has expired")]
+    UnknownAdminToken,
+    /// The login or the password is wrong; which of them is not told.
+    #[error("the login or the password is wrong")]
+    WrongPassword,
+    /// Too many wrong passwords came for this login from this address.
+    #[error("too many wrong passwords; try again in {seconds} s")]
+    TooManyWrongPasswords { seconds: u64 },
     /// The position was told before the log was restored.
     #[error(
         "{field}: the position is of epoch {of}, before or after a restore; the log's is {log}"

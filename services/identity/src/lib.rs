@@ -175,7 +175,7 @@ pub async fn serve(
         ready: is_serving,
         shutdown: shutdown.clone(),
     };
-    let gate = Gate { callers, writer: Arc::clone(&writer) };
+    let gate = Gate { callers: Arc::new(callers), writer: Arc::clone(&writer) };
     let served = server.serve(routes(&gate, &keystore, &signing_key, &shutdown)?);
     tokio::spawn(rewrap(Arc::clone(&keystore), shutdown.clone()));
     let scheduled = tokio::spawn(schedule::run(Arc::clone(&writer), shutdown.clone()));
@@ -324,9 +324,10 @@ fn routes(
     signing_key: &Arc<SigningKey>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<tonic::service::RoutesBuilder> {
-    /// Who manages: operators, and gateways for users. What each may do is for each call to say.
+    /// Who manages: operators, and gateways for users and operators. What each may do is for each call to
+    /// say.
     fn manages(caller: &Caller) -> bool {
-        matches!(caller, Caller::Operator(_) | Caller::Gateway(_))
+        matches!(caller, Caller::Operator(_) | Caller::Gateway(..))
     }
     let writer = || Arc::clone(&gate.writer);
     let accounts = AccountServiceServer::new(account_service::Accounts(writer()));
@@ -354,8 +355,8 @@ fn routes(
     add!(users, manages);
     add!(access_keys, manages);
     add!(events, manages);
-    add!(admin_tokens, |caller| matches!(caller, Caller::Operator(_)));
-    add!(keystore, |caller| matches!(caller, Caller::Operator(_)));
+    add!(admin_tokens, manages);
+    add!(keystore, manages);
     add!(feed, |caller| matches!(caller, Caller::Auth(_)));
     Ok(routes)
 }

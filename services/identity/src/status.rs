@@ -22,6 +22,11 @@ impl From<Error> for Status {
             Error::AccessKeyIdTaken => (Code::AlreadyExists, Reason::AccessKeyIdTaken),
             Error::AdminTokenNameTaken => (Code::AlreadyExists, Reason::AdminTokenNameTaken),
             Error::NotAllowed => (Code::PermissionDenied, Reason::CallerNotAllowed),
+            Error::UnknownAdminToken => (Code::Unauthenticated, Reason::UnknownAdminToken),
+            Error::WrongPassword => (Code::Unauthenticated, Reason::WrongPassword),
+            Error::TooManyWrongPasswords { .. } => {
+                (Code::ResourceExhausted, Reason::TooManyWrongPasswords)
+            }
             Error::OtherEpoch { .. } => (Code::InvalidArgument, Reason::OtherEpoch),
             Error::ReadTimeInFuture => (Code::InvalidArgument, Reason::ReadTimeOutOfRange),
             Error::StorageFull => (Code::ResourceExhausted, Reason::StorageFull),

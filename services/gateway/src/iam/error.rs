@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use tonic::{Code, Status};
 
+use crate::request::BodyError;
 use crate::s3::S3Error;
 use crate::xml::Document;
 
@@ -145,6 +146,9 @@ impl IamError {
             Reason::Unspecified
             | Reason::InvalidToken
             | Reason::MissingToken
+            | Reason::UnknownAdminToken
+            | Reason::WrongPassword
+            | Reason::TooManyWrongPasswords
             | Reason::UnknownCertificate
             | Reason::Internal
             | Reason::LogCorrupt => {
@@ -220,6 +224,19 @@ impl IamError {
         document.close();
         document.text("RequestId", request_id);
         document.finish()
+    }
+}
+
+impl From<BodyError> for IamError {
+    fn from(error: BodyError) -> Self {
+        let message = format!("{error}.");
+        match error {
+            BodyError::TooLarge => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)
+            }
+            BodyError::BrokenOff => Self::malformed_input(message),
+            BodyError::TooSlow => Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", message),
+        }
     }
 }
 

@@ -115,7 +115,7 @@ impl Call<'_> {
     /// The name of whose access keys the form is about, in the case that it was given.
     async fn user_name(&self) -> Result<String, IamError> {
         match self.form.get("UserName") {
-            None => Ok(self.acting.principal.user_name.clone()),
+            None => Ok(self.principal.user_name.clone()),
             Some(_) => self.user().await.map(|user| user.user_name),
         }
     }

@@ -27,21 +27,21 @@ impl Call<'_> {
     pub(super) fn user_resource(&self) -> String {
         match self.form.get("UserName") {
             Some(name) => self.user_named(name),
-            None => self.user_named(&self.acting.principal.user_id),
+            None => self.user_named(&self.principal.user_id),
         }
     }
 
     pub(super) fn user_named(&self, name: &str) -> String {
-        format!("{}/users/{name}", self.acting.account())
+        format!("{}/users/{name}", self.account())
     }
 
     /// The user's name as the form spells it, for messages.
     pub(super) fn named(&self) -> Named<'_> {
-        let caller = &self.acting.principal.user_name;
+        let caller = &self.principal.user_name;
         Named {
             user: self.form.get("UserName").unwrap_or(caller),
             access_key: self.form.get("AccessKeyId").unwrap_or_default(),
-            caller: &self.acting.principal.arn,
+            caller: &self.principal.arn,
             action: self.form.get("Action").unwrap_or_default(),
         }
     }
@@ -89,7 +89,7 @@ impl Call<'_> {
             return Err(IamError::new(http::StatusCode::BAD_REQUEST, "InvalidInput", message));
         }
         let request = CreateUserRequest {
-            parent: self.acting.account(),
+            parent: self.account(),
             user: Some(User {
                 user_name,
                 path: self.form.get("Path").unwrap_or_default().to_owned(),
@@ -102,7 +102,7 @@ impl Call<'_> {
         let answer = self.identity.create_user(&self.acting, request).await.map_err(&refused)?;
         let user = answer.user.ok_or_else(IamError::internal)?;
         document.open("User");
-        render::user(document, &self.acting.principal, &user, true);
+        render::user(document, &self.principal, &user, true);
         document.close();
         Ok(())
     }
@@ -110,7 +110,7 @@ impl Call<'_> {
     pub(super) async fn get_user(&self, document: &mut Document) -> Result<(), IamError> {
         let user = self.user().await?;
         document.open("User");
-        render::user(document, &self.acting.principal, &user, true);
+        render::user(document, &self.principal, &user, true);
         document.close();
         Ok(())
     }
@@ -118,7 +118,7 @@ impl Call<'_> {
     pub(super) async fn list_users(&self, document: &mut Document) -> Result<(), IamError> {
         let asked = self.page()?;
         let request = ListUsersRequest {
-            parent: self.acting.account(),
+            parent: self.account(),
             page_size: asked.page_size,
             page_token: asked.page_token,
             path_prefix: self.form.get("PathPrefix").unwrap_or_default().to_owned(),
@@ -130,7 +130,7 @@ impl Call<'_> {
         // As AWS does, which does not count the root user among an account's users.
         for user in answer.users.iter().filter(|user| !user.root) {
             document.open("member");
-            render::user(document, &self.acting.principal, user, false);
+            render::user(document, &self.principal, user, false);
             document.close();
         }
         document.close();
@@ -233,7 +233,7 @@ impl Call<'_> {
         document: &mut Document,
     ) -> Result<(), IamError> {
         let refused = self.refused();
-        let request = GetAccountRequest { name: self.acting.account(), ..Default::default() };
+        let request = GetAccountRequest { name: self.account(), ..Default::default() };
         let answer = self.identity.get_account(&self.acting, request).await.map_err(&refused)?;
         let account = answer.account.ok_or_else(IamError::internal)?;
         let quota = account.settings.unwrap_or_default().access_keys_per_user_max;
@@ -267,7 +267,7 @@ impl Call<'_> {
     /// The account's root user, whom only itself may see.
     async fn root(&self) -> Result<User, IamError> {
         let refused = self.refused();
-        let name = self.user_named(&self.acting.principal.user_id);
+        let name = self.user_named(&self.principal.user_id);
         let request = GetUserRequest { name, ..Default::default() };
         let answer = self.identity.get_user(&self.acting, request).await.map_err(&refused)?;
         answer.user.ok_or_else(IamError::internal)
@@ -282,7 +282,7 @@ impl Call<'_> {
         let mut page_token = String::new();
         loop {
             let request = ListUsersRequest {
-                parent: self.acting.account(),
+                parent: self.account(),
                 page_size: PAGE_SIZE,
                 page_token,
                 ..Default::default()

@@ -22,6 +22,7 @@ type Outcome = Result<(), (Code, Option<Reason>)>;
 const DENIED: Outcome = Err((Code::PermissionDenied, Some(Reason::CallerNotAllowed)));
 const MISSING_TOKEN: Outcome = Err((Code::Unauthenticated, Some(Reason::MissingToken)));
 const INVALID_TOKEN: Outcome = Err((Code::Unauthenticated, Some(Reason::InvalidToken)));
+const UNKNOWN_ADMIN_TOKEN: Outcome = Err((Code::Unauthenticated, Some(Reason::UnknownAdminToken)));
 const UNKNOWN_CERTIFICATE: Outcome = Err((Code::Unauthenticated, Some(Reason::UnknownCertificate)));
 const INVALID_FIELD: Outcome = Err((Code::InvalidArgument, Some(Reason::InvalidField)));
 const NO_SUCH_USER: Outcome = Err((Code::NotFound, Some(Reason::NoSuchUser)));

@@ -9,7 +9,7 @@ use crate::rpcs::{self, Row};
 use crate::world::{By, Caller, Target, World};
 use crate::{
     DENIED, INVALID_FIELD, INVALID_TOKEN, MISSING_TOKEN, NO_SUCH_ACCESS_KEY, Outcome,
-    UNKNOWN_CERTIFICATE, outcome,
+    UNKNOWN_ADMIN_TOKEN, UNKNOWN_CERTIFICATE, outcome,
 };
 
 /// What is not allowed is refused, and in which words.
@@ -18,6 +18,12 @@ fn expected(row: &Row, by: By, caller: Caller) -> Outcome {
         return Ok(());
     }
     match caller {
+        Caller::Unknown | Caller::Expired | Caller::Revoked
+            if by == By::TokenAtGateway && row.serves_gateways() =>
+        {
+            UNKNOWN_ADMIN_TOKEN
+        }
+        _ if by == By::TokenAtGateway && !row.serves_gateways() => DENIED,
         Caller::Nobody if by == By::Certificate => UNKNOWN_CERTIFICATE,
         Caller::Nobody => MISSING_TOKEN,
         Caller::Unknown | Caller::Garbage | Caller::Expired | Caller::Revoked => INVALID_TOKEN,
@@ -47,7 +53,7 @@ async fn every_rpc_answers_those_who_may_call_it_and_nobody_else() {
     let world = World::certified().await;
     // What is only read or refused leaves it as it is.
     let shared = world.target().await;
-    let ways = [By::Token, By::TokenBesideCertificate, By::Certificate];
+    let ways = [By::Token, By::TokenBesideCertificate, By::Certificate, By::TokenAtGateway];
     let ways = ways.into_iter().flat_map(|by| Caller::EVERY.map(|caller| (by, caller)));
     let ways: Vec<_> = ways
         .filter(|(by, caller)| caller.can_show(*by))

@@ -170,6 +170,8 @@ pub(crate) enum By {
     TokenBesideCertificate,
     /// By a certificate, and no token.
     Certificate,
+    /// By a token that it showed to a gateway.
+    TokenAtGateway,
 }
 
 impl Caller {
@@ -192,6 +194,19 @@ impl Caller {
                 | Self::Stranger
                 | Self::NoUser,
             ) => true,
+            (
+                By::TokenAtGateway,
+                Self::Unknown
+                | Self::Configured
+                | Self::All
+                | Self::ReadOnly
+                | Self::Scoped
+                | Self::ScopedReadOnly
+                | Self::Elsewhere
+                | Self::Expired
+                | Self::Revoked,
+            ) => true,
+            (By::TokenAtGateway, _) => false,
             (By::TokenBesideCertificate, Self::Nobody) => false,
             (By::TokenBesideCertificate, _) => true,
             (
@@ -352,8 +367,15 @@ impl World {
     /// What a caller presents that shows so who it is.
     pub(crate) fn metadata_by(&self, by: By, caller: Caller, target: &User) -> MetadataMap {
         let mut metadata = self.metadata(caller, target);
-        if by == By::Certificate {
-            metadata.remove("authorization");
+        let shown = match by {
+            By::Token | By::TokenBesideCertificate => return metadata,
+            By::Certificate | By::TokenAtGateway => metadata.remove("authorization"),
+        };
+        if by == By::TokenAtGateway {
+            let gateway = self.identity.tokens.gateway.as_ref().expect("given").expose();
+            let shown = shown.expect("a token");
+            let token = shown.to_str().expect("text").trim_start_matches("Bearer ");
+            return through(gateway, "claviger-acting-token", token);
         }
         metadata
     }
@@ -365,7 +387,7 @@ impl World {
     /// The connection of a caller that shows so who it is.
     pub(crate) fn connection_by(&self, by: By, caller: Caller) -> transport::Channel {
         let name = match by {
-            By::Token => return self.connection(),
+            By::Token | By::TokenAtGateway => return self.connection(),
             By::TokenBesideCertificate => Caller::Configured.certified_name(),
             By::Certificate => caller.certified_name(),
         };
@@ -450,10 +472,15 @@ fn authorization(value: &str) -> MetadataMap {
 
 /// What a gateway presents that acts for a user.
 pub(crate) fn acting_for(gateway: &str, user_id: &str) -> MetadataMap {
+    through(gateway, "claviger-acting-user", user_id)
+}
+
+/// What a gateway says of one who shows it this.
+fn through(gateway: &str, name: &'static str, shown: &str) -> MetadataMap {
     with(
         bearer(gateway),
         &[
-            ("claviger-acting-user", user_id),
+            (name, shown),
             ("claviger-facade", "iam"),
             ("claviger-source-address", "192.0.2.7"),
             ("x-request-id", "request-of-a-user"),
