@@ -159,6 +159,42 @@ fn an_access_key_is_brought_along() {
 }
 
 #[test]
+fn a_password_is_set_and_removed() {
+    let home = tempfile::tempdir().expect("a place");
+    let dev = Dev::start(home.path());
+    dev.done(&["user", "create", "alice"]);
+    let file = home.path().join("password");
+    fs::write(&file, "correct horse\n").expect("written");
+    let set = |args: &[&str]| {
+        let all = ["user", "set-password", "alice", "-o", "json"];
+        dev.command(&[&all[..], args].concat())
+    };
+    let ran = |command: &mut std::process::Command| Ran::of(&command.output().expect("runs"));
+    let open = ran(&mut set(&["--password-file", file.to_str().expect("UTF-8")]));
+    assert_eq!((open.code, open.stderr.contains("chmod 600")), (2, true), "{}", open.stderr);
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("set");
+    for made in [
+        ran(&mut set(&["--password-file", file.to_str().expect("UTF-8")])),
+        ran(set(&[]).env("CLAVIGER_PASSWORD", "correct horse")),
+        ran(set(&["--password-file", "-"]).stdin(fs::File::open(&file).expect("there"))),
+    ] {
+        assert_eq!(made.code, 0, "{}", made.stderr);
+        assert!(
+            !made.stdout.contains("horse") && made.json()["user"]["passwordSetTime"].is_string()
+        );
+    }
+    let none = ran(&mut set(&[]));
+    assert_eq!((none.code, none.stderr.starts_with("error: no password")), (2, true));
+    let short = ran(set(&[]).env("CLAVIGER_PASSWORD", "horse"));
+    assert!(short.code != 0 && short.stderr.contains("8 to 128 bytes"), "{}", short.stderr);
+    assert!(dev.done(&["user", "get", "alice"]).stdout.contains("password  of "));
+    dev.done(&["user", "remove-password", "alice"]);
+    assert!(dev.done(&["user", "get", "alice"]).stdout.contains("password  none"));
+    let events = dev.done(&["event", "list", "--user", "alice"]).stdout;
+    assert!(events.contains("UserPasswordSet") && events.contains("UserPasswordRemoved"));
+}
+
+#[test]
 fn an_access_key_gets_a_place_and_an_end_and_is_replaced() {
     let home = tempfile::tempdir().expect("a place");
     let dev = Dev::start(home.path());
