@@ -29,7 +29,7 @@ fn a_log_is_checked_since_a_checkpoint() {
     let verified = dev.done(&[&["log", "verify", "-o", "json"], &pinned[..]].concat());
     assert_eq!(
         (verified.json()["headPosition"].as_str(), verified.stderr.as_str()),
-        (Some("4"), "")
+        (Some("5"), "")
     );
     let unpinned = dev.done(&["log", "verify", "--since", text(&file)]);
     assert!(unpinned.stderr.starts_with("warning: the checkpoint is only known"));

@@ -341,18 +341,18 @@ fn events_are_listed_by_what_they_happened_to() {
         let answer = dev.done(&[&["event", "list", "-o", "json"], args].concat()).json();
         answer["events"].as_array().expect("a list").len()
     };
-    assert_eq!(events(&[]), 5);
+    assert_eq!(events(&[]), 6);
     assert_eq!(events(&["--limit", "2"]), 2);
     assert_eq!(events(&["--user", "alice"]), 2);
     assert_eq!(events(&["--key", &dev.text("/root/access_key_id")]), 1);
-    assert_eq!(events(&["--account", &dev.text("/account/number")]), 5);
+    assert_eq!(events(&["--account", &dev.text("/account/number")]), 6);
     let table = dev.done(&["event", "list", "--user", "alice"]).stdout;
     assert!(table.contains("UserCreated") && table.contains("UserLocked"), "{table}");
     assert_eq!(events(&["--kind", "UserLocked", "--kind", "user_created"]), 3);
-    assert_eq!(events(&["--by", "operator"]), 5);
+    assert_eq!(events(&["--by", "operator"]), 6);
     assert_eq!(events(&["--by", "nobody"]), 0);
     assert_eq!(events(&["--after", "3", "--until-position", "4"]), 1);
-    assert_eq!(events(&["--since", "2020-01-01"]), 5);
+    assert_eq!(events(&["--since", "2020-01-01"]), 6);
     assert_eq!(events(&["--until", "2020-01-01"]), 0);
 }
 
@@ -361,7 +361,7 @@ fn events_are_watched_as_they_are_recorded() {
     let home = tempfile::tempdir().expect("a place");
     let dev = Dev::start(home.path());
     let mut watch = dev
-        .command(&["event", "watch", "--after", "3", "--kind", "UserCreated", "-o", "json"])
+        .command(&["event", "watch", "--after", "4", "--kind", "UserCreated", "-o", "json"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -392,8 +392,8 @@ fn events_are_watched_for_a_while() {
     let home = tempfile::tempdir().expect("a place");
     let dev = Dev::start(home.path());
     let watched = dev.done(&["event", "watch", "--for", "1"]);
-    assert_eq!(watched.stdout.lines().count(), 3);
-    assert_eq!(watched.stderr, "note: to go on from here, give --after 3\n");
+    assert_eq!(watched.stdout.lines().count(), 4);
+    assert_eq!(watched.stderr, "note: to go on from here, give --after 4\n");
 }
 
 #[test]
