@@ -551,7 +551,11 @@ pub(crate) struct New {
 }
 
 impl New {
-    pub(crate) fn of(asked: &AccessKey, secret: Brought, lifetime_days_max: u32) -> Result<Self, Error> {
+    pub(crate) fn of(
+        asked: &AccessKey,
+        secret: Brought,
+        lifetime_days_max: u32,
+    ) -> Result<Self, Error> {
         let brought = match (asked.access_key_id.as_str(), secret) {
             ("", Brought(_, false)) => None,
             ("", Brought(_, true)) => {
