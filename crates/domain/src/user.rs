@@ -110,6 +110,8 @@ impl User {
 pub enum Command {
     /// Make the user.
     Create(NewUser),
+    /// Make the user with its first access key.
+    CreateWithAccessKey(NewUser, NewAccessKey),
     /// Change what is given of the user, all of it or nothing.
     Update(UserChanges),
     /// Let none of the user's keys work.
@@ -123,6 +125,17 @@ pub enum Command {
     },
     /// Make an access key.
     CreateAccessKey(NewAccessKey),
+    /// Make an access key for its slot, in the place of the one that has it if one does: that one is
+    /// deleted.
+    TakeSlot {
+        /// The new one, with a slot.
+        access_key: NewAccessKey,
+        /// Whether it ends as the one in whose place it comes, if there is one: at the same instant, or
+        /// after the same time to live, which begins anew.
+        keep_expiry: bool,
+    },
+    /// Do something to an access key, and give the user this comment with it: both, or neither.
+    WithComment(Label, Box<Command>),
     /// Change what is given of an access key, all of it or nothing.
     UpdateAccessKey {
         /// The access key.
@@ -190,7 +203,8 @@ impl Command {
     /// The access key that it is about, if it is not about the user.
     pub fn access_key_id(&self) -> Option<&AccessKeyId> {
         match self {
-            Self::CreateAccessKey(new) => Some(&new.id),
+            Self::CreateAccessKey(new) | Self::TakeSlot { access_key: new, .. } => Some(&new.id),
+            Self::WithComment(_, command) => command.access_key_id(),
             Self::UpdateAccessKey { id, .. }
             | Self::RotateSecretAccessKey { id, .. }
             | Self::EndGracePeriod { id }
@@ -199,6 +213,7 @@ impl Command {
             | Self::UndeleteAccessKey { id }
             | Self::PurgeAccessKey { id } => Some(id),
             Self::Create(_)
+            | Self::CreateWithAccessKey(..)
             | Self::Update(_)
             | Self::Lock
             | Self::Unlock

@@ -15,7 +15,8 @@ use api::identity::v1::{
     DeleteAccessKeyRequest, DeleteAccessKeyResponse, DeleteUserRequest, DeleteUserResponse,
     GetAccessKeyRequest, GetAccessKeyResponse, GetAccountRequest, GetAccountResponse,
     GetUserRequest, GetUserResponse, ListAccessKeysRequest, ListAccessKeysResponse,
-    ListUsersRequest, ListUsersResponse, UpdateAccessKeyRequest, UpdateAccessKeyResponse,
+    ListAccountsRequest, ListAccountsResponse, ListUsersRequest, ListUsersResponse,
+    UpdateAccessKeyRequest, UpdateAccessKeyResponse, UpdateAccountRequest, UpdateAccountResponse,
     UpdateUserRequest, UpdateUserResponse, VerifyPasswordRequest,
 };
 use tonic::metadata::{Ascii, MetadataValue};
@@ -75,7 +76,9 @@ macro_rules! calls {
 
 calls! {
     AccountServiceClient:
-        get_account(GetAccountRequest) -> GetAccountResponse;
+        get_account(GetAccountRequest) -> GetAccountResponse,
+        list_accounts(ListAccountsRequest) -> ListAccountsResponse,
+        update_account(UpdateAccountRequest) -> UpdateAccountResponse;
     UserServiceClient:
         create_user(CreateUserRequest) -> CreateUserResponse,
         get_user(GetUserRequest) -> GetUserResponse,

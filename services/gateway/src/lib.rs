@@ -23,6 +23,7 @@ mod iam;
 mod identity;
 mod listener;
 mod management;
+mod ontap;
 mod request;
 mod s3;
 mod socket;
@@ -62,8 +63,9 @@ pub async fn serve(
         None => management::Dialects::default(),
         Some(target) => {
             let identity = identity::Identity::new(target.channel()?);
+            let ontap = Some(Arc::new(ontap::Ontap::new(identity.clone())));
             let iam = Arc::new(iam::Iam::new(verifier.clone(), identity));
-            management::Dialects { iam: Some(iam) }
+            management::Dialects { iam: Some(iam), ontap }
         }
     };
     let iam = dialects.iam.clone();

@@ -14,6 +14,7 @@ use domain::{Email, Label, Tag, Tags, Timestamp, UserId, UserName, UserPath, use
 use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
 
+use crate::access_key_service::{Brought, New};
 use crate::caller::Call;
 use crate::command::CommandKey;
 use crate::error::Error;
@@ -276,8 +277,17 @@ async fn create(
     call: Call,
     mut request: CreateUserRequest,
 ) -> Result<CreateUserResponse, Error> {
+    let secret = Brought::take(&mut request.secret_access_key);
     let key = CommandKey::new(&call.principal(), &mut request)?;
     let asked = request.user.ok_or_else(|| Error::invalid("user", "is missing"))?;
+    let access_key = match request.access_key {
+        Some(asked) => Some(New::of(&asked, secret, request.lifetime_days_max)?),
+        None if secret.is_given() => {
+            return Err(Error::invalid("secret_access_key", "was given without access_key"));
+        }
+        None => None,
+    };
+    let secret = access_key.as_ref().map(New::secret_digest);
     let new = user::NewUser {
         name: user_name(&asked)?,
         root: false,
@@ -292,11 +302,36 @@ async fn create(
         Begun::Fresh(fresh) => {
             let account = resource::account(&writer.model(), &call, "parent", &request.parent)?;
             call.manages_account(account)?;
-            writer.create_user(&call, fresh, account, user::Command::Create(new)).await?
+            match access_key {
+                None => {
+                    let command = user::Command::Create(new);
+                    writer.create_user(&call, fresh, account, command).await?
+                }
+                Some(New { spec, brought }) => {
+                    let command = move |prepared| {
+                        let access_key = spec.clone().with(prepared);
+                        user::Command::CreateWithAccessKey(new.clone(), access_key)
+                    };
+                    let created =
+                        writer.create_user_with_access_key(&call, fresh, account, brought, command);
+                    created.await?
+                }
+            }
         }
     };
-    let user = answer::created_user(&writer, outcome).await?;
-    Ok(CreateUserResponse { user: Some(user), position: writer.told(outcome.last) })
+    let user = Some(answer::created_user(&writer, outcome).await?);
+    let position = writer.told(outcome.last);
+    let Some(secret) = secret else {
+        return Ok(CreateUserResponse { user, position, ..Default::default() });
+    };
+    let answer = answer::with_secret(&writer, outcome).await?;
+    secret.check(&answer.secret_access_key)?;
+    Ok(CreateUserResponse {
+        user,
+        position,
+        access_key: Some(answer.access_key),
+        secret_access_key: answer.secret_access_key,
+    })
 }
 
 /// Users as they are now, by name. A cursor is the folded name of the last one.
@@ -315,20 +350,25 @@ fn list(
         None => Bound::Unbounded,
         Some(name) => Bound::Excluded(name),
     };
-    let mut users = vec![];
+    let now = writer.now();
+    let (mut users, mut access_keys) = (vec![], vec![]);
     let mut last = None;
     for (looked_at, entry) in model.users_from(account, from).enumerate() {
         if users.len() == size || looked_at == USERS_LOOKED_AT_MAX {
             let next_page_token = last.map(|name: String| page::token(&list, &name));
             let next_page_token = next_page_token.unwrap_or_default();
-            return Ok(ListUsersResponse { users, next_page_token });
+            return Ok(ListUsersResponse { users, next_page_token, access_keys });
         }
         if entry.user.path.as_str().starts_with(prefix) {
             users.push(render::user(entry));
+            if request.show_access_keys {
+                let keys = entry.user.access_keys.iter();
+                access_keys.extend(keys.map(|key| render::access_key(entry, key, now)));
+            }
         }
         last = Some(entry.user.name.folded());
     }
-    Ok(ListUsersResponse { users, next_page_token: String::new() })
+    Ok(ListUsersResponse { users, next_page_token: String::new(), access_keys })
 }
 
 /// What the paths of listed users begin with.
@@ -349,6 +389,9 @@ async fn list_at(
     request: &ListUsersRequest,
     at: Timestamp,
 ) -> Result<ListUsersResponse, Error> {
+    if request.show_access_keys {
+        return Err(Error::invalid("show_access_keys", "must not be given with read_time"));
+    }
     let size = page::size(request.page_size)?;
     let parent = format!("{}/users/-", request.parent);
     let (account, _) = resource::user_or_all_ever(&writer.model(), call, "parent", &parent)?;
@@ -370,7 +413,7 @@ async fn list_at(
         Some(last) if ids.len() > size => page::token(&list, &last.to_string()),
         Some(_) | None => String::new(),
     };
-    Ok(ListUsersResponse { users, next_page_token })
+    Ok(ListUsersResponse { users, next_page_token, access_keys: vec![] })
 }
 
 fn changes(asked: &User, paths: Vec<String>) -> Result<user::UserChanges, Error> {

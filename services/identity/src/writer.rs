@@ -580,6 +580,41 @@ impl Writer {
         .await
     }
 
+    /// Makes a user with a first access key that is made for it, or that the client brings, in one batch.
+    ///
+    /// `command` is asked twice: a refusal is known before anything is made ready.
+    pub(crate) async fn create_user_with_access_key(
+        self: &Arc<Self>,
+        call: &Call,
+        fresh: Fresh,
+        account: AccountId,
+        brought: Option<(AccessKeyId, SecretAccessKey)>,
+        command: impl Fn(Prepared) -> user::Command + Send + Sync + 'static,
+    ) -> Result<Outcome, Error> {
+        let shared = self.locks.shared(Stream::Account(account)).await;
+        let rights = self.rights(call, None).await;
+        let (writer, call) = (Arc::clone(self), call.clone());
+        let created = answer::whole(async move {
+            let (_turn, fresh) = ((shared, rights), fresh);
+            let key = fresh.key;
+            call.is_still_known(&writer)?;
+            let settings = {
+                let model = writer.model();
+                model.account(account).ok_or(Error::NoSuchAccount)?.account.settings.clone()
+            };
+            let stream = Stream::User(UserId(Uuid::now_v7()));
+            user::decide(None, command(unmade(brought.as_ref())), &settings, writer.now())?;
+            let recorded = writer.with_access_key(account, brought, async |prepared| {
+                let events = user::decide(None, command(prepared), &settings, writer.now())?;
+                let events =
+                    events.into_iter().map(|event| (stream, Revision::NONE, Event::User(event)));
+                writer.commit(&call, key, account, events.collect(), None).await.map(Some)
+            });
+            recorded.await
+        });
+        created.await?.ok_or(Error::Internal)
+    }
+
     /// Does to a user what `command` makes of its state, at its turn. `None` if nothing changes.
     pub(crate) async fn change_user(
         self: &Arc<Self>,
@@ -623,12 +658,7 @@ impl Writer {
             let key = fresh.key;
             call.is_still_known(&writer)?;
             let entry = writer.entry(user)?;
-            let id = match &brought {
-                Some((id, _)) => id.clone(),
-                None => AccessKeyId::from_random([0; 10]),
-            };
-            let unmade = Prepared { id, secret: SealedSecret(Box::default()) };
-            writer.decide(&entry, command(&entry, unmade)?, key)?;
+            writer.decide(&entry, command(&entry, unmade(brought.as_ref()))?, key)?;
             let recorded = writer.with_access_key(entry.account, brought, async |prepared| {
                 let events = writer.decide(&entry, command(&entry, prepared)?, key)?;
                 writer.record(&call, key, &entry, events).await
@@ -834,6 +864,15 @@ fn shredded((stream, _, event): &(Stream, Revision, Event)) -> Option<String> {
         (_, Event::User(event)) => event.shredded_access_key().map(ToString::to_string),
         (_, Event::Account(_) | Event::AdminToken(_)) => None,
     }
+}
+
+/// Stands for an access key that is not made yet.
+fn unmade(brought: Option<&(AccessKeyId, SecretAccessKey)>) -> Prepared {
+    let id = match brought {
+        Some((id, _)) => id.clone(),
+        None => AccessKeyId::from_random([0; 10]),
+    };
+    Prepared { id, secret: SealedSecret(Box::default()) }
 }
 
 /// Whose the events of admin tokens are.
