@@ -24,6 +24,7 @@ mod identity;
 mod listener;
 mod management;
 mod request;
+mod rest;
 mod s3;
 mod socket;
 mod xml;
@@ -62,8 +63,9 @@ pub async fn serve(
         None => management::Dialects::default(),
         Some(target) => {
             let identity = identity::Identity::new(target.channel()?);
-            let iam = Arc::new(iam::Iam::new(verifier.clone(), identity));
-            management::Dialects { iam: Some(iam) }
+            let iam = Arc::new(iam::Iam::new(verifier.clone(), identity.clone()));
+            let rest = rest::Rest::new(verifier.clone(), identity, shutdown.clone())?;
+            management::Dialects { iam: Some(iam), rest: Some(Arc::new(rest)) }
         }
     };
     let iam = dialects.iam.clone();
