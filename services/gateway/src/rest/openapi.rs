@@ -147,8 +147,8 @@ fn operation(rpc: &Rpc, schemas: &mut Schemas, ids: &mut BTreeSet<String>) -> Va
         if rpc.verb == Method::PATCH {
             content["application/merge-patch+json"] = content["application/json"].clone();
         }
-        let required = matches!(rpc.body, Body::Field(..));
-        operation["requestBody"] = json!({ "required": required, "content": content });
+        // None is as good as an empty one.
+        operation["requestBody"] = json!({ "required": false, "content": content });
     }
     operation
 }
@@ -172,21 +172,22 @@ fn parameters(rpc: &Rpc, schemas: &mut Schemas) -> Vec<Value> {
         }));
     }
     query_parameters(rpc, &rpc.request.clone(), "", schemas, &mut parameters);
-    let mut header = |name: &str, description: &str, pattern: &str| {
+    let mut header = |name: &str, description: &str, schema: Value| {
         parameters.push(json!({
             "name": name,
             "in": "header",
             "description": description,
-            "schema": { "type": "string", "pattern": pattern },
+            "schema": schema,
         }));
     };
     if rpc.has_request_id() {
         let description = "Makes sending again safe: stands for `requestId` where there is none.";
-        header("Idempotency-Key", description, "^[!-~]{1,128}$");
+        header("Idempotency-Key", description, json!({ "type": "string" }));
     }
     if rpc.etag().is_some() {
         let description = "Do it only if the resource's etag is this one; 412 if not.";
-        header("If-Match", description, "^(\\*|\"[!#-~]+\")$");
+        let schema = json!({ "type": "string", "pattern": "^(\\*|\"[!#-~]+\")$" });
+        header("If-Match", description, schema);
     }
     parameters
 }

@@ -126,6 +126,9 @@ impl Problem {
                 let detail = "no answer came in time: what was asked for may or may not be done";
                 return Self::new(http, "DEADLINE_EXCEEDED", detail);
             }
+            (None, StatusCode::NOT_IMPLEMENTED) => {
+                return Self::new(http, "UNIMPLEMENTED", "identity does not know this call yet");
+            }
             (None, http) => Self::new(http, screaming(&format!("{:?}", status.code())), ""),
             (Some(_), http) => Self::new(http, told.to_owned(), ""),
         };
