@@ -92,8 +92,10 @@ impl Problem {
         match denial.code() {
             "ServiceUnavailable" => Self::unavailable(),
             "InternalError" => Self::internal(),
-            // Of a locked user.
-            "AccessDenied" => Self::new(StatusCode::FORBIDDEN, reason, detail),
+            // Of a locked user; of what is no signature, auth says why not.
+            "AccessDenied" if denial.message() == S3Error::access_denied().message() => {
+                Self::new(StatusCode::FORBIDDEN, reason, detail)
+            }
             "RequestHeaderSectionTooLarge" => {
                 Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, reason, detail)
             }
@@ -330,7 +332,7 @@ mod tests {
             ("SignatureDoesNotMatch", 401, "SIGNATURE_DOES_NOT_MATCH"),
             ("InvalidAccessKeyId", 401, "INVALID_ACCESS_KEY_ID"),
             ("XAmzContentSHA256Mismatch", 401, "XAMZ_CONTENT_SHA256_MISMATCH"),
-            ("AccessDenied", 403, "ACCESS_DENIED"),
+            ("AccessDenied", 401, "ACCESS_DENIED"),
             ("ServiceUnavailable", 503, "UNAVAILABLE"),
             ("InternalError", 500, "INTERNAL"),
             ("RequestHeaderSectionTooLarge", 431, "REQUEST_HEADER_SECTION_TOO_LARGE"),
@@ -338,5 +340,8 @@ mod tests {
             let problem = Problem::of_signature(&S3Error::new(StatusCode::FORBIDDEN, code, "said"));
             assert_eq!((problem.status.as_u16(), &*problem.reason), (status, reason));
         }
+        // A signature that is right, of a user that is locked.
+        let problem = Problem::of_signature(&S3Error::access_denied());
+        assert_eq!((problem.status.as_u16(), &*problem.reason), (403, "ACCESS_DENIED"));
     }
 }
