@@ -78,7 +78,7 @@ async fn every_call_asks_for_a_credential() {
                 assert_eq!(rest.send(verb, path, &[], "").await.status, 200, "{path}");
                 continue;
             }
-            let path = path.replace('{', "x").replace('}', "x");
+            let path = path.replace(['{', '}'], "x");
             for (credential, reason) in credentials {
                 let headers = [("authorization", credential)];
                 let headers = if credential.is_empty() { &[][..] } else { &headers };

@@ -217,11 +217,11 @@ mod tests {
         let contract = Contract::load().expect("ours");
         for rpc in &contract.rpcs {
             let path = super::super::openapi::path_of(&rpc.template);
-            let path = path.replace('{', "x").replace('}', "x");
-            match contract.find(&rpc.verb, &path) {
-                Found::Rpc(found, _) => assert_eq!(found.grpc_path, rpc.grpc_path, "{path}"),
-                other => panic!("{path}: {other:?}"),
-            }
+            let path = path.replace(['{', '}'], "x");
+            let Found::Rpc(found, _) = contract.find(&rpc.verb, &path) else {
+                panic!("{path} is no route")
+            };
+            assert_eq!(found.grpc_path, rpc.grpc_path, "{path}");
         }
     }
 

@@ -69,10 +69,8 @@ pub(crate) fn named(message: &MessageDescriptor, name: &str) -> Option<FieldDesc
 
 /// The message that a field is, unless it is one that JSON has in one word, such as a time.
 pub(crate) fn nested(field: &FieldDescriptor) -> Option<MessageDescriptor> {
-    match field.kind() {
-        Kind::Message(message) if message.package_name() != "google.protobuf" => Some(message),
-        _ => None,
-    }
+    let Kind::Message(message) = field.kind() else { return None };
+    (message.package_name() != "google.protobuf").then_some(message)
 }
 
 pub(crate) fn unknown(at: &str, name: &str) -> Violation {
@@ -114,10 +112,10 @@ pub(crate) fn one(field: &FieldDescriptor, value: &Value, at: &str) -> Result<Me
     let object = Value::Object(Map::from_iter([(field.json_name().to_owned(), value)]));
     let message = DynamicMessage::deserialize(field.parent_message().clone(), object);
     let meant = message.map_err(|_| wrong())?.get_field(field).into_owned();
-    match meant {
-        Meant::List(items) => items.into_iter().next().ok_or_else(wrong),
-        meant => Ok(meant),
+    if let Meant::List(items) = meant {
+        return items.into_iter().next().ok_or_else(wrong);
     }
+    Ok(meant)
 }
 
 /// One value of a field out of a query, where all is text.

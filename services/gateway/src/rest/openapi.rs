@@ -41,7 +41,7 @@ pub(crate) fn document(contract: &Contract) -> anyhow::Result<Value> {
     for rpc in &contract.rpcs {
         let service = rpc.method.parent_service();
         if tags.iter().all(|tag| tag["name"] != service.name()) {
-            let description = comments::of_service(&service);
+            let description = comments::of_service(service);
             tags.push(json!({ "name": service.name(), "description": description }));
         }
         let verb = rpc.verb.as_str().to_lowercase();
@@ -232,7 +232,7 @@ mod tests {
                     object.values().for_each(|value| references(value, found));
                 }
                 Value::Array(items) => items.iter().for_each(|value| references(value, found)),
-                _ => {}
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
             }
         }
         let mut found = vec![];

@@ -109,11 +109,9 @@ impl Problem {
         let told = reason.map_or("", |reason| reason.as_str_name()).trim_start_matches("REASON_");
         let client_to_blame =
             matches!(reason, Some(Reason::UnknownAdminToken | Reason::WrongPassword));
-        let http = match status.code() {
-            // The gateway itself is not let in.
-            Code::Unauthenticated if !client_to_blame => StatusCode::INTERNAL_SERVER_ERROR,
-            code => http_of(code),
-        };
+        // The gateway itself is not let in.
+        let is_ours = status.code() == Code::Unauthenticated && !client_to_blame;
+        let http = if is_ours { StatusCode::INTERNAL_SERVER_ERROR } else { http_of(status.code()) };
         if http.is_server_error() {
             let (code, message) = (status.code(), status.message());
             tracing::warn!(?code, reason = told, message, "identity gives no answer");
