@@ -15,6 +15,7 @@ mod grpcurl;
 mod iam;
 mod lifecycle;
 mod readme;
+mod rest;
 mod secrecy;
 mod servers;
 mod support;

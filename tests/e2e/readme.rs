@@ -36,6 +36,7 @@ fn shell(home: &Home, dev: &Dev, script: &str) -> String {
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap_or_default());
     let script = script
+        .replace("127.0.0.1:7101", &dev.address("rest"))
         .replace("127.0.0.1:7110", &dev.address("identity"))
         .replace("127.0.0.1:7120", &dev.address("auth"))
         .replace("accounts/123456789012", &dev.account());
@@ -88,6 +89,7 @@ fn every_how_to_works() {
         "Let others in",
         "Use gRPC",
         "Use AWS IAM's API",
+        "Use the REST API",
         "Ask who signed a request",
     ] {
         for block in blocks(heading) {
@@ -95,6 +97,7 @@ fn every_how_to_works() {
             let expected = match heading {
                 "Use gRPC" => "\"userName\": \"bob\"",
                 "Use AWS IAM's API" => "\"carol\"",
+                "Use the REST API" => "\"dave\"",
                 "Ask who signed a request" => "AuthorizationHeaderMalformed",
                 _ => continue,
             };
@@ -130,6 +133,35 @@ fn iam_is_used_as_described() {
     let shown = shell(&home, &dev, &format!("set -e\n{use_it}\n{rotate}"));
     assert!(shown.contains(":user/engineering/bob\""), "{shown}");
     assert_eq!(shown.matches("\"SecretAccessKey\"").count(), 2, "{shown}");
+}
+
+#[test]
+fn rest_is_used_as_described() {
+    let home = Home::new();
+    let dev = home.start();
+    // Nothing is shown that does not succeed.
+    let run = |heading, key: &str| -> String {
+        let blocks = blocks_of("docs/rest.md", heading).into_iter();
+        let blocks = blocks.map(|block| {
+            let script =
+                block.replace("AKIA...", key).replace("curl ", "curl -sS --fail-with-body ");
+            shell(&home, &dev, &format!("set -e\n{script}"))
+        });
+        blocks.collect()
+    };
+    assert!(run("Begin", "").contains("\"dev\""));
+    let shown = run("Manage an object store and its users", "");
+    assert!(shown.contains("\"Initial S3 user\""), "{shown}");
+    for said in ["\"Nightly backup\"", "\"Weekly backup\"", "\"USER_STATE_LOCKED\""] {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+    assert_eq!(shown.matches("\"secretAccessKey\"").count(), 2, "{shown}");
+    let (_, id) = shown.rsplit_once("\"accessKeyId\":\"").expect("alice's");
+    let shown = run("Renew a secret", id.split('"').next().expect("an id"));
+    assert_eq!(shown.matches("\"secretAccessKey\"").count(), 1, "{shown}");
+    let left = run("Credentials", "");
+    assert!(left.contains("\"root\"") && !left.contains("\"alice\""), "{left}");
+    assert!(run("Answers that go on", "").contains("\"userCreated\""));
 }
 
 #[test]

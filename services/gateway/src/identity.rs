@@ -1,5 +1,7 @@
 //! Asking identity on behalf of whoever asks the gateway.
 
+mod raw;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;

@@ -25,6 +25,7 @@ mod listener;
 mod management;
 mod ontap;
 mod request;
+mod rest;
 mod s3;
 mod socket;
 mod xml;
@@ -63,9 +64,11 @@ pub async fn serve(
         None => management::Dialects::default(),
         Some(target) => {
             let identity = identity::Identity::new(target.channel()?);
-            let ontap = Some(Arc::new(ontap::Ontap::new(identity.clone())));
-            let iam = Arc::new(iam::Iam::new(verifier.clone(), identity));
-            management::Dialects { iam: Some(iam), ontap }
+            let iam = Arc::new(iam::Iam::new(verifier.clone(), identity.clone()));
+            let ontap = Arc::new(ontap::Ontap::new(identity.clone()));
+            let rest = rest::Rest::new(verifier.clone(), identity, shutdown.clone())?;
+            let rest = Arc::new(rest);
+            management::Dialects { iam: Some(iam), ontap: Some(ontap), rest: Some(rest) }
         }
     };
     let iam = dialects.iam.clone();

@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::access_log::{Entry, Logged};
 use crate::iam::{self, Iam};
 use crate::ontap::{Ontap, is_ontap};
+use crate::rest::{self, Rest};
 use crate::{body, request_id};
 
 /// The dialects, each with its routes. None but the index where the gateway manages nothing.
@@ -21,6 +22,7 @@ use crate::{body, request_id};
 pub(crate) struct Dialects {
     pub(crate) iam: Option<Arc<Iam>>,
     pub(crate) ontap: Option<Arc<Ontap>>,
+    pub(crate) rest: Option<Arc<Rest>>,
 }
 
 impl Dialects {
@@ -36,6 +38,9 @@ impl Dialects {
         }
         if let Some(ontap) = self.ontap.as_ref().filter(|_| is_ontap(request.uri().path())) {
             return Ok(ontap.handle(client, request).await);
+        }
+        if let Some(rest) = self.rest.as_ref().filter(|_| rest::is_mine(request.uri().path())) {
+            return Ok(rest.handle(client, request).await);
         }
         Ok(elsewhere(client, &request))
     }

@@ -148,7 +148,7 @@ mod tests {
     fn check_password(value: &str, expected: Option<(&str, &str)>) {
         let found = match shown(value) {
             Shown::Password { login, password } => Some((login, password.to_string())),
-            _ => None,
+            Shown::Nothing | Shown::Signature | Shown::Token(_) | Shown::Unknown => None,
         };
         let found = found.as_ref().map(|(login, password)| (login.as_str(), password.as_str()));
         assert_eq!(found, expected, "{value}");

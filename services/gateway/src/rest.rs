@@ -1,0 +1,242 @@
+//! The REST API: identity's RPCs as their annotations put them into HTTP, with JSON.
+//!
+//! Nothing here knows an RPC by its name: routes, fields, the OpenAPI document and its page all come from
+//! the contracts. A request is bound to a message ([`bind`]), handed on to identity on behalf of whoever
+//! asks, and the answer rendered ([`render`], [`lines`]); every refusal is a problem document
+//! ([`problem`]).
+//!
+//! Source: AIP-127 and the comments of `google/api/http.proto`; ProtoJSON; RFC 9457.
+
+mod bind;
+mod comments;
+mod condition;
+mod contract;
+mod credential;
+mod field;
+mod json;
+mod lines;
+mod media_type;
+mod openapi;
+mod page;
+mod percent;
+mod problem;
+mod render;
+mod template;
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER, SERVER};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use prost::Message;
+use prost_reflect::Value;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use self::contract::{Contract, Found, Rpc};
+use self::page::Page;
+use self::problem::Problem;
+use self::template::Values;
+use crate::access_log::{Entry, Logged};
+use crate::body::{self, BoxBody};
+use crate::identity::{Acting, Identity, Origin};
+use crate::request;
+use crate::s3::Verifier;
+
+/// The most requests under way, each with a body in memory; further ones are told to wait.
+const CALLS_MAX: usize = 128;
+/// The most answers under way that go on.
+const STREAMS_MAX: usize = 64;
+
+/// What calls are in the audit trail.
+const FACADE: &str = "rest";
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
+
+/// Answers requests for the REST API, its OpenAPI document and its page.
+#[derive(Clone, Debug)]
+pub(crate) struct Rest {
+    contract: Arc<Contract>,
+    openapi: Bytes,
+    page: Page,
+    verifier: Verifier,
+    identity: Identity,
+    places: Arc<Semaphore>,
+    stream_places: Arc<Semaphore>,
+    shutdown: CancellationToken,
+}
+
+/// Whether a path is one of this API.
+pub(crate) fn is_mine(path: &str) -> bool {
+    path == "/v1" || path.starts_with("/v1/") || path == "/openapi.json" || path == "/docs"
+}
+
+impl Rest {
+    /// Makes routes and documents of the contracts. What goes on ends at `shutdown`.
+    ///
+    /// # Errors
+    /// If the contracts ask for what is not served.
+    pub(crate) fn new(
+        verifier: Verifier,
+        identity: Identity,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let contract = Contract::load()?;
+        let document = openapi::document(&contract)?;
+        Ok(Self {
+            openapi: serde_json::to_vec_pretty(&document)?.into(),
+            page: Page::of(&document),
+            contract: Arc::new(contract),
+            verifier,
+            identity,
+            places: Arc::new(Semaphore::new(CALLS_MAX)),
+            stream_places: Arc::new(Semaphore::new(STREAMS_MAX)),
+            shutdown,
+        })
+    }
+
+    /// Answers one request of this client.
+    pub(crate) async fn handle(
+        &self,
+        client: IpAddr,
+        request: Request<Incoming>,
+    ) -> Response<Logged> {
+        let request_id = Uuid::now_v7().to_string();
+        let mut entry = Entry::new(request_id.clone(), client, request.method().clone());
+        let (head, body) = request.into_parts();
+        let origin = Origin { facade: FACADE, client, request_id };
+        let answer = self.answer(&head, body, &origin, &mut entry);
+        let answer = AssertUnwindSafe(answer).catch_unwind().await;
+        let answer = answer.unwrap_or_else(|_panic| Err(Problem::internal()));
+        let mut response = answer.unwrap_or_else(|problem| {
+            entry.code = problem.reason.clone().into_owned();
+            refusal(&problem, &origin.request_id)
+        });
+        let headers = response.headers_mut();
+        headers.insert(SERVER, HeaderValue::from_static("claviger"));
+        headers.insert(NOSNIFF, HeaderValue::from_static("nosniff"));
+        // What is told here is secret, or will have changed.
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        if let Ok(value) = HeaderValue::try_from(origin.request_id) {
+            headers.insert(REQUEST_ID, value);
+        }
+        entry.attach(response)
+    }
+
+    async fn answer(
+        &self,
+        head: &Parts,
+        body: Incoming,
+        origin: &Origin,
+        entry: &mut Entry,
+    ) -> Result<Response<BoxBody>, Problem> {
+        let path = head.uri.path();
+        if let Some(document) = self.document(path) {
+            return match head.method {
+                Method::GET | Method::HEAD => Ok(document),
+                _ => Err(Problem::method_not_allowed("GET, HEAD".to_owned())),
+            };
+        }
+        match self.contract.find(&head.method, path) {
+            Found::Rpc(rpc, values) => self.call(rpc, values, (head, body), origin, entry).await,
+            Found::ByOtherMethods(methods) => {
+                let methods: Vec<_> = methods.iter().map(Method::as_str).collect();
+                Err(Problem::method_not_allowed(methods.join(", ")))
+            }
+            Found::Nothing => Err(Problem::not_found()),
+        }
+    }
+
+    /// What anybody may read.
+    fn document(&self, path: &str) -> Option<Response<BoxBody>> {
+        let mut response = match path {
+            "/openapi.json" => respond(JSON, body::full(self.openapi.clone())),
+            "/docs" => self.page.respond(),
+            _ => return None,
+        };
+        let cache = HeaderValue::from_static("no-cache");
+        response.headers_mut().insert(CACHE_CONTROL, cache);
+        Some(response)
+    }
+
+    /// Calls an RPC on behalf of whoever asks.
+    async fn call(
+        &self,
+        rpc: &Rpc,
+        values: Values,
+        (head, body): (&Parts, Incoming),
+        origin: &Origin,
+        entry: &mut Entry,
+    ) -> Result<Response<BoxBody>, Problem> {
+        let places = if rpc.streams() { &self.stream_places } else { &self.places };
+        let place = Arc::clone(places).try_acquire_owned();
+        entry.place = Some(place.map_err(|_| Problem::too_many_requests())?);
+        let shown = credential::shown(&head.headers)?;
+        let has_body = !http_body::Body::is_end_stream(&body);
+        if has_body {
+            media_type::check(rpc, &head.headers)?;
+        }
+        let body = request::read(body).await?;
+        entry.bytes_in.add(body.len());
+        let asked = (&self.verifier, &self.identity);
+        let who = credential::check(shown, asked, (head, &body), origin, entry).await?;
+        let acting = Acting { who, origin: origin.clone() };
+        if let Some(principal) = acting.user() {
+            entry.account_id.clone_from(&principal.account_id);
+            entry.user_id.clone_from(&principal.user_id);
+        }
+        let mut message = bind::bind(rpc, values, head.uri.query(), &body)?;
+        let conditional = condition::apply(rpc, &head.headers, &mut message)?;
+        if rpc.has_request_id() && bind::text(&message, "request_id").is_empty() {
+            let id = request::idempotency_id(&head.headers);
+            bind::set(&mut message, "request_id", Value::String(id));
+        }
+        let (path, message) = (rpc.grpc_path.clone(), message.encode_to_vec());
+        let refused = |status| condition::refused(conditional, Problem::of_status(&status));
+        if rpc.streams() {
+            let messages = self.identity.watch(&acting, path, message).await.map_err(refused)?;
+            let (id, shutdown) = (origin.request_id.clone(), self.shutdown.clone());
+            return Ok(respond(LINES, lines::body(messages, rpc.response.clone(), id, shutdown)));
+        }
+        let answer = self.identity.call(&acting, path, message).await.map_err(refused)?;
+        let etag = render::etag(&rpc.response, &answer);
+        let mut response = respond(JSON, body::full(render::json(&rpc.response, answer)?));
+        if let Some(etag) = etag.and_then(|it| HeaderValue::try_from(format!("\"{it}\"")).ok()) {
+            response.headers_mut().insert(ETAG, etag);
+        }
+        Ok(response)
+    }
+}
+
+fn respond(content_type: HeaderValue, body: BoxBody) -> Response<BoxBody> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+fn refusal(problem: &Problem, request_id: &str) -> Response<BoxBody> {
+    let mut response = respond(PROBLEM, body::full(problem.document(request_id).to_string()));
+    *response.status_mut() = problem.status;
+    let headers = response.headers_mut();
+    if problem.status == StatusCode::UNAUTHORIZED {
+        credential::challenge(headers);
+    }
+    if let Some(seconds) = problem.retry_after {
+        headers.insert(RETRY_AFTER, seconds.into());
+    }
+    if let Some(allow) = problem.allow.as_ref().and_then(|allow| HeaderValue::try_from(allow).ok())
+    {
+        headers.insert(ALLOW, allow);
+    }
+    response
+}

@@ -1,0 +1,40 @@
+//! What identity answers, as JSON.
+
+use bytes::Bytes;
+use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, SerializeOptions};
+
+use super::problem::Problem;
+
+/// A message as ProtoJSON. Fields that have nothing are there too, so that answers have one shape; those that
+/// may be absent are absent.
+///
+/// # Errors
+/// 500 if it is no such message.
+pub(crate) fn json(message: &MessageDescriptor, bytes: Bytes) -> Result<Vec<u8>, Problem> {
+    let decoded = DynamicMessage::decode(message.clone(), bytes);
+    // A secret may be in it: what is wrong with it is not told.
+    let decoded = decoded.map_err(|_| {
+        tracing::error!(message = message.full_name(), "identity's answer cannot be read");
+        Problem::internal()
+    })?;
+    let options = SerializeOptions::new().skip_default_fields(false);
+    let mut serializer = serde_json::Serializer::new(vec![]);
+    decoded.serialize_with_options(&mut serializer, &options).map_err(|_| Problem::internal())?;
+    Ok(serializer.into_inner())
+}
+
+/// The etag of the resource that an answer is about; none if it is about several, or none.
+pub(crate) fn etag(message: &MessageDescriptor, bytes: &Bytes) -> Option<String> {
+    let mut resources = message.fields().filter(|field| !field.is_list()).filter(|field| {
+        let Kind::Message(resource) = field.kind() else { return false };
+        resource.get_field_by_name("etag").is_some()
+    });
+    let (resource, other) = (resources.next()?, resources.next());
+    if other.is_some() {
+        return None;
+    }
+    let decoded = DynamicMessage::decode(message.clone(), bytes.clone()).ok()?;
+    let resource = decoded.get_field(&resource);
+    let etag = resource.as_message()?.get_field_by_name("etag")?.as_str()?.to_owned();
+    (!etag.is_empty()).then_some(etag)
+}
