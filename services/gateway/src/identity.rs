@@ -9,13 +9,15 @@ use api::error::v1::Reason;
 use api::identity::v1::access_key_service_client::AccessKeyServiceClient;
 use api::identity::v1::account_service_client::AccountServiceClient;
 use api::identity::v1::authentication_service_client::AuthenticationServiceClient;
+use api::identity::v1::event_service_client::EventServiceClient;
 use api::identity::v1::user_service_client::UserServiceClient;
 use api::identity::v1::{
     CreateAccessKeyRequest, CreateAccessKeyResponse, CreateUserRequest, CreateUserResponse,
     DeleteAccessKeyRequest, DeleteAccessKeyResponse, DeleteUserRequest, DeleteUserResponse,
     GetAccessKeyRequest, GetAccessKeyResponse, GetAccountRequest, GetAccountResponse,
     GetUserRequest, GetUserResponse, ListAccessKeysRequest, ListAccessKeysResponse,
-    ListUsersRequest, ListUsersResponse, UpdateAccessKeyRequest, UpdateAccessKeyResponse,
+    ListEventsRequest, ListEventsResponse, ListUsersRequest, ListUsersResponse,
+    UpdateAccessKeyRequest, UpdateAccessKeyResponse, UpdateAccountRequest, UpdateAccountResponse,
     UpdateUserRequest, UpdateUserResponse, VerifyPasswordRequest,
 };
 use tonic::metadata::{Ascii, MetadataValue};
@@ -75,7 +77,10 @@ macro_rules! calls {
 
 calls! {
     AccountServiceClient:
-        get_account(GetAccountRequest) -> GetAccountResponse;
+        get_account(GetAccountRequest) -> GetAccountResponse,
+        update_account(UpdateAccountRequest) -> UpdateAccountResponse;
+    EventServiceClient:
+        list_events(ListEventsRequest) -> ListEventsResponse;
     UserServiceClient:
         create_user(CreateUserRequest) -> CreateUserResponse,
         get_user(GetUserRequest) -> GetUserResponse,

@@ -23,6 +23,7 @@ mod iam;
 mod identity;
 mod listener;
 mod management;
+mod osc;
 mod request;
 mod s3;
 mod socket;
@@ -62,8 +63,9 @@ pub async fn serve(
         None => management::Dialects::default(),
         Some(target) => {
             let identity = identity::Identity::new(target.channel()?);
-            let iam = Arc::new(iam::Iam::new(verifier.clone(), identity));
-            management::Dialects { iam: Some(iam) }
+            let iam = Arc::new(iam::Iam::new(verifier.clone(), identity.clone()));
+            let osc = Arc::new(osc::Osc::new(verifier.clone(), identity));
+            management::Dialects { iam: Some(iam), osc: Some(osc) }
         }
     };
     let iam = dialects.iam.clone();

@@ -13,12 +13,14 @@ use serde_json::json;
 
 use crate::access_log::{Entry, Logged};
 use crate::iam::{self, Iam};
+use crate::osc::{self, Osc};
 use crate::{body, request_id};
 
 /// The dialects, each with its routes. None but the index where the gateway manages nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Dialects {
     pub(crate) iam: Option<Arc<Iam>>,
+    pub(crate) osc: Option<Arc<Osc>>,
 }
 
 impl Dialects {
@@ -31,6 +33,9 @@ impl Dialects {
     ) -> Result<Response<Logged>, Infallible> {
         if let Some(iam) = self.iam.as_ref().filter(|_| iam::is_form(&request)) {
             return Ok(iam.handle(client, request).await);
+        }
+        if let Some(osc) = self.osc.as_ref().filter(|_| osc::is_call(request.uri().path())) {
+            return Ok(osc.handle(client, request).await);
         }
         Ok(elsewhere(client, &request))
     }
