@@ -43,7 +43,7 @@ use crate::body::BoxBody;
 use crate::identity::{Acting, Identity, Origin, Who};
 use crate::request::{self, Shown};
 
-pub(crate) use self::route::is_ontap;
+pub(crate) use self::route::is_mine;
 
 /// The most requests under way, each with records in memory; further ones are told to slow down.
 const CALLS_MAX: usize = 64;

@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_is_ontaps() {
+    fn the_document_is_mines() {
         let error = OntapError::no_entry("uuid").document();
         let expected = json!({"message": "entry doesn't exist", "code": "4", "target": "uuid"});
         assert_eq!(error, json!({ "error": expected }));

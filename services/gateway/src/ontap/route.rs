@@ -19,7 +19,7 @@ pub(crate) enum Route {
 }
 
 /// Whether a path is one of ONTAP's.
-pub(crate) fn is_ontap(path: &str) -> bool {
+pub(crate) fn is_mine(path: &str) -> bool {
     let mut segments = path.split('/');
     segments.next() == Some("")
         && segments.next() == Some("api")
@@ -77,13 +77,13 @@ mod tests {
             (format!("{services}/{svm}/buckets"), Route::Nothing),
             ("/api/protocols/nfs/services".to_owned(), Route::Nothing),
         ] {
-            assert!(is_ontap(&path), "{path}");
+            assert!(is_mine(&path), "{path}");
             assert_eq!(Route::of(&path), expected, "{path}");
         }
         for path in
             ["/api/v1/ReadUsers", "/api", "/", "/apiary/cluster", "/api/clusters", "/x/api/svm"]
         {
-            assert!(!is_ontap(path), "{path}");
+            assert!(!is_mine(path), "{path}");
         }
     }
 }
