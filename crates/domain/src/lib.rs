@@ -33,7 +33,7 @@ pub use secret::{SealedSecret, SecretAccessKey};
 pub use settings::{
     ACCESS_KEYS_PER_USER_MAX, AccountSettings, EXPIRY_NOTICE_SECONDS_MAX, EXPIRY_NOTICES_MAX,
     GRACE_PERIOD_SECONDS_MAX, InvalidSetting, LockoutMode, RETENTION_SECONDS_MAX,
-    ROTATION_DUE_DAYS_MAX,
+    ROTATION_DUE_DAYS_MAX, Spelling,
 };
 pub use tag::{TAGS_MAX, Tag, Tags, TagsChange};
 pub use user::{Password, User, UserState};

@@ -35,6 +35,18 @@ pub struct AccountSettings {
     pub expiry_notice_seconds: Vec<u32>,
     /// After how many days the rotation of a secret is announced as due; 0 for never.
     pub rotation_due_days: u32,
+    /// How users are named in full.
+    pub spelling: Spelling,
+}
+
+/// How a user's full name is spelled.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Spelling {
+    /// As AWS does, `arn:aws:iam::…`.
+    #[default]
+    Aws,
+    /// As OUTSCALE does, `orn:ows:idauth::…`.
+    Outscale,
 }
 
 /// Which failed authentications lock an access key: each 4 in a row for a minute more than the
@@ -71,6 +83,7 @@ impl Default for AccountSettings {
             retention_seconds: 0,
             expiry_notice_seconds: vec![],
             rotation_due_days: 0,
+            spelling: Spelling::default(),
         }
     }
 }

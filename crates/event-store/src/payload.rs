@@ -7,7 +7,7 @@ use api::event::v1::{self as proto, payload::Event as Kind};
 use bytes::Bytes;
 use domain::{
     AccessKeyId, AccountEvent, AccountId, AccountNumber, AccountSettings, AdminTokenEvent,
-    DisplayName, Email, Event, InvalidName, Label, LockoutMode, SealedSecret, Slot, Tag,
+    DisplayName, Email, Event, InvalidName, Label, LockoutMode, SealedSecret, Slot, Spelling, Tag,
     TagsChange, TimeToLive, Timestamp, TokenHash, UserEvent, UserName, UserPath,
 };
 use prost::Message;
@@ -508,6 +508,12 @@ pub fn proto_settings(settings: &AccountSettings) -> proto::AccountSettings {
         retention_seconds: settings.retention_seconds,
         expiry_notice_seconds: settings.expiry_notice_seconds.clone(),
         rotation_due_days: settings.rotation_due_days,
+        // What is not said is AWS's: so it was before it could be said.
+        spelling: match settings.spelling {
+            Spelling::Aws => proto::Spelling::Unspecified,
+            Spelling::Outscale => proto::Spelling::Outscale,
+        }
+        .into(),
     }
 }
 
@@ -529,6 +535,13 @@ pub fn settings(
         proto::LockoutMode::PerSource => LockoutMode::PerSource,
         proto::LockoutMode::PerKey => LockoutMode::PerKey,
     };
+    let spelling = match settings.spelling() {
+        proto::Spelling::Unspecified if settings.spelling != 0 => {
+            return Err(unknown("spelling", "must be AWS or OUTSCALE"));
+        }
+        proto::Spelling::Unspecified | proto::Spelling::Aws => Spelling::Aws,
+        proto::Spelling::Outscale => Spelling::Outscale,
+    };
     let access_keys_per_user_max = match settings.access_keys_per_user_max {
         0 => defaults.access_keys_per_user_max,
         max => {
@@ -544,6 +557,7 @@ pub fn settings(
         retention_seconds: settings.retention_seconds,
         expiry_notice_seconds: settings.expiry_notice_seconds.clone(),
         rotation_due_days: settings.rotation_due_days,
+        spelling,
     }
     .checked()
 }

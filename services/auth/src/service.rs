@@ -161,7 +161,7 @@ fn check(request: &VerifySignatureRequest) -> Result<(), Error> {
         (_, _) => return invalid("body_sha256", "must be 32 bytes for services other than s3"),
     }
     let hosts = &request.host_candidates;
-    if service(request) == S3 && !(hosts.is_empty() && !request.accepts_osc4) {
+    if service(request) == S3 && (request.accepts_osc4 || !hosts.is_empty()) {
         return invalid("service", "must not be s3 with host_candidates or accepts_osc4");
     }
     let is_host = |host: &String| {

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::account::{AccountArgs, AccountCommand, Lockout, SettingsArgs};
+pub(crate) use self::account::{AccountArgs, AccountCommand, Lockout, SettingsArgs, Spelling};
 pub(crate) use self::admin_token::{AdminTokenArgs, AdminTokenCommand};
 pub(crate) use self::event::{EventArgs, EventCommand, EventFilter, EventRange};
 pub(crate) use self::key::{

@@ -230,7 +230,7 @@ mod tests {
                 create_time: Some(Timestamp { seconds: 0, nanos: 250_000_000 }),
                 ..Default::default()
             }],
-            next_page_token: String::new(),
+            ..Default::default()
         }
     }
 

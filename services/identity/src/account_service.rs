@@ -200,6 +200,7 @@ async fn update(
                 "settings.expiry_notice_seconds" => {
                     after.expiry_notice_seconds.clone_from(&given.expiry_notice_seconds);
                 }
+                "settings.spelling" => after.spelling = given.spelling,
                 "settings.rotation_due_days" => after.rotation_due_days = given.rotation_due_days,
                 _ => return Err(mask_error()),
             }

@@ -100,11 +100,15 @@ pub(crate) async fn changed_access_key(
     Err(Error::RequestIdReused)
 }
 
+fn shown(writer: &Writer, user: &crate::model::UserEntry) -> proto::User {
+    render::user(&writer.model(), user)
+}
+
 /// Reads back the user that a command changed.
 pub(crate) async fn changed_user(writer: &Writer, outcome: Outcome) -> Result<proto::User, Error> {
     for (_, stream, _) in writer.recorded(outcome).await? {
         if let Stream::User(id) = stream {
-            return Ok(render::user(&*history::user_after(writer, id, outcome).await?));
+            return Ok(shown(writer, &*history::user_after(writer, id, outcome).await?));
         }
     }
     Err(Error::RequestIdReused)
@@ -117,7 +121,7 @@ pub(crate) async fn created_user(
 ) -> Result<proto::User, Error> {
     for (_, stream, event) in writer.recorded(outcome).await? {
         if let (Stream::User(id), Event::User(UserEvent::Created { .. })) = (stream, event) {
-            return Ok(render::user(&*history::user_after(writer, id, outcome).await?));
+            return Ok(shown(writer, &*history::user_after(writer, id, outcome).await?));
         }
     }
     Err(Error::RequestIdReused)
@@ -159,5 +163,5 @@ pub(crate) async fn created_account(
         }
     }
     let ((id, account), (user_id, user)) = made.zip(root).ok_or(Error::RequestIdReused)?;
-    Ok((render::account(id, &account), render::user_of(id, user_id, &user)))
+    Ok((render::account(id, &account), render::user_of((id, &account), user_id, &user)))
 }

@@ -33,7 +33,7 @@ impl AuthenticationService for Authentication {
         let model = self.writer.model();
         let account = model.account(entry.account).ok_or(Error::WrongPassword)?;
         let number = account.account.number;
-        let arn = caller::arn(number, &entry);
+        let arn = caller::arn(number, &entry.user, entry.id);
         trail.set_caller(arn.clone());
         let principal = Principal {
             account_id: entry.account.to_string(),

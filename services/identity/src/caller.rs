@@ -11,7 +11,7 @@ use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use domain::{AccountId, AdminTokenId, TokenHash, UserId, UserState};
+use domain::{AccountId, AdminTokenId, TokenHash, User, UserId, UserState};
 use event_store::{Actor, Label};
 use rpc::{AuditTrail, CertifiedName, Identify, Known, KnownBy, Peer};
 use sha2::{Digest, Sha256};
@@ -19,7 +19,6 @@ use tonic::Request;
 use tonic::metadata::MetadataMap;
 
 use crate::error::Error;
-use crate::model::UserEntry;
 use crate::writer::Writer;
 
 /// Names the user that a gateway acts for, by UUID.
@@ -296,7 +295,7 @@ impl Call {
         let model = writer.model();
         let entry = model.user(user).ok_or(Error::NotAllowed)?;
         let account = model.account(entry.account).ok_or(Error::NotAllowed)?;
-        let principal = arn(account.account.number, entry);
+        let principal = arn(account.account.number, &entry.user, entry.id);
         trail.set_caller(principal.clone());
         // auth may not have heard of the lock yet.
         if entry.user.state == UserState::Locked {
@@ -436,13 +435,13 @@ impl Operator {
 
 /// How AWS names a user: `arn:aws:iam::{account number}:user{path}{name}`, or `…:root`. One whose
 /// path is so long that its name would be cut off is named by its id, which is nobody's name.
-pub(crate) fn arn(number: impl Display, entry: &UserEntry) -> String {
-    if entry.user.root {
+pub(crate) fn arn(number: impl Display, user: &User, id: UserId) -> String {
+    if user.root {
         return format!("arn:aws:iam::{number}:root");
     }
-    let arn = format!("arn:aws:iam::{number}:user{}{}", entry.user.path, entry.user.name);
+    let arn = format!("arn:aws:iam::{number}:user{}{}", user.path, user.name);
     if arn.len() > PRINCIPAL_BYTES_MAX {
-        return format!("arn:aws:iam::{number}:user/{}", entry.id);
+        return format!("arn:aws:iam::{number}:user/{id}");
     }
     arn
 }

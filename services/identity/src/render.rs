@@ -3,16 +3,17 @@
 use api::event::v1 as event;
 use api::identity::v1 as proto;
 use domain::{
-    AccessKey, AccessKeyState, Account, AccountId, DeletedAccessKey, Timestamp, User, UserId,
-    UserState,
+    AccessKey, AccessKeyState, Account, AccountId, DeletedAccessKey, Spelling, Timestamp, User,
+    UserId, UserState,
 };
 use event_store::Recorded;
 use event_store::payload::{proto_settings, proto_tag, proto_timestamp, slot_number};
 use prost::Message;
 use sha2::{Digest, Sha256};
 
+use crate::caller;
 use crate::error::Error;
-use crate::model::{AdminTokenEntry, UserEntry, time};
+use crate::model::{AdminTokenEntry, Model, UserEntry, time};
 use crate::stream::Stream;
 use crate::writer::Writer;
 
@@ -31,11 +32,38 @@ pub(crate) fn account(id: AccountId, account: &Account) -> proto::Account {
     shown
 }
 
-pub(crate) fn user(entry: &UserEntry) -> proto::User {
-    user_of(entry.account, entry.id, &entry.user)
+/// A user, named in full as its account spells it today.
+pub(crate) fn user(model: &Model, entry: &UserEntry) -> proto::User {
+    let arn = model.account(entry.account).map(|of| arn(&of.account, &entry.user, entry.id));
+    let arn = arn.unwrap_or_default();
+    proto::User { arn, ..nameless(entry.account, entry.id, &entry.user) }
 }
 
-pub(crate) fn user_of(account: AccountId, id: UserId, user: &User) -> proto::User {
+/// The same for what is not in the model, of an account that may not be either.
+pub(crate) fn user_of(
+    (account_id, account): (AccountId, &Account),
+    id: UserId,
+    user: &User,
+) -> proto::User {
+    proto::User { arn: arn(account, user, id), ..nameless(account_id, id, user) }
+}
+
+/// By which it is told whether a user is still the one that was seen.
+pub(crate) fn user_etag(entry: &UserEntry) -> String {
+    nameless(entry.account, entry.id, &entry.user).etag
+}
+
+/// A user's name in full, as its account spells it.
+fn arn(account: &Account, user: &User, id: UserId) -> String {
+    let number = account.number;
+    match account.settings.spelling {
+        Spelling::Aws => caller::arn(number, user, id),
+        Spelling::Outscale if user.root => format!("orn:ows:idauth::{number}:root"),
+        Spelling::Outscale => format!("orn:ows:idauth::{number}:user{}{}", user.path, user.name),
+    }
+}
+
+fn nameless(account: AccountId, id: UserId, user: &User) -> proto::User {
     let state = match user.state {
         UserState::Active => proto::UserState::Active,
         UserState::Locked => proto::UserState::Locked,
@@ -59,6 +87,7 @@ pub(crate) fn user_of(account: AccountId, id: UserId, user: &User) -> proto::Use
             .as_ref()
             .filter(|password| password.sealed.is_some())
             .map(|password| proto_timestamp(password.changed_at)),
+        arn: String::new(),
     };
     shown.etag = etag(&shown);
     shown

@@ -55,7 +55,7 @@ impl UserService for Users {
                 let model = self.writer.model();
                 let entry = resource::user(&model, &call, "name", &request.name)?;
                 call.reads_user(entry.account, entry.id)?;
-                render::user(entry)
+                render::user(&model, entry)
             }
             Some(at) => {
                 let (account, id) =
@@ -63,7 +63,7 @@ impl UserService for Users {
                 call.reads_user(account, id)?;
                 let entry =
                     history::user_at(&self.writer, id, at).await?.ok_or(Error::NoSuchUser)?;
-                render::user(&entry)
+                render::user(&self.writer.model(), &entry)
             }
         };
         Ok(Response::new(GetUserResponse { user: Some(user) }))
@@ -162,7 +162,10 @@ impl UserService for Users {
         let outcome = outcome.ok_or(Error::Internal)?;
         let entry = history::user_after(&self.writer, id, outcome).await?;
         let position = self.writer.told(outcome.last);
-        Ok(Response::new(SetPasswordResponse { user: Some(render::user(&entry)), position }))
+        Ok(Response::new(SetPasswordResponse {
+            user: Some(render::user(&self.writer.model(), &entry)),
+            position,
+        }))
     }
 
     async fn remove_password(
@@ -230,12 +233,12 @@ impl Users {
         match changed.await? {
             Some(outcome) => {
                 let entry = history::user_after(writer, id, outcome).await?;
-                Ok((render::user(&entry), writer.told(outcome.last)))
+                Ok((render::user(&writer.model(), &entry), writer.told(outcome.last)))
             }
             None => {
                 let model = writer.model();
                 let entry = model.user(id).ok_or(Error::NoSuchUser)?;
-                Ok((render::user(entry), writer.told(model.position())))
+                Ok((render::user(&model, entry), writer.told(model.position())))
             }
         }
     }
@@ -266,7 +269,7 @@ fn manageable(
 }
 
 fn check_etag(entry: &UserEntry, etag: &str) -> Result<(), Error> {
-    if etag.is_empty() || render::user(entry).etag == etag {
+    if etag.is_empty() || render::user_etag(entry) == etag {
         return Ok(());
     }
     Err(Error::EtagMismatch)
@@ -360,7 +363,7 @@ fn list(
             return Ok(ListUsersResponse { users, next_page_token, access_keys });
         }
         if entry.user.path.as_str().starts_with(prefix) {
-            users.push(render::user(entry));
+            users.push(render::user(&model, entry));
             if request.show_access_keys {
                 let keys = entry.user.access_keys.iter();
                 access_keys.extend(keys.map(|key| render::access_key(entry, key, now)));
@@ -407,7 +410,7 @@ async fn list_at(
     for id in ids.iter().take(size) {
         let entry = history::user_at(writer, *id, at).await?;
         let entry = entry.filter(|entry| entry.user.path.as_str().starts_with(prefix));
-        users.extend(entry.as_ref().map(render::user));
+        users.extend(entry.as_ref().map(|entry| render::user(&writer.model(), entry)));
     }
     let next_page_token = match ids.get(size.saturating_sub(1)) {
         Some(last) if ids.len() > size => page::token(&list, &last.to_string()),

@@ -3,7 +3,7 @@
 mod support;
 
 use api::error::v1::Reason;
-use api::event::v1::{AccountSettings, LockoutMode};
+use api::event::v1::{AccountSettings, LockoutMode, Spelling};
 use api::identity::v1::*;
 use support::{DAY_MS, Home, Identity, START_MS, at, is_in_files, mask, refused};
 use tonic::Code;
@@ -18,6 +18,7 @@ fn settings() -> AccountSettings {
         retention_seconds: 7_776_000,
         expiry_notice_seconds: vec![31_536_000, 86_400, 60],
         rotation_due_days: 3650,
+        spelling: Spelling::Outscale.into(),
     }
 }
 
@@ -87,6 +88,7 @@ async fn settings_are_changed_together_or_one_by_one() {
             AccountSettings { expiry_notice_seconds: vec![31_536_000, 86_400, 60], ..unsaid() },
         ),
         ("rotation_due_days", AccountSettings { rotation_due_days: 3650, ..unsaid() }),
+        ("spelling", AccountSettings { spelling: Spelling::Outscale.into(), ..unsaid() }),
     ];
     for (field, expected) in changed {
         let path = format!("settings.{field}");
@@ -129,6 +131,7 @@ async fn settings_out_of_range_are_refused_and_leave_all_as_it_was() {
         AccountSettings { expiry_notice_seconds: vec![31_536_001], ..settings() },
         AccountSettings { expiry_notice_seconds: (60..69).collect(), ..settings() },
         AccountSettings { rotation_due_days: 3651, ..settings() },
+        AccountSettings { spelling: 9, ..settings() },
     ] {
         let account = Account { display_name: "Bad".into(), ..with(&made, bad) };
         let request = CreateAccountRequest { account: Some(account.clone()), ..Default::default() };

@@ -130,7 +130,7 @@ async fn older_days_are_derived_on_demand_for_known_keys_only() {
     let made = identity.account("Acme").await;
     let id = made.access_key.expect("there").access_key_id;
     let derive = async |id: &str, day| {
-        let request = DeriveDateKeysRequest { access_key_id: id.into(), day };
+        let request = DeriveDateKeysRequest { access_key_id: id.into(), day, ..Default::default() };
         identity.feed().derive_date_keys(request).await.map(tonic::Response::into_inner)
     };
     let derived = derive(&id, today() - 7).await.expect("derived");

@@ -257,7 +257,8 @@ async fn an_account_that_was_deleted_can_be_looked_into() {
     let identity = home.start().await;
     assert_eq!(users_at(&identity, &account, START_MS + 999, 10).await, ["root"]);
     assert!(users_at(&identity, &account, START_MS + 1000, 10).await.is_empty());
-    let root = made.root_user.expect("there");
+    // Nobody says any more how the account spells its names.
+    let root = User { arn: String::new(), ..made.root_user.expect("there") };
     assert_eq!(user_at(&identity, &root.name, START_MS).await.expect("was there"), root);
     let key = made.access_key.expect("there");
     assert_eq!(key_at(&identity, &key.name, START_MS).await.expect("was there"), key);

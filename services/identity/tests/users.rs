@@ -281,3 +281,41 @@ async fn a_name_that_is_made_again_is_somebody_else() {
         assert_eq!(got.code(), Code::NotFound);
     }
 }
+
+#[tokio::test]
+async fn a_user_is_named_in_full_as_its_account_spells_it() {
+    let home = Home::new();
+    let identity = home.start().await;
+    let account = identity.account("Acme").await.account.expect("there");
+    let number = &account.account_number;
+    let request = CreateUserRequest {
+        parent: account.name.clone(),
+        user: Some(User { user_name: "alice".into(), path: "/team/".into(), ..Default::default() }),
+        ..Default::default()
+    };
+    let made = identity.users().create_user(request).await.expect("created").into_inner();
+    let made = made.user.expect("there");
+    assert_eq!(made.arn, format!("arn:aws:iam::{number}:user/team/alice"));
+    let spelled = UpdateAccountRequest {
+        account: Some(Account {
+            name: account.name.clone(),
+            settings: Some(api::event::v1::AccountSettings {
+                spelling: api::event::v1::Spelling::Outscale.into(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        update_mask: mask(["settings.spelling"]),
+        ..Default::default()
+    };
+    identity.accounts().update_account(spelled).await.expect("updated");
+    let get = GetUserRequest { name: made.name.clone(), ..Default::default() };
+    let found = identity.users().get_user(get).await.expect("found").into_inner();
+    let found = found.user.expect("there");
+    assert_eq!(found.arn, format!("orn:ows:idauth::{number}:user/team/alice"));
+    assert_eq!(found.etag, made.etag, "it is no change of the user");
+    let list = ListUsersRequest { parent: account.name, ..Default::default() };
+    let listed = identity.users().list_users(list).await.expect("listed").into_inner();
+    let arns: Vec<_> = listed.users.iter().map(|user| user.arn.as_str()).collect();
+    assert_eq!(arns, [found.arn.as_str(), &format!("orn:ows:idauth::{number}:root")]);
+}

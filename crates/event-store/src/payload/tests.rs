@@ -130,6 +130,7 @@ fn later_kinds() -> Vec<Event> {
         retention_seconds: 86_400,
         expiry_notice_seconds: vec![604_800, 86_400],
         rotation_due_days: 90,
+        spelling: Spelling::default(),
     };
     let account = [
         AccountEvent::Renamed { display_name: DisplayName::parse("Acme Inc.").expect("valid") },
@@ -156,6 +157,9 @@ fn later_kinds() -> Vec<Event> {
         Event::User(UserEvent::Unchanged { access_key: Some(id()) }),
         Event::User(UserEvent::Unchanged { access_key: None }),
         Event::Account(AccountEvent::Unchanged),
+        Event::Account(AccountEvent::SettingsChanged {
+            settings: AccountSettings { spelling: Spelling::Outscale, ..Default::default() },
+        }),
         Event::User(UserEvent::PasswordSet { generation: 3, sealed: secret() }),
         Event::User(UserEvent::PasswordRemoved { generation: 3 }),
     ];

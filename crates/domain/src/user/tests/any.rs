@@ -39,6 +39,7 @@ fn any_settings() -> impl Strategy<Value = AccountSettings> {
                 retention_seconds: retention,
                 expiry_notice_seconds,
                 rotation_due_days,
+                spelling: Spelling::default(),
                 ..AccountSettings::default()
             };
             settings.checked().expect("valid")

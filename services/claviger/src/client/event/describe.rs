@@ -4,7 +4,7 @@ use api::event::v1::payload::Event as Kind;
 use api::event::v1::{AccountSettings, Tag};
 use prost_types::Timestamp;
 
-use super::super::account::{days, lockout, seconds};
+use super::super::account::{days, lockout, seconds, spelling};
 use super::super::{instant, last_part};
 
 /// What happened.
@@ -139,6 +139,7 @@ fn settings_in_words(settings: &AccountSettings) -> String {
         some("retention", seconds(&settings.retention_seconds)),
         some("expiry notices", notices.join(" ")),
         some("rotation due", days(settings.rotation_due_days)),
+        some("spelling", spelling(settings.spelling()).to_owned()),
     ])
 }
 

@@ -193,6 +193,18 @@ fn rows() -> Vec<Row> {
         ),
         ("EventService/ExportLog", "GET /v1/log:export", none(), json!({})),
         (
+            "UserService/SetPassword",
+            "POST /v1/accounts/1/users/a:setPassword",
+            json!({"password": "correct horse", "etag": "e"}),
+            json!({"name": "accounts/1/users/a", "password": "correct horse", "etag": "e"}),
+        ),
+        (
+            "UserService/RemovePassword",
+            "POST /v1/accounts/1/users/a:removePassword",
+            json!({}),
+            json!({"name": "accounts/1/users/a"}),
+        ),
+        (
             "AdminTokenService/CreateAdminToken",
             "POST /v1/adminTokens",
             json!({"displayName": "ci", "readOnly": true}),
