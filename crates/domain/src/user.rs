@@ -47,6 +47,20 @@ pub struct User {
     /// When it was last changed, its access keys apart.
     #[serde(with = "ts_milliseconds")]
     pub modified_at: Timestamp,
+    /// Its password, if it ever had one. Few users do.
+    pub password: Option<Box<Password>>,
+}
+
+/// The password of a user, or what is left of one.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Password {
+    /// Number of the last password that the user had, from 1.
+    pub generation: u32,
+    /// Its hash, sealed; none once it was removed.
+    pub sealed: Option<SealedSecret>,
+    /// When it was set or removed.
+    #[serde(with = "ts_milliseconds")]
+    pub changed_at: Timestamp,
 }
 
 /// Whether a user may do anything.
@@ -62,6 +76,17 @@ impl User {
     /// The access key with this id.
     pub fn access_key(&self, id: &AccessKeyId) -> Option<&AccessKey> {
         self.access_keys.iter().find(|key| key.id == *id)
+    }
+
+    /// Number of the password that the user has, and its hash, sealed.
+    pub fn password(&self) -> Option<(u32, &SealedSecret)> {
+        let password = self.password.as_deref()?;
+        Some((password.generation, password.sealed.as_ref()?))
+    }
+
+    /// Number that its next password is to have.
+    pub fn next_password_generation(&self) -> u32 {
+        self.password.as_deref().map_or(0, |password| password.generation).saturating_add(1)
     }
 
     /// Whether something is due that [`Command::Tick`] does.
@@ -163,6 +188,13 @@ pub enum Command {
         /// The access key.
         id: AccessKeyId,
     },
+    /// Give the user a password, in the place of the one that it may have.
+    SetPassword {
+        /// Its hash, sealed as the generation that [`User::next_password_generation`] tells.
+        sealed: SealedSecret,
+    },
+    /// Leave the user without a password.
+    RemovePassword,
     /// Do what is due: announce what the account asks to be told, and purge what is past its time.
     Tick,
 }
@@ -186,6 +218,8 @@ impl Command {
             | Self::Lock
             | Self::Unlock
             | Self::Delete { .. }
+            | Self::SetPassword { .. }
+            | Self::RemovePassword
             | Self::Tick => None,
         }
     }

@@ -99,6 +99,12 @@ impl Decider<'_> {
                 Some(_) => Ok(vec![UserEvent::AccessKeyPurged { id }]),
                 None => self.find(&id).and(Err(Refusal::NotDeleted)),
             },
+            Command::SetPassword { sealed } => {
+                let generation = self.user.next_password_generation();
+                let set = UserEvent::PasswordSet { generation, sealed };
+                Ok(password_removed(self.user).into_iter().chain([set]).collect())
+            }
+            Command::RemovePassword => Ok(password_removed(self.user).into_iter().collect()),
             Command::Tick => Ok(self.tick()),
         }
     }
@@ -435,5 +441,9 @@ pub fn delete_whole(user: &User) -> Vec<UserEvent> {
         .deleted_access_keys
         .iter()
         .map(|deleted| UserEvent::AccessKeyPurged { id: deleted.access_key.id.clone() });
-    deleted.chain(purged).chain([UserEvent::Deleted]).collect()
+    deleted.chain(purged).chain(password_removed(user)).chain([UserEvent::Deleted]).collect()
+}
+
+fn password_removed(user: &User) -> Option<UserEvent> {
+    user.password().map(|(generation, _)| UserEvent::PasswordRemoved { generation })
 }
