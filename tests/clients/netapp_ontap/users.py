@@ -20,8 +20,9 @@ TOKEN = os.environ["CLAVIGER_TOKEN"]
 SVM, OTHER = os.environ["SVM_UUID"], os.environ["OTHER_SVM_UUID"]
 USERS = f"/api/protocols/s3/services/{SVM}/users"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-# A user of the account, by login and password; its account's number is the login's end.
-LOGIN, PASSWORD = os.environ.get("ROOT_LOGIN"), os.environ.get("ROOT_PASSWORD")
+# The root user of the account, and another, by login and password.
+ROOT = {"username": os.environ["ROOT_LOGIN"], "password": os.environ["ROOT_PASSWORD"]}
+ALICE = {"username": os.environ["ALICE_LOGIN"], "password": os.environ["ALICE_PASSWORD"]}
 
 
 def connection(**how):
@@ -383,7 +384,7 @@ def sent_again():
 
 def logged_in():
     """The root user sees its account by login and password, and no other."""
-    with connection(username=LOGIN, password=PASSWORD):
+    with connection(**ROOT):
         assert [found.uuid for found in Svm.get_collection()] == [SVM]
         mine = S3User(SVM, name="mine")
         mine.name = "mine"
@@ -395,9 +396,17 @@ def logged_in():
         assert list(S3Service.get_collection(**{"svm.uuid": OTHER})) == []
         assert Cluster().get().http_response.status_code == 200
         mine.delete()
-    with connection(username=LOGIN, password=PASSWORD + "x"):
+    with connection(**{**ROOT, "password": ROOT["password"] + "x"}):
         with raises(401, "6691623"):
             list(S3User.get_collection(SVM))
+    # Whoever is not the root user manages nobody.
+    with connection(**ALICE):
+        with raises(403, "92406096"):
+            list(S3User.get_collection(SVM))
+        with raises(403, "92406096"):
+            user("alice").patch(regenerate_keys=True)
+        with raises(404, "4"):
+            list(S3User.get_collection(OTHER))
 
 
 with connection(headers=BEARER):
@@ -407,6 +416,5 @@ with connection(headers=BEARER):
     services()
     lifetimes()
     sent_again()
-if LOGIN:
-    logged_in()
+logged_in()
 print("all as it should be")
