@@ -105,7 +105,7 @@ def keys(name):
 
 def documented():
     """The examples of the library's documentation for S3 users, one after another."""
-    assert [found.name for found in S3User.get_collection(SVM, fields="*")] == ["root"]
+    assert [found.name for found in S3User.get_collection(SVM, fields="*")] == ["alice", "root"]
     # Creating: the secret is in the answer, and nowhere else.
     first = user("user-1")
     first.name = "user-1"
@@ -201,7 +201,7 @@ def collections():
     assert listed(name="many-1|many-5") == ["many-1", "many-5"]
     assert listed(name="many-2..many-4") == ["many-2", "many-3", "many-4"]
     assert listed(comment="c1", fields="comment") == everyone[1::2]
-    assert listed(name="!many-*", access_key="null") == ["root", "user-1"]
+    assert listed(name="!many-*", access_key="null") == ["alice", "root", "user-1"]
     assert listed(key_expiry_time=">2020-01-01") == ["user-3"]
     assert listed(key_time_to_live="P6D*") == ["user-3"]
     assert listed(**{"svm.name": "nobody"}) == []
@@ -209,7 +209,7 @@ def collections():
     access_key = shown("many-4").access_key
     assert listed(access_key=access_key) == ["many-4"]
     assert listed(**{"keys.access_key": access_key}) == ["many-4"]
-    assert S3User.count_collection(SVM) == 11
+    assert S3User.count_collection(SVM) == 12
     assert S3User.count_collection(SVM, name="many-*") == 7
     assert S3User.find(SVM, name="many-3").comment == "c1"
     assert S3User.find(SVM, name="nobody") is None
