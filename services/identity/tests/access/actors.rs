@@ -210,7 +210,8 @@ async fn a_comment_changes_with_a_key_only_for_who_may_change_the_user() {
         };
         let mut request = tonic::Request::new(create(None));
         *request.metadata_mut() = world.metadata(caller, &user);
-        let mut keys = AccessKeyServiceClient::new(world.identity.connection());
+        let mut keys =
+            access_key_service_client::AccessKeyServiceClient::new(world.identity.connection());
         let made = keys.create_access_key(request).await.expect("its own").into_inner();
         let mut request = tonic::Request::new(create(Some("x".into())));
         *request.metadata_mut() = world.metadata(caller, &user);
@@ -225,7 +226,7 @@ async fn a_comment_changes_with_a_key_only_for_who_may_change_the_user() {
         for outcome in [created, deleted] {
             assert_eq!(outcome.is_ok(), allowed, "{outcome:?}");
             let refusal = outcome.err().map(|status| status.code());
-            assert_eq!(refusal, (!allowed).then_some(Code::PermissionDenied));
+            assert_eq!(refusal, (!allowed).then_some(tonic::Code::PermissionDenied));
         }
     }
 }
