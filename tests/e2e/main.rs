@@ -14,6 +14,7 @@ mod grpcio;
 mod grpcurl;
 mod iam;
 mod lifecycle;
+mod ontap;
 mod readme;
 mod rest;
 mod secrecy;

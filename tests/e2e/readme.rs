@@ -165,6 +165,26 @@ fn rest_is_used_as_described() {
 }
 
 #[test]
+fn ontap_is_used_as_described() {
+    let home = Home::new();
+    let dev = home.start();
+    let use_it = blocks_of("docs/ontap.md", "Point a client at it").join("\n");
+    let rotate = blocks_of("docs/ontap.md", "Rotate by the second key").join("\n");
+    let script =
+        format!("set -e\n{use_it}\n{rotate}").replace("127.0.0.1:7101", &dev.address("rest"));
+    let shown = shell(&home, &dev, &script);
+    assert_eq!(shown.matches("\"secret_key\"").count(), 2, "{shown}");
+    assert!(shown.contains("\"key_time_to_live\":\"P30D\""), "{shown}");
+    // The library is used as shown too.
+    let path = format!("{}/../../docs/ontap.md", env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(path).expect("read");
+    let python = page.split("```python\n").nth(1).and_then(|rest| rest.split("```").next());
+    std::fs::write(home.path().join("shown.py"), python.expect("is shown")).expect("written");
+    let script = format!("CLAVIGER_REST={} python shown.py", dev.text("rest"));
+    assert_eq!(shell(&home, &dev, &script).trim().len(), 40);
+}
+
+#[test]
 fn a_backup_is_taken_and_restored_as_described() {
     let home = Home::new();
     let dev = home.start();

@@ -141,6 +141,24 @@ async fn everything(identity: &Identity) -> (Log, String) {
     let change = |other: &mut DeleteUserRequest| other.force = true;
     send!(log, identity.delete_user(delete), change);
 
+    // A user with its first key, and another key for that one's slot with a comment.
+    let first = CreateUserRequest {
+        access_key: Some(AccessKey { slot: 1, ..Default::default() }),
+        ..new_user(&account.name, "grace")
+    };
+    let change = |other: &mut CreateUserRequest| other.access_key = None;
+    let grace = send!(log, identity.create_user(first), change);
+    assert_eq!(grace.secret_access_key.len(), 40);
+    let for_slot = CreateAccessKeyRequest {
+        parent: grace.user.expect("there").name,
+        access_key: Some(AccessKey { slot: 2, ..Default::default() }),
+        take_slot: true,
+        user_comment: Some("two keys".into()),
+        ..Default::default()
+    };
+    let change = |other: &mut CreateAccessKeyRequest| other.user_comment = None;
+    send!(log, identity.create_access_key(for_slot), change);
+
     let new_key = |user: &str, label: &str| CreateAccessKeyRequest {
         parent: user.into(),
         access_key: Some(AccessKey { label: label.into(), ..Default::default() }),

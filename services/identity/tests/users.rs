@@ -319,3 +319,57 @@ async fn a_user_is_named_in_full_as_its_account_spells_it() {
     let arns: Vec<_> = listed.users.iter().map(|user| user.arn.as_str()).collect();
     assert_eq!(arns, [found.arn.as_str(), &format!("orn:ows:idauth::{number}:root")]);
 }
+
+#[tokio::test]
+async fn a_user_comes_with_its_first_key_or_not_at_all() {
+    let home = Home::new();
+    let identity = home.start().await;
+    let account = account(&identity).await;
+    let asked = |name: &str, access_key: AccessKey, secret: &str| CreateUserRequest {
+        parent: account.clone(),
+        user: Some(User { user_name: name.into(), ..Default::default() }),
+        access_key: Some(access_key),
+        secret_access_key: secret.into(),
+        lifetime_days_max: 1095,
+        ..Default::default()
+    };
+    let key = || AccessKey { slot: 1, time_to_live: "P1D".into(), ..Default::default() };
+    let made = identity.create_user(asked("alice", key(), "")).await.expect("created");
+    let first = made.access_key.expect("there");
+    assert_eq!((first.slot, first.time_to_live.as_str()), (1, "P1D"));
+    assert_eq!(made.secret_access_key.len(), 40);
+    let parts = (made.user.expect("there").name, first.name.clone());
+    assert!(parts.1.starts_with(&parts.0), "{parts:?}");
+    let list =
+        ListUsersRequest { parent: account.clone(), show_access_keys: true, ..Default::default() };
+    let listed = identity.list_users(list.clone()).await.expect("listed");
+    assert_eq!(listed.users.len(), 2);
+    assert_eq!(listed.access_keys.first(), Some(&identity.key(&first.name).await));
+    let listed = ListUsersRequest { show_access_keys: false, ..list.clone() };
+    assert_eq!(identity.list_users(listed).await.expect("listed").access_keys, vec![]);
+    let at = Some(prost_types::Timestamp::default());
+    identity.refuses_field(identity.list_users(ListUsersRequest { read_time: at, ..list })).await;
+
+    // Refused, it leaves neither user, key nor data key behind.
+    let brought = AccessKey { access_key_id: "AKIAIOSFODNN7EXAMPLE".into(), ..key() };
+    let secret = "s".repeat(40);
+    let taken = identity.create_user(asked("ALICE", brought.clone(), &secret));
+    identity.refuses(taken, Code::AlreadyExists, Reason::UserNameTaken).await;
+    let long = AccessKey { time_to_live: "P1096D".into(), ..key() };
+    let long = identity.create_user(asked("bob", long, ""));
+    identity.refuses(long, Code::InvalidArgument, Reason::LifetimeTooLong).await;
+    identity.refuses_field(identity.create_user(asked("bob", key(), &secret))).await;
+    let none = CreateUserRequest { access_key: None, ..asked("bob", key(), &secret) };
+    identity.refuses_field(identity.create_user(none)).await;
+    // And may then be asked for again.
+    let made = identity.create_user(asked("bob", brought.clone(), &secret)).await.expect("created");
+    assert_eq!(made.secret_access_key, secret);
+    let taken = identity.create_user(asked("carol", brought, &secret));
+    identity.refuses(taken, Code::AlreadyExists, Reason::AccessKeyIdTaken).await;
+    let missing = identity.create_access_key(CreateAccessKeyRequest {
+        parent: format!("{account}/users/bob"),
+        take_slot: true,
+        ..Default::default()
+    });
+    identity.refuses_field(missing).await;
+}

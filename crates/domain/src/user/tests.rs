@@ -12,6 +12,7 @@ mod password;
 mod profile;
 mod properties;
 mod replacement;
+mod slots;
 mod ticks;
 
 const DAY: i64 = 86_400;

@@ -196,3 +196,37 @@ async fn a_user_is_who_it_is_now_not_who_had_its_name() {
     // Whether anybody else has a name is not for a user to know.
     assert_eq!(outcome(&got), DENIED);
 }
+
+#[tokio::test]
+async fn a_comment_changes_with_a_key_only_for_who_may_change_the_user() {
+    let world = World::new().await;
+    let target = world.target().await;
+    let user = target.user;
+    for (caller, allowed) in [(Caller::Itself, false), (Caller::Root, true)] {
+        let create = |user_comment| CreateAccessKeyRequest {
+            parent: user.name.clone(),
+            user_comment,
+            ..Default::default()
+        };
+        let mut request = tonic::Request::new(create(None));
+        *request.metadata_mut() = world.metadata(caller, &user);
+        let mut keys =
+            access_key_service_client::AccessKeyServiceClient::new(world.identity.connection());
+        let made = keys.create_access_key(request).await.expect("its own").into_inner();
+        let mut request = tonic::Request::new(create(Some("x".into())));
+        *request.metadata_mut() = world.metadata(caller, &user);
+        let created = keys.create_access_key(request).await.map(|_| ());
+        let mut request = tonic::Request::new(DeleteAccessKeyRequest {
+            name: made.access_key.expect("there").name,
+            user_comment: Some("y".into()),
+            ..Default::default()
+        });
+        *request.metadata_mut() = world.metadata(caller, &user);
+        let deleted = keys.delete_access_key(request).await.map(|_| ());
+        for outcome in [created, deleted] {
+            assert_eq!(outcome.is_ok(), allowed, "{outcome:?}");
+            let refusal = outcome.err().map(|status| status.code());
+            assert_eq!(refusal, (!allowed).then_some(tonic::Code::PermissionDenied));
+        }
+    }
+}

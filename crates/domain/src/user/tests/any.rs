@@ -109,6 +109,13 @@ fn any_command() -> impl Strategy<Value = Command> {
         1 => option::weighted(0.1, Just(true))
             .prop_map(|force| Command::Delete { force: force.is_some() }),
         8 => any_new_key().prop_map(Command::CreateAccessKey),
+        3 => (any_new_key(), any::<bool>())
+            .prop_map(|(access_key, keep_expiry)| Command::TakeSlot { access_key, keep_expiry }),
+        1 => any_new_key()
+            .prop_map(|key| Command::WithComment(label("x"), Box::new(Command::CreateAccessKey(key)))),
+        1 => (any_name(), any_new_key()).prop_map(|(name, key)| {
+            Command::CreateWithAccessKey(NewUser { name, ..new_user() }, key)
+        }),
         4 => (id(), changes).prop_map(|(id, changes)| Command::UpdateAccessKey { id, changes }),
         6 => (any_key(), grace(), option::weighted(0.3, any_expiry()))
             .prop_map(|(n, grace, expiry)| rotate_until(n, grace, expiry)),

@@ -10,8 +10,11 @@ use super::*;
 fn new_id(command: &Command) -> Option<&AccessKeyId> {
     match command {
         Command::CreateAccessKey(new)
+        | Command::CreateWithAccessKey(_, new)
+        | Command::TakeSlot { access_key: new, .. }
         | Command::ReplaceAccessKey { replacement: new, .. }
         | Command::DeleteAccessKey { replacement: Some(new), .. } => Some(&new.id),
+        Command::WithComment(_, command) => new_id(command),
         Command::Create(_)
         | Command::Update(_)
         | Command::Lock
