@@ -178,6 +178,15 @@ async fn what_is_refused_is_told_as_a_problem() {
             400,
             "INVALID_FIELD",
         ),
+        Refused(
+            "POST",
+            "/v1/{account}/users/root:lock",
+            &[("sec-fetch-site", "cross-site")],
+            text(""),
+            403,
+            "CROSS_ORIGIN",
+        ),
+        Refused("GET", "/v1/{account}/users/..", none, text(""), 404, "NO_SUCH_ROUTE"),
         Refused("DELETE", "/v1/{account}/users/root", none, text(""), 400, "ROOT_USER"),
         Refused(
             "POST",
