@@ -15,8 +15,8 @@ async fn one_line_tells_everything_and_a_restart_tells_the_same() {
     }
     assert_eq!(dev.text("region"), "us-east-1");
     assert_eq!(dev.text("account/number").len(), 12);
-    assert!(dev.told["root"].as_object().expect("there").contains_key("login"));
-    assert!(dev.told["root"].as_object().expect("there").contains_key("password"));
+    assert_eq!(dev.text("root/login"), format!("root@{}", dev.text("account/number")));
+    assert_eq!(dev.text("root/password").len(), 32);
     let first = dev.told.clone();
     let root = dev.root();
     dev.aws_ok(&root, &["s3", "mb", "s3://kept"]);

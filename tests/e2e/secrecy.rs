@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use api::identity::v1::RotateSecretAccessKeyRequest;
+use api::identity::v1::{RotateSecretAccessKeyRequest, SetPasswordRequest};
 
 use crate::support::{Home, Key};
 
@@ -31,8 +31,15 @@ async fn neither_data_nor_logs_at_trace_level_hold_a_secret() {
         );
         let root = dev.root();
         let name = format!("user-{}", issued.len());
-        let (_, made) = dev.user_with_key(&name).await;
+        let (user, made) = dev.user_with_key(&name).await;
         let key = Key::from(&made);
+        let password = format!("{name}: correct horse battery staple");
+        let set = SetPasswordRequest {
+            name: user.name,
+            password: password.clone(),
+            ..Default::default()
+        };
+        dev.users().set_password(set).await.expect("set");
         let request = RotateSecretAccessKeyRequest {
             name: made.access_key.clone().expect("there").name,
             grace_period_seconds: Some(60),
@@ -50,10 +57,12 @@ async fn neither_data_nor_logs_at_trace_level_hold_a_secret() {
         issued.push(key.secret);
         issued.push(rotated.into_inner().secret_access_key);
         issued.push(dev.text("admin_token"));
+        issued.push(dev.text("root/password"));
+        issued.push(password);
         let (status, _) = dev.terminate();
         assert!(status.success());
     }
-    assert_eq!(issued[0], issued[4], "the root secret is told again");
+    assert_eq!(issued[0], issued[6], "the root secret is told again");
 
     let mut found = vec![home.log_path()];
     files(&home.data_dir(), &mut found);

@@ -8,8 +8,9 @@ mod tests {
     use crate::FILE_DESCRIPTOR_SET;
     use crate::identity::v1::{
         CreateAccessKeyRequest, CreateAccessKeyResponse, CreateAccountResponse,
-        CreateAdminTokenResponse, DateKey, DeleteAccessKeyResponse, ReplaceAccessKeyRequest,
-        ReplaceAccessKeyResponse, RotateSecretAccessKeyResponse,
+        CreateAdminTokenResponse, CreateUserRequest, CreateUserResponse, DateKey,
+        DeleteAccessKeyResponse, ReplaceAccessKeyRequest, ReplaceAccessKeyResponse,
+        RotateSecretAccessKeyResponse,
     };
 
     #[test]
@@ -25,6 +26,8 @@ mod tests {
             CreateAccessKeyRequest { secret_access_key },
             CreateAccessKeyResponse { secret_access_key },
             CreateAdminTokenResponse { token },
+            CreateUserRequest { secret_access_key },
+            CreateUserResponse { secret_access_key },
             DeleteAccessKeyResponse { replacement_secret_access_key },
             ReplaceAccessKeyRequest { secret_access_key },
             ReplaceAccessKeyResponse { secret_access_key },

@@ -197,6 +197,18 @@ pub enum UserEvent {
         /// The access key.
         id: AccessKeyId,
     },
+    /// The user has a password.
+    PasswordSet {
+        /// Number of the password, from 1.
+        generation: u32,
+        /// Its hash, sealed.
+        sealed: SealedSecret,
+    },
+    /// The user has this password no more.
+    PasswordRemoved {
+        /// Number of the password.
+        generation: u32,
+    },
     /// A request changed nothing; recorded so that it is known when it comes again.
     Unchanged {
         /// The access key that it was about, if it was not about the user.
@@ -217,6 +229,8 @@ impl UserEvent {
             | Self::TagsChanged(_)
             | Self::Locked
             | Self::Unlocked
+            | Self::PasswordSet { .. }
+            | Self::PasswordRemoved { .. }
             | Self::Deleted => None,
             Self::Unchanged { access_key } => access_key.as_ref(),
             Self::AccessKeyCreated { id, .. }

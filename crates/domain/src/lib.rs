@@ -36,7 +36,7 @@ pub use settings::{
     ROTATION_DUE_DAYS_MAX,
 };
 pub use tag::{TAGS_MAX, Tag, Tags, TagsChange};
-pub use user::{User, UserState};
+pub use user::{Password, User, UserState};
 
 /// An instant, UTC. Recorded to the millisecond.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -52,7 +52,8 @@ impl fmt::Debug for SecretAccessKey {
     }
 }
 
-/// A secret access key, encrypted under its access key's data key. Opaque here.
+/// A secret access key, encrypted under its access key's data key, or the hash of a password, under its own.
+/// Opaque here.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SealedSecret(pub Box<[u8]>);
 

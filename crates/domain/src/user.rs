@@ -47,6 +47,20 @@ pub struct User {
     /// When it was last changed, its access keys apart.
     #[serde(with = "ts_milliseconds")]
     pub modified_at: Timestamp,
+    /// Its password, if it ever had one. Few users do.
+    pub password: Option<Box<Password>>,
+}
+
+/// The password of a user, or what is left of one.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Password {
+    /// Number of the last password that the user had, from 1.
+    pub generation: u32,
+    /// Its hash, sealed; none once it was removed.
+    pub sealed: Option<SealedSecret>,
+    /// When it was set or removed.
+    #[serde(with = "ts_milliseconds")]
+    pub changed_at: Timestamp,
 }
 
 /// Whether a user may do anything.
@@ -62,6 +76,17 @@ impl User {
     /// The access key with this id.
     pub fn access_key(&self, id: &AccessKeyId) -> Option<&AccessKey> {
         self.access_keys.iter().find(|key| key.id == *id)
+    }
+
+    /// Number of the password that the user has, and its hash, sealed.
+    pub fn password(&self) -> Option<(u32, &SealedSecret)> {
+        let password = self.password.as_deref()?;
+        Some((password.generation, password.sealed.as_ref()?))
+    }
+
+    /// Number that its next password is to have.
+    pub fn next_password_generation(&self) -> u32 {
+        self.password.as_deref().map_or(0, |password| password.generation).saturating_add(1)
     }
 
     /// Whether something is due that [`Command::Tick`] does.
@@ -85,6 +110,8 @@ impl User {
 pub enum Command {
     /// Make the user.
     Create(NewUser),
+    /// Make the user with its first access key.
+    CreateWithAccessKey(NewUser, NewAccessKey),
     /// Change what is given of the user, all of it or nothing.
     Update(UserChanges),
     /// Let none of the user's keys work.
@@ -98,6 +125,17 @@ pub enum Command {
     },
     /// Make an access key.
     CreateAccessKey(NewAccessKey),
+    /// Make an access key for its slot, in the place of the one that has it if one does: that one is
+    /// deleted.
+    TakeSlot {
+        /// The new one, with a slot.
+        access_key: NewAccessKey,
+        /// Whether it ends as the one in whose place it comes, if there is one: at the same instant, or
+        /// after the same time to live, which begins anew.
+        keep_expiry: bool,
+    },
+    /// Do something to an access key, and give the user this comment with it: both, or neither.
+    WithComment(Label, Box<Command>),
     /// Change what is given of an access key, all of it or nothing.
     UpdateAccessKey {
         /// The access key.
@@ -150,6 +188,13 @@ pub enum Command {
         /// The access key.
         id: AccessKeyId,
     },
+    /// Give the user a password, in the place of the one that it may have.
+    SetPassword {
+        /// Its hash, sealed as the generation that [`User::next_password_generation`] tells.
+        sealed: SealedSecret,
+    },
+    /// Leave the user without a password.
+    RemovePassword,
     /// Do what is due: announce what the account asks to be told, and purge what is past its time.
     Tick,
 }
@@ -158,7 +203,8 @@ impl Command {
     /// The access key that it is about, if it is not about the user.
     pub fn access_key_id(&self) -> Option<&AccessKeyId> {
         match self {
-            Self::CreateAccessKey(new) => Some(&new.id),
+            Self::CreateAccessKey(new) | Self::TakeSlot { access_key: new, .. } => Some(&new.id),
+            Self::WithComment(_, command) => command.access_key_id(),
             Self::UpdateAccessKey { id, .. }
             | Self::RotateSecretAccessKey { id, .. }
             | Self::EndGracePeriod { id }
@@ -167,10 +213,13 @@ impl Command {
             | Self::UndeleteAccessKey { id }
             | Self::PurgeAccessKey { id } => Some(id),
             Self::Create(_)
+            | Self::CreateWithAccessKey(..)
             | Self::Update(_)
             | Self::Lock
             | Self::Unlock
             | Self::Delete { .. }
+            | Self::SetPassword { .. }
+            | Self::RemovePassword
             | Self::Tick => None,
         }
     }

@@ -205,6 +205,12 @@ pub fn decode(
         Kind::AccessKeyPurged(event) => {
             UserEvent::AccessKeyPurged { id: access_key_id(&event.access_key_id)? }
         }
+        Kind::UserPasswordSet(event) => {
+            UserEvent::PasswordSet { generation: event.generation, sealed: secret() }
+        }
+        Kind::UserPasswordRemoved(event) => {
+            UserEvent::PasswordRemoved { generation: event.generation }
+        }
         Kind::UserUnchanged(event) => UserEvent::Unchanged {
             access_key: match event.access_key_id.as_str() {
                 "" => None,
@@ -252,6 +258,8 @@ fn event_type(kind: &Kind) -> u32 {
         Kind::AdminTokenRevoked(_) => 29,
         Kind::UserUnchanged(_) => 30,
         Kind::AccountUnchanged(_) => 31,
+        Kind::UserPasswordSet(_) => 32,
+        Kind::UserPasswordRemoved(_) => 33,
     }
 }
 
@@ -298,7 +306,8 @@ fn token_hash(event: &AdminTokenEvent) -> Option<&[u8]> {
 
 fn sealed_secret(event: &UserEvent) -> Option<&[u8]> {
     if let UserEvent::AccessKeyCreated { secret, .. }
-    | UserEvent::SecretAccessKeyRotated { secret, .. } = event
+    | UserEvent::SecretAccessKeyRotated { secret, .. }
+    | UserEvent::PasswordSet { sealed: secret, .. } = event
     {
         return Some(&secret.0);
     }
@@ -339,6 +348,12 @@ fn user_kind(event: &UserEvent) -> Kind {
         UserEvent::Locked => Kind::UserLocked(proto::UserLocked {}),
         UserEvent::Unlocked => Kind::UserUnlocked(proto::UserUnlocked {}),
         UserEvent::Deleted => Kind::UserDeleted(proto::UserDeleted {}),
+        UserEvent::PasswordSet { generation, sealed: _ } => {
+            Kind::UserPasswordSet(proto::UserPasswordSet { generation: *generation })
+        }
+        UserEvent::PasswordRemoved { generation } => {
+            Kind::UserPasswordRemoved(proto::UserPasswordRemoved { generation: *generation })
+        }
         UserEvent::AccessKeyCreated {
             id,
             secret: _,

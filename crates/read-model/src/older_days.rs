@@ -1,21 +1,23 @@
-//! Date keys of days before yesterday, fetched one by one for presigned URLs.
+//! Date keys that are not fed, fetched one by one: of days before yesterday, for presigned URLs, and of
+//! another spelling than AWS's, of any day.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sigv4::DateKey;
+use sigv4::{DateKey, Spelling};
 
 use crate::id::KeyId;
 
-/// A date key of an older day is used this long, then fetched again.
+/// A date key that was fetched is used this long, then fetched again.
 pub const OLDER_DAY_LIFE: Duration = Duration::from_secs(10 * 60);
 /// This many older days are kept, over all access keys; the one fetched first makes room.
 pub const OLDER_DAYS_MAX: usize = 64 << 10;
 
-/// The date keys of one access key for one older day.
+/// The date keys of one access key for one older day, or for one day in another spelling.
 #[derive(Debug)]
 pub struct OlderDay {
+    spelling: Spelling,
     day: u32,
     fetched_at: Duration,
     keys: Vec<(u32, DateKey)>,
@@ -25,6 +27,10 @@ impl OlderDay {
     /// The date key of the secret of this generation.
     pub fn date_key(&self, generation: u32) -> Option<&DateKey> {
         self.keys.iter().find(|(of, _)| *of == generation).map(|(_, key)| key)
+    }
+
+    fn is(&self, spelling: Spelling, day: u32) -> bool {
+        self.spelling == spelling && self.day == day
     }
 
     fn is_fresh(&self, now: Duration) -> bool {
@@ -37,7 +43,7 @@ impl OlderDay {
 pub(crate) struct OlderDays {
     by_key: papaya::HashMap<KeyId, OfKey>,
     /// What was fetched, in that order. Held by whoever writes.
-    fetched: Mutex<VecDeque<(KeyId, u32, Duration)>>,
+    fetched: Mutex<VecDeque<(KeyId, Spelling, u32, Duration)>>,
 }
 
 /// The older days of one access key, fetched for one version of it: a handful, since a presigned
@@ -53,19 +59,21 @@ impl OlderDays {
         &self,
         access_key_id: &str,
         version: u32,
+        spelling: Spelling,
         day: u32,
         now: Duration,
     ) -> Option<Arc<OlderDay>> {
         let by_key = self.by_key.pin();
         let of_key = by_key.get(access_key_id.as_bytes())?;
         let mut days = of_key.days.iter().filter(|_| of_key.version == version);
-        days.find(|older| older.day == day && older.is_fresh(now)).cloned()
+        days.find(|older| older.is(spelling, day) && older.is_fresh(now)).cloned()
     }
 
     pub(crate) fn keep(
         &self,
         access_key_id: &str,
         version: u32,
+        spelling: Spelling,
         day: u32,
         keys: Vec<(u32, DateKey)>,
         now: Duration,
@@ -78,15 +86,15 @@ impl OlderDays {
             Some(of_key) if of_key.version == version => of_key.days.clone(),
             Some(_) | None => vec![],
         };
-        days.retain(|older| older.day != day && older.is_fresh(now));
-        days.push(Arc::new(OlderDay { day, fetched_at: now, keys }));
+        days.retain(|older| !older.is(spelling, day) && older.is_fresh(now));
+        days.push(Arc::new(OlderDay { spelling, day, fetched_at: now, keys }));
         by_key.insert(id.clone(), OfKey { version, days });
-        fetched.push_back((id, day, now));
-        while fetched.front().is_some_and(|(_, _, fetched_at)| {
+        fetched.push_back((id, spelling, day, now));
+        while fetched.front().is_some_and(|(_, _, _, fetched_at)| {
             fetched.len() > OLDER_DAYS_MAX || now.saturating_sub(*fetched_at) >= OLDER_DAY_LIFE
         }) {
-            if let Some((id, day, fetched_at)) = fetched.pop_front() {
-                self.drop_day(&id, day, fetched_at);
+            if let Some((id, spelling, day, fetched_at)) = fetched.pop_front() {
+                self.drop_day(&id, spelling, day, fetched_at);
             }
         }
     }
@@ -100,11 +108,11 @@ impl OlderDays {
         self.by_key.pin().remove(id);
     }
 
-    fn drop_day(&self, id: &KeyId, day: u32, fetched_at: Duration) {
+    fn drop_day(&self, id: &KeyId, spelling: Spelling, day: u32, fetched_at: Duration) {
         let by_key = self.by_key.pin();
         let Some(of_key) = by_key.get(id) else { return };
         let mut rest = of_key.clone();
-        rest.days.retain(|older| older.day != day || older.fetched_at != fetched_at);
+        rest.days.retain(|older| !older.is(spelling, day) || older.fetched_at != fetched_at);
         if rest.days.is_empty() {
             by_key.remove(id);
         } else {
@@ -115,6 +123,8 @@ impl OlderDays {
 
 #[cfg(test)]
 mod tests {
+    use sigv4::Spelling::{Aws4, Osc4};
+
     use super::*;
 
     const NOW: Duration = Duration::from_secs(1_000_000);
@@ -124,32 +134,32 @@ mod tests {
     }
 
     fn found(older: &OlderDays, id: &str, version: u32, day: u32, now: Duration) -> Option<u8> {
-        let day = older.find(id, version, day, now)?;
+        let day = older.find(id, version, Aws4, day, now)?;
         day.date_key(1).map(|key| key.expose()[0])
     }
 
     #[test]
     fn an_older_day_is_found_for_its_key_version_and_day_while_it_is_fresh() {
         let older = OlderDays::default();
-        older.keep("A", 5, 100, keys(1), NOW);
-        older.keep("A", 5, 101, keys(2), NOW);
+        older.keep("A", 5, Aws4, 100, keys(1), NOW);
+        older.keep("A", 5, Aws4, 101, keys(2), NOW);
         assert_eq!(found(&older, "A", 5, 100, NOW), Some(1));
         assert_eq!(found(&older, "A", 5, 101, NOW), Some(2));
         assert_eq!(found(&older, "A", 6, 100, NOW), None);
         assert_eq!(found(&older, "A", 5, 102, NOW), None);
         assert_eq!(found(&older, "B", 5, 100, NOW), None);
-        assert!(older.find("A", 5, 100, NOW).expect("is there").date_key(2).is_none());
+        assert!(older.find("A", 5, Aws4, 100, NOW).expect("is there").date_key(2).is_none());
         assert_eq!(found(&older, "A", 5, 100, NOW + OLDER_DAY_LIFE), None);
     }
 
     #[test]
     fn a_key_that_changed_loses_its_older_days() {
         let older = OlderDays::default();
-        older.keep("A", 5, 100, keys(1), NOW);
+        older.keep("A", 5, Aws4, 100, keys(1), NOW);
         older.forget(b"A");
         assert_eq!(found(&older, "A", 5, 100, NOW), None);
-        older.keep("A", 5, 100, keys(1), NOW);
-        older.keep("A", 6, 101, keys(2), NOW);
+        older.keep("A", 5, Aws4, 100, keys(1), NOW);
+        older.keep("A", 6, Aws4, 101, keys(2), NOW);
         assert_eq!(found(&older, "A", 5, 100, NOW), None);
         assert_eq!(found(&older, "A", 6, 101, NOW), Some(2));
     }
@@ -158,12 +168,12 @@ mod tests {
     fn older_days_are_bounded_in_number_and_time() {
         let older = OlderDays::default();
         for index in 0..OLDER_DAYS_MAX + 10 {
-            older.keep(&format!("A{index}"), 1, 100, keys(1), NOW);
+            older.keep(&format!("A{index}"), 1, Aws4, 100, keys(1), NOW);
         }
         assert_eq!(older.by_key.len(), OLDER_DAYS_MAX);
         assert_eq!(found(&older, "A9", 1, 100, NOW), None);
         assert_eq!(found(&older, "A10", 1, 100, NOW), Some(1));
-        older.keep("B", 1, 100, keys(1), NOW + OLDER_DAY_LIFE);
+        older.keep("B", 1, Aws4, 100, keys(1), NOW + OLDER_DAY_LIFE);
         assert_eq!(older.by_key.len(), 1);
         assert_eq!(older.fetched.lock().expect("unpoisoned").len(), 1);
     }
@@ -172,9 +182,21 @@ mod tests {
     fn a_day_fetched_again_outlives_its_first_fetch() {
         let older = OlderDays::default();
         let later = NOW + Duration::from_secs(400);
-        older.keep("A", 1, 100, keys(1), NOW);
-        older.keep("A", 1, 100, keys(2), later);
-        older.keep("B", 1, 100, keys(3), NOW + OLDER_DAY_LIFE);
+        older.keep("A", 1, Aws4, 100, keys(1), NOW);
+        older.keep("A", 1, Aws4, 100, keys(2), later);
+        older.keep("B", 1, Aws4, 100, keys(3), NOW + OLDER_DAY_LIFE);
         assert_eq!(found(&older, "A", 1, 100, NOW + OLDER_DAY_LIFE), Some(2));
+    }
+
+    #[test]
+    fn a_day_of_one_spelling_is_none_of_another() {
+        let older = OlderDays::default();
+        let osc4 = |day| older.find("A", 5, Osc4, day, NOW)?.date_key(1).map(|key| key.expose()[0]);
+        older.keep("A", 5, Aws4, 100, keys(1), NOW);
+        assert_eq!(osc4(100), None);
+        older.keep("A", 5, Osc4, 100, keys(2), NOW);
+        assert_eq!((found(&older, "A", 5, 100, NOW), osc4(100)), (Some(1), Some(2)));
+        older.forget(b"A");
+        assert_eq!((found(&older, "A", 5, 100, NOW), osc4(100)), (None, None));
     }
 }

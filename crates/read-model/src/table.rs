@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use papaya::Guard;
-use sigv4::DateKey;
+use sigv4::{DateKey, Spelling};
 
 use crate::change::{AccessKeyRecord, Change, DateKeyRecord, UserId};
 use crate::id::KeyId;
@@ -124,29 +124,31 @@ impl Table {
         Pinned { keys: &self.keys, guard: self.keys.guard() }
     }
 
-    /// The date keys of an older day, if they were kept for this version of the access key and not
+    /// The date keys of an older day, or of a day in another spelling than AWS's, if they were kept for this version of the access key and not
     /// too long ago. `now` is of a monotonic clock, here and in [`Table::keep_older_day`].
     pub fn older_day(
         &self,
         access_key_id: &str,
         version: u32,
+        spelling: Spelling,
         day: u32,
         now: Duration,
     ) -> Option<Arc<OlderDay>> {
-        self.older_days.find(access_key_id, version, day, now)
+        self.older_days.find(access_key_id, version, spelling, day, now)
     }
 
-    /// Keeps the date keys of an older day, by generation, for a while. `version` is that of the
+    /// Keeps the date keys that [`Table::older_day`] finds, by generation, for a while. `version` is that of the
     /// access key before they were asked for.
     pub fn keep_older_day(
         &self,
         access_key_id: &str,
         version: u32,
+        spelling: Spelling,
         day: u32,
         keys: Vec<(u32, DateKey)>,
         now: Duration,
     ) {
-        self.older_days.keep(access_key_id, version, day, keys, now);
+        self.older_days.keep(access_key_id, version, spelling, day, keys, now);
     }
 
     fn replace_key(&self, writer: &Writer, record: AccessKeyRecord) -> bool {

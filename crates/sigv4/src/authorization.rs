@@ -3,14 +3,15 @@
 use crate::bytes::{find, split, text, trim};
 use crate::denial::Denial;
 use crate::mechanism::Mechanism;
-use crate::string_to_sign::ALGORITHM;
+use crate::spelling::Spelling;
 
 /// An `Authorization` header may hold 8 KiB.
 pub const AUTHORIZATION_BYTES_MAX: usize = 8192;
 
-/// The three components of `AWS4-HMAC-SHA256 Credential=..., SignedHeaders=..., Signature=...`.
+/// The components of `AWS4-HMAC-SHA256 Credential=..., SignedHeaders=..., Signature=...`.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Authorization<'a> {
+    pub(crate) spelling: Spelling,
     pub(crate) credential: &'a [u8],
     pub(crate) signed_headers: &'a [u8],
     pub(crate) signature: &'a [u8],
@@ -19,7 +20,7 @@ pub(crate) struct Authorization<'a> {
 impl<'a> Authorization<'a> {
     /// Takes the header's value apart. Components may come in any order, with or without spaces around the
     /// commas; each must be there once and nothing else may.
-    pub(crate) fn parse(value: &'a [u8]) -> Result<Self, Denial> {
+    pub(crate) fn parse(value: &'a [u8], accepts_osc4: bool) -> Result<Self, Denial> {
         let malformed = |what: &str| Mechanism::Header.malformed(what);
         if value.len() > AUTHORIZATION_BYTES_MAX {
             return Err(malformed("it is longer than 8192 bytes."));
@@ -34,11 +35,15 @@ impl<'a> Authorization<'a> {
         if scheme == b"AWS" || scheme == b"AWS4-ECDSA-P256-SHA256" {
             return Err(Denial::unsupported_mechanism());
         }
-        if scheme != ALGORITHM.as_bytes() {
+        let spelling = if scheme == Spelling::Aws4.algorithm().as_bytes() {
+            Spelling::Aws4
+        } else if accepts_osc4 && scheme == Spelling::Osc4.algorithm().as_bytes() {
+            Spelling::Osc4
+        } else {
             // The rest of a header of another scheme may be a password: it is not repeated.
             let message = "Unsupported Authorization Type";
             return Err(Denial::invalid_argument(message, "Authorization", text(scheme)));
-        }
+        };
         let (mut credential, mut signed_headers, mut signature) = (None, None, None);
         for component in split(components, b',').map(trim) {
             let (name, value) = component.split_at(find(component, 0, b'='));
@@ -59,6 +64,7 @@ impl<'a> Authorization<'a> {
             *slot = Some(value);
         }
         Ok(Self {
+            spelling,
             credential: credential.ok_or_else(|| malformed("missing Credential."))?,
             signed_headers: signed_headers.ok_or_else(|| malformed("missing SignedHeaders."))?,
             signature: signature.ok_or_else(|| malformed("missing Signature."))?,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::date::Date;
+use crate::spelling::Spelling;
 
 /// An access key ID may have 128 bytes (IAM API reference, `accessKeyIdType`).
 const ACCESS_KEY_ID_BYTES_MAX: usize = 128;
@@ -10,8 +11,6 @@ const ACCESS_KEY_ID_BYTES_MAX: usize = 128;
 const REGION_BYTES_MAX: usize = 64;
 /// A service may have 32 bytes.
 const SERVICE_BYTES_MAX: usize = 32;
-/// What every credential scope ends in.
-const TERMINAL: &[u8] = b"aws4_request";
 /// Room for the longest credential: the parts above, date, terminal and four slashes.
 pub(crate) const CREDENTIAL_BYTES_MAX: usize =
     ACCESS_KEY_ID_BYTES_MAX + REGION_BYTES_MAX + SERVICE_BYTES_MAX + 8 + 12 + 4;
@@ -22,10 +21,11 @@ pub struct Scope<'a> {
     date: Date,
     region: &'a str,
     service: &'a str,
+    spelling: Spelling,
 }
 
 impl<'a> Scope<'a> {
-    /// Makes a scope. Region: 1 to 64, service: 1 to 32 graphic ASCII characters, no `/`; else `None`.
+    /// Makes a scope in AWS's spelling. Region: 1 to 64, service: 1 to 32 graphic ASCII characters, no `/`; else `None`.
     #[must_use]
     pub fn new(date: Date, region: &'a str, service: &'a str) -> Option<Self> {
         let is_part = |part: &str, bytes_max| {
@@ -36,6 +36,7 @@ impl<'a> Scope<'a> {
             date,
             region,
             service,
+            spelling: Spelling::Aws4,
         })
     }
 
@@ -45,6 +46,18 @@ impl<'a> Scope<'a> {
         let (date, rest) = text.split_once('/')?;
         let (region, service) = rest.split_once('/')?;
         Self::new(Date::parse(date.as_bytes())?, region, service)
+    }
+
+    /// The same scope in another spelling.
+    #[must_use]
+    pub const fn spelled(self, spelling: Spelling) -> Self {
+        Self { spelling, ..self }
+    }
+
+    /// How the scope is spelled.
+    #[must_use]
+    pub fn spelling(&self) -> Spelling {
+        self.spelling
     }
 
     /// The UTC day.
@@ -65,7 +78,7 @@ impl<'a> Scope<'a> {
         self.service
     }
 
-    /// Writes `YYYYMMDD/region/service/aws4_request`, piece by piece.
+    /// Writes `YYYYMMDD/region/service/terminal`, piece by piece.
     pub(crate) fn write(&self, write: &mut impl FnMut(&[u8])) {
         write(self.date.as_str().as_bytes());
         write(b"/");
@@ -73,14 +86,14 @@ impl<'a> Scope<'a> {
         write(b"/");
         write(self.service.as_bytes());
         write(b"/");
-        write(TERMINAL);
+        write(self.spelling.terminal().as_bytes());
     }
 }
 
-/// `YYYYMMDD/region/service/aws4_request`
+/// `YYYYMMDD/region/service/terminal`
 impl fmt::Display for Scope<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}/aws4_request", self.date, self.region, self.service)
+        write!(f, "{}/{}/{}/{}", self.date, self.region, self.service, self.spelling.terminal())
     }
 }
 
@@ -123,8 +136,8 @@ impl<'t> Credential<'t> {
         Some(Self { access_key_id, date, region, service, terminal })
     }
 
-    pub(crate) fn has_terminal(&self) -> bool {
-        self.terminal == TERMINAL
+    pub(crate) fn has_terminal(&self, spelling: Spelling) -> bool {
+        self.terminal == spelling.terminal().as_bytes()
     }
 }
 
@@ -138,7 +151,8 @@ mod tests {
             Credential::parse(b"team/a/key/20130524/us-east-1/s3/aws4_request").unwrap();
         assert_eq!(credential.access_key_id.as_str(), "team/a/key");
         assert_eq!((credential.date, credential.region), (&b"20130524"[..], &b"us-east-1"[..]));
-        assert!(credential.has_terminal());
+        assert!(credential.has_terminal(Spelling::Aws4));
+        assert!(!credential.has_terminal(Spelling::Osc4));
     }
 
     #[test]

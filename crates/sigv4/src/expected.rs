@@ -5,6 +5,7 @@ use crate::credential::{AccessKeyId, Credential, Scope};
 use crate::date::{Date, Timestamp};
 use crate::denial::{Denial, ErrorCode};
 use crate::mechanism::Mechanism;
+use crate::spelling::Spelling;
 
 /// A request may be dated 15 minutes off, in seconds: S3's `MaxAllowedSkewMilliseconds` of 900000.
 pub const SKEW_SECONDS_MAX: u32 = 900;
@@ -24,6 +25,8 @@ pub struct Expected<'a> {
     pub skew_seconds_max: u32,
     /// How requests to this service are canonicalised.
     pub dialect: Dialect<'a>,
+    /// Whether OUTSCALE's spelling of a signature is accepted beside AWS's.
+    pub accepts_osc4: bool,
 }
 
 /// How a service has its requests canonicalised.
@@ -52,6 +55,7 @@ impl<'a> Expected<'a> {
             now_unix_seconds,
             skew_seconds_max: SKEW_SECONDS_MAX,
             dialect: Dialect::S3,
+            accepts_osc4: false,
         }
     }
 
@@ -69,6 +73,7 @@ impl<'a> Expected<'a> {
             now_unix_seconds,
             skew_seconds_max: SKEW_SECONDS_MAX,
             dialect: Dialect::General { body_sha256 },
+            accepts_osc4: false,
         }
     }
 
@@ -126,17 +131,21 @@ impl<'a> Expected<'a> {
         &self,
         text_: &[u8],
         mechanism: Mechanism,
+        spelling: Spelling,
     ) -> Result<(AccessKeyId, Scope<'a>), Denial> {
         let malformed = |what: String| mechanism.malformed_credential(&what);
+        let expected = spelling.terminal();
         let shape = || {
-            malformed("the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".".to_owned())
+            malformed(format!(
+                "the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/{expected}\"."
+            ))
         };
         let credential = Credential::parse(text_).ok_or_else(shape)?;
         self.check_service(credential.service, mechanism)?;
-        if !credential.has_terminal() {
+        if !credential.has_terminal(spelling) {
             let terminal = text(credential.terminal);
             return Err(malformed(format!(
-                "incorrect terminal \"{terminal}\". This endpoint uses \"aws4_request\"."
+                "incorrect terminal \"{terminal}\". This endpoint uses \"{expected}\"."
             )));
         }
         let date = Date::parse(credential.date).ok_or_else(|| {
@@ -148,7 +157,7 @@ impl<'a> Expected<'a> {
         self.check_region(credential.region, mechanism)?;
         // The scope's own limits: a server that expects a longer region than they allow serves nobody.
         let scope = Scope::new(date, self.region, self.service).ok_or_else(shape)?;
-        Ok((credential.access_key_id, scope))
+        Ok((credential.access_key_id, scope.spelled(spelling)))
     }
 
     fn check_service(&self, service: &[u8], mechanism: Mechanism) -> Result<(), Denial> {

@@ -9,7 +9,9 @@ use subtle::{Choice, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::bytes::{hex, unhex};
+use crate::credential::Scope;
 use crate::date::Date;
+use crate::spelling::Spelling;
 use crate::string_to_sign::StringToSign;
 
 /// The first of the four derived keys: good for one secret and one UTC day, all regions and services.
@@ -23,14 +25,21 @@ impl DateKey {
     /// Derives the key of one day from a secret access key of any length.
     #[must_use]
     pub fn derive(secret: &[u8], date: &Date) -> Self {
+        Self::derive_spelled(Spelling::Aws4, secret, date)
+    }
+
+    /// Derives the key of one day for signatures of one spelling.
+    #[must_use]
+    pub fn derive_spelled(spelling: Spelling, secret: &[u8], date: &Date) -> Self {
         // HMAC hashes a key longer than a block (64 bytes) first; so need not this, to stay off the heap.
         let mut key = Zeroizing::new([0; 64]);
         let len = 4 + secret.len();
         if len <= key.len() {
-            key[..4].copy_from_slice(b"AWS4");
+            key[..4].copy_from_slice(spelling.prefix());
             key[4..len].copy_from_slice(secret);
         } else {
-            let digest = Sha256::new().chain_update(b"AWS4").chain_update(secret).finalize();
+            let digest =
+                Sha256::new().chain_update(spelling.prefix()).chain_update(secret).finalize();
             key[..32].copy_from_slice(&digest);
         }
         Self(hmac(&*key, date.as_str().as_bytes())) // zeros after a short key change nothing
@@ -51,9 +60,19 @@ impl DateKey {
     /// Derives the key that signs requests to one service in one region.
     #[must_use]
     pub fn signing_key(&self, region: &str, service: &str) -> SigningKey {
+        self.derive_signing_key(region, service, Spelling::Aws4)
+    }
+
+    /// Derives the key that signs requests of one scope, in its spelling, which must be this key's.
+    #[must_use]
+    pub fn signing_key_of(&self, scope: &Scope<'_>) -> SigningKey {
+        self.derive_signing_key(scope.region(), scope.service(), scope.spelling())
+    }
+
+    fn derive_signing_key(&self, region: &str, service: &str, spelling: Spelling) -> SigningKey {
         let region_key = Zeroizing::new(hmac(&self.0, region.as_bytes()));
         let service_key = Zeroizing::new(hmac(&*region_key, service.as_bytes()));
-        SigningKey::from_bytes(&Zeroizing::new(hmac(&*service_key, b"aws4_request")))
+        SigningKey::from_bytes(&Zeroizing::new(hmac(&*service_key, spelling.terminal().as_bytes())))
     }
 }
 

@@ -1,7 +1,7 @@
 //! AWS Signature Version 4 for requests to S3: parsed, canonicalised, derived and compared.
 //!
-//! Pure: no clock, no network, no storage. Knows only AWS: the dialect of S3 (the path is encoded once
-//! and never normalised), and that of every other service. Accepting a request to S3 allocates nothing; a
+//! Pure: no clock, no network, no storage. Knows the dialect of S3 (the path is encoded once and never
+//! normalised), that of every other service of AWS, and OUTSCALE's [`Spelling`] of the latter. Accepting a request to S3 allocates nothing; a
 //! denial may.
 //!
 //! ```
@@ -77,6 +77,7 @@ mod query;
 mod request;
 mod signed_headers;
 mod sink;
+mod spelling;
 mod string_to_sign;
 
 pub use authorization::AUTHORIZATION_BYTES_MAX;
@@ -91,4 +92,5 @@ pub use key::{DateKey, Signature, SigningKey};
 pub use payload::PayloadMode;
 pub use request::{SignedRequest, authenticate};
 pub use signed_headers::SIGNED_HEADERS_MAX;
+pub use spelling::Spelling;
 pub use string_to_sign::StringToSign;

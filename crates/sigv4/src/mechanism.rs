@@ -57,6 +57,7 @@ pub(crate) struct Headers<'a> {
     pub(crate) date: Option<&'a [u8]>,
     pub(crate) security_token: Option<&'a [u8]>,
     pub(crate) x_amz_date: Option<&'a [u8]>,
+    pub(crate) x_osc_date: Option<&'a [u8]>,
 }
 
 impl<'a> Headers<'a> {
@@ -71,6 +72,7 @@ impl<'a> Headers<'a> {
                 4 if is("host") => &mut host,
                 4 if is("date") => &mut found.date,
                 10 if is("x-amz-date") => &mut found.x_amz_date,
+                10 if is("x-osc-date") => &mut found.x_osc_date,
                 13 if is("authorization") => &mut found.authorization,
                 20 if is("x-amz-content-sha256") => &mut found.content_sha256,
                 20 if is("x-amz-security-token") => &mut found.security_token,

@@ -16,7 +16,8 @@ use crate::mechanism::{Authentication, Headers, Mechanism, Parameters};
 use crate::payload::PayloadMode;
 use crate::percent;
 use crate::signed_headers::SignedHeaders;
-use crate::string_to_sign::{ALGORITHM, StringToSign};
+use crate::spelling::Spelling;
+use crate::string_to_sign::StringToSign;
 
 const UNSIGNED_PAYLOAD: &[u8] = b"UNSIGNED-PAYLOAD";
 
@@ -45,16 +46,11 @@ fn from_header<'a>(
     expected: &Expected<'a>,
 ) -> Result<SignedRequest<'a>, Denial> {
     let mechanism = Mechanism::Header;
-    let authorization = Authorization::parse(value)?;
-    let (access_key_id, scope) = expected.check_credential(authorization.credential, mechanism)?;
-    let timestamp = match (headers.x_amz_date, headers.date) {
-        (Some(value), _) => Timestamp::parse(value),
-        (None, Some(value)) => Timestamp::parse_http_date(value),
-        (None, None) => None,
-    };
-    let timestamp = timestamp.ok_or_else(|| {
-        Denial::access_denied("AWS authentication requires a valid Date or x-amz-date header")
-    })?;
+    let authorization = Authorization::parse(value, expected.accepts_osc4)?;
+    let spelling = authorization.spelling;
+    let (access_key_id, scope) =
+        expected.check_credential(authorization.credential, mechanism, spelling)?;
+    let timestamp = timestamp(headers, spelling)?;
     check_dates(scope.date(), timestamp, mechanism)?;
     expected.check_skew(timestamp)?;
     let payload = match expected.dialect {
@@ -75,10 +71,33 @@ fn from_header<'a>(
         payload_mode: payload_mode(payload)?,
         payload,
         session_token: SessionToken::find(headers.security_token, None)?,
-        signed_headers: SignedHeaders::resolve(head, authorization.signed_headers, mechanism)?,
+        signed_headers: SignedHeaders::resolve(
+            head,
+            authorization.signed_headers,
+            mechanism,
+            spelling,
+        )?,
         signature_text: authorization.signature,
         signature: Signature::from_hex(authorization.signature),
     })
+}
+
+/// When a request says that it was signed, in the header of its spelling.
+fn timestamp(headers: &Headers<'_>, spelling: Spelling) -> Result<Timestamp, Denial> {
+    let (found, missing) = match (spelling, headers.x_amz_date, headers.date) {
+        (Spelling::Osc4, _, _) => (
+            headers.x_osc_date.and_then(Timestamp::parse),
+            "OUTSCALE authentication requires a valid x-osc-date header",
+        ),
+        (Spelling::Aws4, x_amz_date, date) => (
+            match x_amz_date {
+                Some(value) => Timestamp::parse(value),
+                None => date.and_then(Timestamp::parse_http_date),
+            },
+            "AWS authentication requires a valid Date or x-amz-date header",
+        ),
+    };
+    found.ok_or_else(|| Denial::access_denied(missing))
 }
 
 fn from_query<'a>(
@@ -105,7 +124,7 @@ fn from_query<'a>(
     if algorithm == b"AWS4-ECDSA-P256-SHA256" {
         return Err(Denial::unsupported_mechanism());
     }
-    if algorithm != ALGORITHM.as_bytes() {
+    if algorithm != Spelling::Aws4.algorithm().as_bytes() {
         return Err(mechanism.malformed("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\""));
     }
     let mut buffer = [0; CREDENTIAL_BYTES_MAX + 1]; // one more, so that what is cut is too long anyway
@@ -114,7 +133,8 @@ fn from_query<'a>(
         *slot = byte;
         len += 1;
     }
-    let (access_key_id, scope) = expected.check_credential(&buffer[..len], mechanism)?;
+    let (access_key_id, scope) =
+        expected.check_credential(&buffer[..len], mechanism, Spelling::Aws4)?;
     let timestamp = Timestamp::parse(date).ok_or_else(|| {
         mechanism
             .malformed("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
@@ -144,7 +164,7 @@ fn from_query<'a>(
         payload_mode: payload_mode(payload)?,
         payload,
         session_token: SessionToken::find(headers.security_token, parameters.security_token)?,
-        signed_headers: SignedHeaders::resolve(head, signed_headers, mechanism)?,
+        signed_headers: SignedHeaders::resolve(head, signed_headers, mechanism, Spelling::Aws4)?,
         signature_text,
         signature: Signature::from_hex(signature_text),
     })

@@ -5,6 +5,7 @@ use crate::denial::Denial;
 use crate::head::{HEADERS_MAX, Head};
 use crate::mechanism::Mechanism;
 use crate::sink::Sink;
+use crate::spelling::Spelling;
 
 /// A signature may cover 100 header names.
 pub const SIGNED_HEADERS_MAX: usize = 100;
@@ -26,12 +27,13 @@ impl<'a> SignedHeaders<'a> {
     /// Finds the listed headers in the request and makes sure that nothing is left out that must be signed.
     ///
     /// The list must be as AWS's documentation has it: lower-case names, sorted, each once, `host` among
-    /// them and every `x-amz-*` header of the request too. A listed header must be in the request: neither
+    /// them and every `x-amz-*` header of the request too, and in OUTSCALE's spelling every `x-osc-*`. A listed header must be in the request: neither
     /// its absence nor a query parameter of its name stands for it.
     pub(crate) fn resolve(
         head: &Head<'a>,
         list: &'a [u8],
         mechanism: Mechanism,
+        spelling: Spelling,
     ) -> Result<Self, Denial> {
         let mut signed = Self { list, mechanism, order: [0; HEADERS_MAX], order_len: 0 };
         let mut is_signed = 0_u128;
@@ -58,7 +60,7 @@ impl<'a> SignedHeaders<'a> {
             previous = name;
         }
         let must_be_signed =
-            |index: usize| is_signed & (1 << index) == 0 && is_amz(head.name(index));
+            |index: usize| is_signed & (1 << index) == 0 && is_own(head.name(index), spelling);
         if has_host && !(0..head.headers_len()).any(must_be_signed) {
             return Ok(signed);
         }
@@ -124,12 +126,17 @@ fn names(list: &[u8], mechanism: Mechanism) -> impl Iterator<Item = &[u8]> {
 }
 
 const AMZ: &[u8; 6] = b"x-amz-";
+const OSC: &[u8; 6] = b"x-osc-";
 
-/// Whether S3, or a server that takes `_` in a header's name for `-` as CGI does, would read this
+/// Whether the service, or a server that takes `_` in a header's name for `-` as CGI does, would read this
 /// header as one of its own.
-fn is_amz(name: &[u8]) -> bool {
+fn is_own(name: &[u8], spelling: Spelling) -> bool {
+    begins(name, AMZ) || (spelling == Spelling::Osc4 && begins(name, OSC))
+}
+
+fn begins(name: &[u8], with: &[u8; 6]) -> bool {
     let same = |(byte, wanted): (&u8, &u8)| {
         byte.to_ascii_lowercase() == *wanted || (*wanted == b'-' && *byte == b'_')
     };
-    matches!(name, [b'x' | b'X', ..]) && name.len() >= AMZ.len() && name.iter().zip(AMZ).all(same)
+    matches!(name, [b'x' | b'X', ..]) && name.len() >= with.len() && name.iter().zip(with).all(same)
 }

@@ -5,9 +5,7 @@ use std::fmt;
 use crate::bytes::{hex, unhex};
 use crate::credential::Scope;
 use crate::date::Timestamp;
-
-/// The one algorithm that is verified here.
-pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+use crate::spelling::Spelling;
 
 /// Room for the longest text, 218 bytes with the longest scope, and the padding of SHA-256 behind it.
 const BLOCKS: usize = 4;
@@ -38,7 +36,7 @@ impl StringToSign {
             out[len..len + piece.len()].copy_from_slice(piece);
             len += piece.len();
         };
-        write(ALGORITHM.as_bytes());
+        write(scope.spelling().algorithm().as_bytes());
         write(b"\n");
         write(timestamp.as_str().as_bytes());
         write(b"\n");
@@ -52,7 +50,7 @@ impl StringToSign {
         Self { blocks, len }
     }
 
-    /// Takes apart a text that someone else made: its timestamp, its scope and the text as it is kept.
+    /// Takes apart a text in AWS's spelling that someone else made: its timestamp, its scope and the text as it is kept.
     ///
     /// `None` if it is not exactly the four lines that [`StringToSign::new`] writes. Whether scope and time
     /// are the right ones is checked by [`Expected`](crate::Expected).
@@ -63,7 +61,7 @@ impl StringToSign {
         let timestamp = Timestamp::parse(lines.next()?)?;
         let scope = Scope::parse(lines.next()?)?;
         let digest = unhex(lines.next()?)?;
-        if algorithm != ALGORITHM.as_bytes() || lines.next().is_some() {
+        if algorithm != Spelling::Aws4.algorithm().as_bytes() || lines.next().is_some() {
             return None;
         }
         let string_to_sign = Self::new(timestamp, &scope, &digest);

@@ -39,6 +39,7 @@ pub(crate) fn verified(
         presigned: request.is_presigned(),
         signature: signature.iter().copied().map(char::from).collect(),
         sign_time: Some(Timestamp { seconds: request.timestamp().unix_seconds(), nanos: 0 }),
+        host_candidate: String::new(),
     })
 }
 

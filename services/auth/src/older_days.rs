@@ -1,15 +1,17 @@
-//! Date keys of older days, fetched from identity when a presigned URL needs them.
+//! Date keys that are not fed, fetched from identity when they are needed: of older days for presigned URLs,
+//! and of any day for signatures in OUTSCALE's spelling.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use api::identity::v1::DeriveDateKeysRequest;
 use api::identity::v1::credential_feed_service_client::CredentialFeedServiceClient;
+use api::identity::v1::{DeriveDateKeysRequest, SignatureSpelling};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use read_model::ReadModel;
 use rpc::Channel;
+use sigv4::Spelling;
 use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 use tracing::{debug, warn};
@@ -102,18 +104,27 @@ impl Fetcher {
     }
 
     async fn ask(&self, model: &ReadModel, needed: &NeededDay) -> Result<(), Status> {
-        let NeededDay { access_key_id, version, day } = needed;
+        let NeededDay { access_key_id, version, spelling, day } = needed;
         // Never closed.
         let _permit = self.permits.acquire().await.map_err(|_| Status::cancelled("closed"))?;
         debug!(day, "fetching the date keys of an older day");
-        let request = DeriveDateKeysRequest { access_key_id: access_key_id.clone(), day: *day };
+        let spelled = match spelling {
+            Spelling::Aws4 => SignatureSpelling::Aws4,
+            Spelling::Osc4 => SignatureSpelling::Osc4,
+        };
+        let request = DeriveDateKeysRequest {
+            access_key_id: access_key_id.clone(),
+            day: *day,
+            spelling: spelled.into(),
+        };
         let response = self.client.clone().derive_date_keys(request).await?.into_inner();
         let keys = record::date_keys(response.date_keys)
             .filter(|record| record.access_key_id == *access_key_id && record.day == *day)
             .map(|record| (record.generation, record.date_key))
             .collect();
         if let Some(table) = model.table().as_ref() {
-            table.keep_older_day(access_key_id, *version, *day, keys, self.clock.monotonic());
+            let now = self.clock.monotonic();
+            table.keep_older_day(access_key_id, *version, *spelling, *day, keys, now);
         }
         Ok(())
     }

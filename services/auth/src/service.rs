@@ -8,7 +8,7 @@ use api::auth::v1::verify_signature_request::Request as RequestForm;
 use api::auth::v1::verify_signature_response;
 use api::auth::v1::{VerifySignatureRequest, VerifySignatureResponse};
 use read_model::{NotApplied, ReadModel, Table, position};
-use sigv4::{Date, Expected, Head, HeadError, Scope};
+use sigv4::{Date, ErrorCode, Expected, Head, HeadError, Scope};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
@@ -138,6 +138,9 @@ impl AuthService for Service {
 }
 
 const S3: &str = "s3";
+/// Each is as much work as a whole verification.
+const HOST_CANDIDATES_MAX: usize = 2;
+const HOST_BYTES_MAX: usize = 255;
 
 /// The service that the caller is.
 fn service(request: &VerifySignatureRequest) -> &str {
@@ -156,6 +159,16 @@ fn check(request: &VerifySignatureRequest) -> Result<(), Error> {
         (S3, _) => return invalid("body_sha256", "must not be given for s3"),
         (_, 32) => {}
         (_, _) => return invalid("body_sha256", "must be 32 bytes for services other than s3"),
+    }
+    let hosts = &request.host_candidates;
+    if service(request) == S3 && !(hosts.is_empty() && !request.accepts_osc4) {
+        return invalid("service", "must not be s3 with host_candidates or accepts_osc4");
+    }
+    let is_host = |host: &String| {
+        (1..=HOST_BYTES_MAX).contains(&host.len()) && host.bytes().all(|b| b.is_ascii_graphic())
+    };
+    if hosts.len() > HOST_CANDIDATES_MAX || !hosts.iter().all(is_host) {
+        return invalid("host_candidates", "must be at most 2 hosts of up to 255 bytes");
     }
     if Scope::new(epoch, &request.region, S3).is_none() {
         return invalid("region", "must be 1 to 64 graphic ASCII characters other than '/'");
@@ -200,10 +213,64 @@ fn decide(
                 let description = "must be 32 bytes for services other than s3";
                 return Err(Error::Invalid { field: "body_sha256", description }.into());
             }
-            Expected::service(region, service, now_seconds, &body_sha256)
+            let expected = Expected::service(region, service, now_seconds, &body_sha256);
+            Expected { accepts_osc4: request.accepts_osc4, ..expected }
         }
     };
-    let signed = match sigv4::authenticate(&head, &expected) {
+    let verdict = decide_head(table, &head, &expected, now)?;
+    if request.host_candidates.is_empty() || !may_be_of_another_host(&verdict) {
+        return Ok(verdict);
+    }
+    for host in &request.host_candidates {
+        let mut buffer = vec![];
+        let Ok(head) = with_host(&head, host, &mut buffer) else { continue };
+        let mut verdict = decide_head(table, &head, &expected, now)?;
+        if let verify_signature_response::Verdict::Verified(verified) = &mut verdict {
+            verified.host_candidate.clone_from(host);
+            return Ok(verdict);
+        }
+    }
+    Ok(verdict)
+}
+
+/// Whether it may be for the host alone that a request was denied. For a key that nobody has, too, which so
+/// takes as long as any.
+fn may_be_of_another_host(verdict: &verify_signature_response::Verdict) -> bool {
+    let codes = [ErrorCode::SignatureDoesNotMatch, ErrorCode::InvalidAccessKeyId];
+    match verdict {
+        verify_signature_response::Verdict::Verified(_) => false,
+        verify_signature_response::Verdict::Denied(denied) => {
+            codes.iter().any(|code| code.as_str() == denied.code)
+        }
+    }
+}
+
+/// The same head with another host.
+fn with_host<'b>(
+    head: &Head<'_>,
+    host: &str,
+    buffer: &'b mut Vec<u8>,
+) -> Result<Head<'b>, HeadError> {
+    let method = std::str::from_utf8(head.method()).map_err(|_| HeadError::Malformed)?;
+    let mut target = head.path().to_vec();
+    if !head.query().is_empty() {
+        target.push(b'?');
+        target.extend(head.query());
+    }
+    let headers = head.headers().map(|(name, value)| {
+        let is_host = name.eq_ignore_ascii_case(b"host");
+        (name, if is_host { host.as_bytes() } else { value })
+    });
+    Head::from_parts(buffer, method, &target, headers)
+}
+
+fn decide_head(
+    table: &Table,
+    head: &Head<'_>,
+    expected: &Expected<'_>,
+    now: Now,
+) -> Result<verify_signature_response::Verdict, NoVerdict> {
+    let signed = match sigv4::authenticate(head, expected) {
         Ok(signed) => signed,
         Err(denial) => return Ok(answer::denied(denial)),
     };

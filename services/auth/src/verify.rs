@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use read_model::{AccessKey, OlderDay, Profile, SECRETS_MAX, Table};
-use sigv4::{DateKey, Denial, SignedRequest, SigningKey, StringToSign};
+use sigv4::{DateKey, Denial, SignedRequest, SigningKey, Spelling, StringToSign};
 
 const DAY_SECONDS: i64 = 86_400;
 
@@ -45,6 +45,8 @@ pub(crate) struct NeededDay {
     pub(crate) access_key_id: String,
     /// The state of the access key that they are for.
     pub(crate) version: u32,
+    /// How the signatures are spelled that they are for.
+    pub(crate) spelling: Spelling,
     /// Days since 1970-01-01.
     pub(crate) day: u32,
 }
@@ -76,6 +78,7 @@ pub(crate) fn verify(table: &Table, request: &SignedRequest<'_>, now: Now) -> Ve
         Found::Unknown => Verdict::NeedsDateKeys(NeededDay {
             access_key_id: request.access_key_id().to_owned(),
             version: key.version(),
+            spelling: request.scope().spelling(),
             day: day(request),
         }),
     }
@@ -98,22 +101,27 @@ enum Found {
 fn find_secret(table: &Table, key: &AccessKey, request: &SignedRequest<'_>, now: Now) -> Found {
     let (scope, day) = (request.scope(), day(request));
     let (region, service) = (scope.region(), scope.service());
+    // Only date keys of AWS's spelling are fed, and only signing keys of it are kept: a scope's other parts
+    // are the same in both.
+    let spelling = scope.spelling();
+    let is_fed = spelling == Spelling::Aws4;
     let string_to_sign = request.string_to_sign();
     let mut older: Option<Arc<OlderDay>> = None;
     let mut found = Found::None;
     let mut derived = 0;
     for secret in key.live_secrets(now.unix_ms) {
         let generation = secret.generation();
-        if let Some(signing_key) = key.signing_key(generation, day, region, service) {
+        let kept = is_fed.then(|| key.signing_key(generation, day, region, service)).flatten();
+        if let Some(signing_key) = kept {
             if signing_key.verify(&string_to_sign, request.signature()) {
                 found = Found::Secret { generation, new_signing_key: None };
             }
             continue;
         }
-        let recent = secret.date_key(day);
+        let recent = is_fed.then(|| secret.date_key(day)).flatten();
         if recent.is_none() && older.is_none() {
             let id = request.access_key_id();
-            older = table.older_day(id, key.version(), day, now.monotonic);
+            older = table.older_day(id, key.version(), spelling, day, now.monotonic);
         }
         let older = older.as_deref();
         let Some(date_key) = recent.or_else(|| older?.date_key(generation)) else {
@@ -124,7 +132,7 @@ fn find_secret(table: &Table, key: &AccessKey, request: &SignedRequest<'_>, now:
             continue;
         };
         derived += 1;
-        let signing_key = date_key.signing_key(region, service);
+        let signing_key = date_key.signing_key_of(scope);
         if signing_key.verify(&string_to_sign, request.signature()) {
             // Signing keys of older days would fill the place of today's.
             let new_signing_key = recent.is_some().then_some(signing_key);
@@ -153,7 +161,7 @@ fn spend(request: &SignedRequest<'_>, string_to_sign: &StringToSign, times: usiz
     let scope = request.scope();
     for _ in 0..times {
         let nobodys = black_box(DateKey::from_bytes([0x5a; 32]));
-        let signing_key = nobodys.signing_key(scope.region(), scope.service());
+        let signing_key = nobodys.signing_key_of(scope);
         black_box(signing_key.verify(string_to_sign, request.signature()));
     }
 }

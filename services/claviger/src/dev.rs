@@ -5,6 +5,7 @@
 
 mod account;
 mod files;
+mod password;
 mod report;
 mod state;
 
@@ -121,6 +122,7 @@ async fn start(
     process.until_ready(&identity_ready).await?;
     let channel = rpc::channel(&report.identity, &admin_token)?;
     let account = account::ensure(channel.clone(), dir, &mut state).await?;
+    let login = password::ensure(channel.clone(), dir, &mut state, &account).await?;
 
     let callers = Callers {
         operators: Known::by_token(admin_token.clone()),
@@ -147,7 +149,7 @@ async fn start(
             account.access_key_id
         );
     }
-    report.print(output, &account, secret_is_valid, &admin_token)?;
+    report.print(output, &account, secret_is_valid, &login, &admin_token)?;
     tracing::info!(s3 = report.s3, identity = report.identity, "ready");
     Ok(())
 }

@@ -20,7 +20,7 @@ fn a_log_is_checked_since_a_checkpoint() {
     let file = saved.path().join("checkpoint.json");
     let shown = dev.done(&["log", "checkpoint", "--out", text(&file)]);
     assert_eq!(shown.stdout, "");
-    assert!(shown.stderr.starts_with("note: position 3 saved, signed with the key "));
+    assert!(shown.stderr.starts_with("note: position 4 saved, signed with the key "));
     let table = dev.done(&["log", "checkpoint"]).stdout;
     let key = table.lines().find_map(|line| line.strip_prefix("public key")).expect("shown").trim();
     dev.done(&["user", "create", "alice"]);
@@ -29,7 +29,7 @@ fn a_log_is_checked_since_a_checkpoint() {
     let verified = dev.done(&[&["log", "verify", "-o", "json"], &pinned[..]].concat());
     assert_eq!(
         (verified.json()["headPosition"].as_str(), verified.stderr.as_str()),
-        (Some("4"), "")
+        (Some("5"), "")
     );
     let unpinned = dev.done(&["log", "verify", "--since", text(&file)]);
     assert!(unpinned.stderr.starts_with("warning: the checkpoint is only known"));
@@ -45,7 +45,7 @@ fn a_log_is_checked_since_a_checkpoint() {
     assert_eq!(other.client(&args).code, 1);
     drop(other);
 
-    let changed = fs::read_to_string(&file).expect("there").replace("\"3\"", "\"2\"");
+    let changed = fs::read_to_string(&file).expect("there").replace("\"4\"", "\"2\"");
     let changed_file = saved.path().join("changed.json");
     fs::write(&changed_file, changed).expect("written");
     assert_eq!(dev.client(&["log", "verify", "--since", text(&changed_file)]).code, 1);
@@ -66,7 +66,7 @@ fn a_log_and_its_keystore_are_put_back() {
     let (log, keystore) = (saved.path().join("log.jsonl"), saved.path().join("keystore"));
     let exported = dev.done(&["log", "export", "--out", text(&log)]);
     assert!(
-        exported.stderr.contains("was saved up to position 4, in epoch 1"),
+        exported.stderr.contains("was saved up to position 5, in epoch 1"),
         "{}",
         exported.stderr
     );
@@ -110,7 +110,7 @@ fn a_log_and_its_keystore_are_put_back() {
     let restored = run(&restore);
     assert_eq!(
         (restored.code, &restored.json()["dataKeys"]),
-        (0, &"1".into()),
+        (0, &"2".into()),
         "{}",
         restored.stderr
     );
@@ -151,7 +151,7 @@ fn the_keystore_is_looked_after() {
     let home = tempfile::tempdir().expect("a place");
     let dev = Dev::start(home.path());
     let keystore = dev.done(&["keystore", "get", "-o", "json"]).json();
-    assert_eq!((&keystore["dataKeys"], &keystore["damagedSlots"]), (&"1".into(), &"0".into()));
+    assert_eq!((&keystore["dataKeys"], &keystore["damagedSlots"]), (&"2".into(), &"0".into()));
     assert_eq!(keystore["kekIds"].as_array().expect("a list").len(), 1);
     assert_eq!(dev.done(&["keystore", "rewrap", "-o", "json"]).json()["remaining"], "0");
     assert_eq!(dev.done(&["keystore", "scrub", "-o", "json"]).json()["scrubbed"], "0");

@@ -16,7 +16,8 @@ fn a_restart_shows_the_same_account_and_access_key() {
     assert_eq!(dev.text("/region"), "us-east-1");
     assert_eq!(dev.text("/account/name"), "dev");
     assert_eq!(dev.text("/root/secret_access_key").len(), 40);
-    assert!(first["root"]["login"].is_null() && first["root"]["password"].is_null());
+    assert_eq!(dev.text("/root/login"), format!("root@{}", dev.text("/account/number")));
+    assert_eq!(dev.text("/root/password").len(), 32);
 
     dev.done(&["user", "create", "alice"]);
     assert!(dev.stop("TERM").success());
@@ -120,12 +121,24 @@ fn a_data_directory_belongs_to_one_process() {
 }
 
 #[test]
+fn a_password_that_was_changed_is_not_shown_again() {
+    let home = tempfile::tempdir().expect("a place");
+    let dev = Dev::start(home.path());
+    let mut set = dev.command(&["user", "set-password", "root"]);
+    let set = set.env("CLAVIGER_PASSWORD", "one of my own").output().expect("runs");
+    assert!(set.status.success());
+    assert!(dev.stop("TERM").success());
+    let dev = Dev::start(home.path());
+    assert!(dev.ready["root"]["login"].is_string() && dev.ready["root"]["password"].is_null());
+}
+
+#[test]
 fn the_log_is_verified_online_and_offline() {
     let home = tempfile::tempdir().expect("a place");
     let dir = home.path().to_str().expect("UTF-8").to_owned();
     let dev = Dev::start(home.path());
     let online = dev.done(&["log", "verify", "-o", "json"]).json();
-    assert_eq!(online["headPosition"], "3");
+    assert_eq!(online["headPosition"], "4");
     assert_eq!(run(&["log", "verify", "--data-dir", &dir]).code, 1); // in use
     assert!(dev.stop("TERM").success());
     let offline = run(&["log", "verify", "--data-dir", &dir, "-o", "json"]).json();

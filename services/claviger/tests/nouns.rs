@@ -159,6 +159,42 @@ fn an_access_key_is_brought_along() {
 }
 
 #[test]
+fn a_password_is_set_and_removed() {
+    let home = tempfile::tempdir().expect("a place");
+    let dev = Dev::start(home.path());
+    dev.done(&["user", "create", "alice"]);
+    let file = home.path().join("password");
+    fs::write(&file, "correct horse\n").expect("written");
+    let set = |args: &[&str]| {
+        let all = ["user", "set-password", "alice", "-o", "json"];
+        dev.command(&[&all[..], args].concat())
+    };
+    let ran = |command: &mut std::process::Command| Ran::of(&command.output().expect("runs"));
+    let open = ran(&mut set(&["--password-file", file.to_str().expect("UTF-8")]));
+    assert_eq!((open.code, open.stderr.contains("chmod 600")), (2, true), "{}", open.stderr);
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("set");
+    for made in [
+        ran(&mut set(&["--password-file", file.to_str().expect("UTF-8")])),
+        ran(set(&[]).env("CLAVIGER_PASSWORD", "correct horse")),
+        ran(set(&["--password-file", "-"]).stdin(fs::File::open(&file).expect("there"))),
+    ] {
+        assert_eq!(made.code, 0, "{}", made.stderr);
+        assert!(
+            !made.stdout.contains("horse") && made.json()["user"]["passwordSetTime"].is_string()
+        );
+    }
+    let none = ran(&mut set(&[]));
+    assert_eq!((none.code, none.stderr.starts_with("error: no password")), (2, true));
+    let short = ran(set(&[]).env("CLAVIGER_PASSWORD", "horse"));
+    assert!(short.code != 0 && short.stderr.contains("8 to 128 bytes"), "{}", short.stderr);
+    assert!(dev.done(&["user", "get", "alice"]).stdout.contains("password  of "));
+    dev.done(&["user", "remove-password", "alice"]);
+    assert!(dev.done(&["user", "get", "alice"]).stdout.contains("password  none"));
+    let events = dev.done(&["event", "list", "--user", "alice"]).stdout;
+    assert!(events.contains("UserPasswordSet") && events.contains("UserPasswordRemoved"));
+}
+
+#[test]
 fn an_access_key_gets_a_place_and_an_end_and_is_replaced() {
     let home = tempfile::tempdir().expect("a place");
     let dev = Dev::start(home.path());
@@ -305,18 +341,18 @@ fn events_are_listed_by_what_they_happened_to() {
         let answer = dev.done(&[&["event", "list", "-o", "json"], args].concat()).json();
         answer["events"].as_array().expect("a list").len()
     };
-    assert_eq!(events(&[]), 5);
+    assert_eq!(events(&[]), 6);
     assert_eq!(events(&["--limit", "2"]), 2);
     assert_eq!(events(&["--user", "alice"]), 2);
     assert_eq!(events(&["--key", &dev.text("/root/access_key_id")]), 1);
-    assert_eq!(events(&["--account", &dev.text("/account/number")]), 5);
+    assert_eq!(events(&["--account", &dev.text("/account/number")]), 6);
     let table = dev.done(&["event", "list", "--user", "alice"]).stdout;
     assert!(table.contains("UserCreated") && table.contains("UserLocked"), "{table}");
     assert_eq!(events(&["--kind", "UserLocked", "--kind", "user_created"]), 3);
-    assert_eq!(events(&["--by", "operator"]), 5);
+    assert_eq!(events(&["--by", "operator"]), 6);
     assert_eq!(events(&["--by", "nobody"]), 0);
     assert_eq!(events(&["--after", "3", "--until-position", "4"]), 1);
-    assert_eq!(events(&["--since", "2020-01-01"]), 5);
+    assert_eq!(events(&["--since", "2020-01-01"]), 6);
     assert_eq!(events(&["--until", "2020-01-01"]), 0);
 }
 
@@ -325,7 +361,7 @@ fn events_are_watched_as_they_are_recorded() {
     let home = tempfile::tempdir().expect("a place");
     let dev = Dev::start(home.path());
     let mut watch = dev
-        .command(&["event", "watch", "--after", "3", "--kind", "UserCreated", "-o", "json"])
+        .command(&["event", "watch", "--after", "4", "--kind", "UserCreated", "-o", "json"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -356,8 +392,8 @@ fn events_are_watched_for_a_while() {
     let home = tempfile::tempdir().expect("a place");
     let dev = Dev::start(home.path());
     let watched = dev.done(&["event", "watch", "--for", "1"]);
-    assert_eq!(watched.stdout.lines().count(), 3);
-    assert_eq!(watched.stderr, "note: to go on from here, give --after 3\n");
+    assert_eq!(watched.stdout.lines().count(), 4);
+    assert_eq!(watched.stderr, "note: to go on from here, give --after 4\n");
 }
 
 #[test]

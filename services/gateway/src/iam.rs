@@ -31,6 +31,7 @@ use uuid::Uuid;
 
 use self::error::IamError;
 use self::form::Form;
+pub(crate) use self::render::user_id;
 use crate::access_log::{Entry, Logged};
 use crate::body::{self, BoxBody};
 use crate::identity::{Acting, Identity, Origin, Who};

@@ -11,14 +11,17 @@ use api::error::v1::Reason;
 use api::identity::v1::access_key_service_client::AccessKeyServiceClient;
 use api::identity::v1::account_service_client::AccountServiceClient;
 use api::identity::v1::authentication_service_client::AuthenticationServiceClient;
+use api::identity::v1::event_service_client::EventServiceClient;
 use api::identity::v1::user_service_client::UserServiceClient;
 use api::identity::v1::{
     CreateAccessKeyRequest, CreateAccessKeyResponse, CreateUserRequest, CreateUserResponse,
     DeleteAccessKeyRequest, DeleteAccessKeyResponse, DeleteUserRequest, DeleteUserResponse,
     GetAccessKeyRequest, GetAccessKeyResponse, GetAccountRequest, GetAccountResponse,
     GetUserRequest, GetUserResponse, ListAccessKeysRequest, ListAccessKeysResponse,
+    ListAccountsRequest, ListAccountsResponse, ListEventsRequest, ListEventsResponse,
     ListUsersRequest, ListUsersResponse, UpdateAccessKeyRequest, UpdateAccessKeyResponse,
-    UpdateUserRequest, UpdateUserResponse, VerifyPasswordRequest,
+    UpdateAccountRequest, UpdateAccountResponse, UpdateUserRequest, UpdateUserResponse,
+    VerifyPasswordRequest,
 };
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Code, Request, Status};
@@ -77,7 +80,11 @@ macro_rules! calls {
 
 calls! {
     AccountServiceClient:
-        get_account(GetAccountRequest) -> GetAccountResponse;
+        get_account(GetAccountRequest) -> GetAccountResponse,
+        list_accounts(ListAccountsRequest) -> ListAccountsResponse,
+        update_account(UpdateAccountRequest) -> UpdateAccountResponse;
+    EventServiceClient:
+        list_events(ListEventsRequest) -> ListEventsResponse;
     UserServiceClient:
         create_user(CreateUserRequest) -> CreateUserResponse,
         get_user(GetUserRequest) -> GetUserResponse,

@@ -23,6 +23,8 @@ mod iam;
 mod identity;
 mod listener;
 mod management;
+mod ontap;
+mod osc;
 mod request;
 mod rest;
 mod s3;
@@ -60,28 +62,25 @@ pub async fn serve(
     let verifier =
         s3::Verifier::new(channel.clone(), config.region.clone(), config.limits.auth_timeout);
     let dialects = match &config.identity {
-        None => management::Dialects::default(),
+        None => None,
         Some(target) => {
             let identity = identity::Identity::new(target.channel()?);
-            let iam = Arc::new(iam::Iam::new(verifier.clone(), identity.clone()));
-            let rest = rest::Rest::new(verifier.clone(), identity, shutdown.clone())?;
-            management::Dialects { iam: Some(iam), rest: Some(Arc::new(rest)) }
+            Some(Arc::new(management::Dialects::new(&verifier, &identity, &shutdown)?))
         }
     };
-    let iam = dialects.iam.clone();
     let handler = Arc::new(s3::S3::new(&config, verifier)?);
     let telemetry = telemetry::http_server_layer();
     let connections_max = config.limits.connections_max;
     let unreadable = s3::unreadable;
     let s3 =
         listener::serve(s3, &config.limits, connections_max, &shutdown, unreadable, |client| {
-            let (handler, iam) = (Arc::clone(&handler), iam.clone());
+            let (handler, dialects) = (Arc::clone(&handler), dialects.clone());
             telemetry.layer(service_fn(move |request: http::Request<Incoming>| {
-                let (handler, iam) = (Arc::clone(&handler), iam.clone());
+                let (handler, dialects) = (Arc::clone(&handler), dialects.clone());
                 async move {
                     let is_form = iam::is_form(&request) && !handler.is_of_bucket(&request);
-                    match iam.filter(|_| is_form) {
-                        Some(iam) => Ok(iam.handle(client.ip(), request).await),
+                    match dialects.filter(|_| is_form) {
+                        Some(dialects) => Ok(dialects.iam.handle(client.ip(), request).await),
                         None => handler.handle(client.ip(), request).await,
                     }
                 }
@@ -99,7 +98,7 @@ pub async fn serve(
             let dialects = dialects.clone();
             telemetry.layer(service_fn(move |request| {
                 let dialects = dialects.clone();
-                async move { dialects.handle(client.ip(), request).await }
+                async move { management::handle(client.ip(), request, dialects.as_deref()).await }
             }))
         },
     );

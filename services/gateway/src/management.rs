@@ -3,42 +3,70 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::header::{CONTENT_TYPE, SERVER};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::access_log::{Entry, Logged};
 use crate::iam::{self, Iam};
+use crate::identity::Identity;
+use crate::ontap::{self, Ontap};
+use crate::osc::{self, Osc};
 use crate::rest::{self, Rest};
+use crate::s3::Verifier;
 use crate::{body, request_id};
 
-/// The dialects, each with its routes. None but the index where the gateway manages nothing.
-#[derive(Clone, Debug, Default)]
+/// The dialects in which users and access keys are managed. No two have a route in common.
+#[derive(Debug)]
 pub(crate) struct Dialects {
-    pub(crate) iam: Option<Arc<Iam>>,
-    pub(crate) rest: Option<Arc<Rest>>,
+    pub(crate) iam: Iam,
+    ontap: Ontap,
+    osc: Osc,
+    rest: Rest,
 }
 
 impl Dialects {
-    /// Answers one request of this client in the dialect of its route. On no dialect's route: with name and
-    /// version at `/`, or that there is nothing there, as a problem document (RFC 9457).
-    pub(crate) async fn handle(
-        &self,
-        client: IpAddr,
-        request: Request<Incoming>,
-    ) -> Result<Response<Logged>, Infallible> {
-        if let Some(iam) = self.iam.as_ref().filter(|_| iam::is_form(&request)) {
-            return Ok(iam.handle(client, request).await);
-        }
-        if let Some(rest) = self.rest.as_ref().filter(|_| rest::is_mine(request.uri().path())) {
-            return Ok(rest.handle(client, request).await);
-        }
-        Ok(elsewhere(client, &request))
+    /// # Errors
+    /// If the contracts ask for what is not served.
+    pub(crate) fn new(
+        verifier: &Verifier,
+        identity: &Identity,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            iam: Iam::new(verifier.clone(), identity.clone()),
+            ontap: Ontap::new(identity.clone()),
+            osc: Osc::new(verifier.clone(), identity.clone()),
+            rest: Rest::new(verifier.clone(), identity.clone(), shutdown.clone())?,
+        })
     }
+}
+
+/// Answers one request of this client in the dialect of its route. On no dialect's route, or where the gateway
+/// manages nothing: with name and version at `/`, or that there is nothing there, as a problem document
+/// (RFC 9457).
+pub(crate) async fn handle(
+    client: IpAddr,
+    request: Request<Incoming>,
+    dialects: Option<&Dialects>,
+) -> Result<Response<Logged>, Infallible> {
+    let Some(dialects) = dialects else { return Ok(elsewhere(client, &request)) };
+    let path = request.uri().path();
+    Ok(if iam::is_form(&request) {
+        dialects.iam.handle(client, request).await
+    } else if ontap::is_mine(path) {
+        dialects.ontap.handle(client, request).await
+    } else if osc::is_mine(path) {
+        dialects.osc.handle(client, request).await
+    } else if rest::is_mine(path) {
+        dialects.rest.handle(client, request).await
+    } else {
+        elsewhere(client, &request)
+    })
 }
 
 fn elsewhere(client: IpAddr, request: &Request<Incoming>) -> Response<Logged> {

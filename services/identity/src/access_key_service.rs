@@ -285,6 +285,11 @@ async fn create(
     let asked = request.access_key.unwrap_or_default();
     let new = New::of(&asked, secret, request.lifetime_days_max)?;
     let secret = new.secret_digest();
+    let (take_slot, keep_expiry) = (request.take_slot, expiry(&asked)?.is_none());
+    if take_slot && new.spec.slot.is_none() {
+        return Err(Error::invalid("access_key.slot", "must be 1 or 2 if it is to be taken"));
+    }
+    let comment = comment(request.user_comment.as_deref())?;
     let outcome = match writer.begin(key).await? {
         Begun::Recorded(outcome) => outcome,
         Begun::Fresh(fresh) => {
@@ -292,6 +297,9 @@ async fn create(
                 let model = writer.model();
                 let holder = resource::user(&model, &call, "parent", &request.parent)?;
                 call.manages_access_keys(holder.account, holder.id)?;
+                if comment.is_some() {
+                    call.manages_account(holder.account)?;
+                }
                 holder.id
             };
             let New { spec, brought } = new;
@@ -301,7 +309,14 @@ async fn create(
                 Intent::Change,
                 holder,
                 brought,
-                move |_, prepared| Ok(user::Command::CreateAccessKey(spec.clone().with(prepared))),
+                move |_, prepared| {
+                    let access_key = spec.clone().with(prepared);
+                    let command = match take_slot {
+                        true => user::Command::TakeSlot { access_key, keep_expiry },
+                        false => user::Command::CreateAccessKey(access_key),
+                    };
+                    Ok(with_comment(comment.clone(), command))
+                },
             );
             created.await?.ok_or(Error::Internal)?
         }
@@ -407,10 +422,15 @@ async fn delete(
     mut request: DeleteAccessKeyRequest,
 ) -> Result<DeleteAccessKeyResponse, Error> {
     let key = CommandKey::new(&call.principal(), &mut request)?;
+    let comment = comment(request.user_comment.as_deref())?;
     let outcome = match writer.begin(key).await? {
         Begun::Recorded(outcome) => outcome,
         Begun::Fresh(fresh) => {
             let target = Target::of(&writer, &call, "name", &request.name, request.etag)?;
+            if comment.is_some() {
+                let account = writer.model().user(target.holder).map(|holder| holder.account);
+                call.manages_account(account.ok_or(Error::NoSuchUser)?)?;
+            }
             let deleted = if request.replace_last {
                 let deleted = writer.change_user_with_access_key(
                     &call,
@@ -421,12 +441,17 @@ async fn delete(
                     move |holder, prepared| {
                         target.check_etag(holder)?;
                         let replacement = Some(Spec::default().with(prepared));
-                        Ok(user::Command::DeleteAccessKey { id: target.id.clone(), replacement })
+                        let id = target.id.clone();
+                        let command = user::Command::DeleteAccessKey { id, replacement };
+                        Ok(with_comment(comment.clone(), command))
                     },
                 );
                 deleted.await?
             } else {
-                let command = |id| user::Command::DeleteAccessKey { id, replacement: None };
+                let command = |id| {
+                    let command = user::Command::DeleteAccessKey { id, replacement: None };
+                    with_comment(comment, command)
+                };
                 change(&writer, &call, fresh, Intent::EndAccessKey, &target, command).await?
             };
             deleted.ok_or(Error::Internal)?
@@ -445,17 +470,21 @@ async fn delete(
 
 /// The secret that a client brings, taken out of its request: a digest of the request stands in the
 /// log, and would let a weak secret be guessed.
-struct Brought(Option<SecretAccessKey>, bool);
+pub(crate) struct Brought(Option<SecretAccessKey>, bool);
 
 impl Brought {
-    fn take(field: &mut String) -> Self {
+    pub(crate) fn take(field: &mut String) -> Self {
         let text = zeroize::Zeroizing::new(std::mem::take(field));
         Self(SecretAccessKey::parse(&text).ok(), !text.is_empty())
+    }
+
+    pub(crate) fn is_given(&self) -> bool {
+        self.1
     }
 }
 
 /// What is known of the secret that a request brought, for when the request comes again.
-struct SecretDigest(Option<domain::TokenHash>);
+pub(crate) struct SecretDigest(Option<domain::TokenHash>);
 
 impl SecretDigest {
     fn of(secret: &str) -> domain::TokenHash {
@@ -464,7 +493,7 @@ impl SecretDigest {
     }
 
     /// Refuses a request that came again with another secret.
-    fn check(&self, recorded: &str) -> Result<(), Error> {
+    pub(crate) fn check(&self, recorded: &str) -> Result<(), Error> {
         match &self.0 {
             Some(brought) if *brought != Self::of(recorded) => Err(Error::RequestIdReused),
             Some(_) | None => Ok(()),
@@ -474,7 +503,7 @@ impl SecretDigest {
 
 /// What a request asks of a new access key, all but its id and secret.
 #[derive(Clone)]
-struct Spec {
+pub(crate) struct Spec {
     label: Label,
     slot: Option<Slot>,
     state: domain::AccessKeyState,
@@ -499,7 +528,7 @@ impl Default for Spec {
 }
 
 impl Spec {
-    fn with(self, Prepared { id, secret }: Prepared) -> NewAccessKey {
+    pub(crate) fn with(self, Prepared { id, secret }: Prepared) -> NewAccessKey {
         let Self { label, slot, state, not_before, expiry, lifetime_seconds_max, imported } = self;
         NewAccessKey {
             id,
@@ -516,13 +545,17 @@ impl Spec {
 }
 
 /// What a request asks of a new access key.
-struct New {
-    spec: Spec,
-    brought: Option<(AccessKeyId, SecretAccessKey)>,
+pub(crate) struct New {
+    pub(crate) spec: Spec,
+    pub(crate) brought: Option<(AccessKeyId, SecretAccessKey)>,
 }
 
 impl New {
-    fn of(asked: &AccessKey, secret: Brought, lifetime_days_max: u32) -> Result<Self, Error> {
+    pub(crate) fn of(
+        asked: &AccessKey,
+        secret: Brought,
+        lifetime_days_max: u32,
+    ) -> Result<Self, Error> {
         let brought = match (asked.access_key_id.as_str(), secret) {
             ("", Brought(_, false)) => None,
             ("", Brought(_, true)) => {
@@ -566,8 +599,21 @@ impl New {
         Ok(Self { spec, brought })
     }
 
-    fn secret_digest(&self) -> SecretDigest {
+    pub(crate) fn secret_digest(&self) -> SecretDigest {
         SecretDigest(self.brought.as_ref().map(|(_, secret)| SecretDigest::of(secret.expose())))
+    }
+}
+
+/// The comment that the user is to have with what is done to its access key.
+fn comment(asked: Option<&str>) -> Result<Option<Label>, Error> {
+    let comment = asked.map(Label::parse).transpose();
+    comment.map_err(|error| Error::invalid("user_comment", error.to_string()))
+}
+
+fn with_comment(comment: Option<Label>, command: user::Command) -> user::Command {
+    match comment {
+        Some(comment) => user::Command::WithComment(comment, Box::new(command)),
+        None => command,
     }
 }
 

@@ -436,7 +436,7 @@ impl Operator {
 
 /// How AWS names a user: `arn:aws:iam::{account number}:user{path}{name}`, or `…:root`. One whose
 /// path is so long that its name would be cut off is named by its id, which is nobody's name.
-fn arn(number: impl Display, entry: &UserEntry) -> String {
+pub(crate) fn arn(number: impl Display, entry: &UserEntry) -> String {
     if entry.user.root {
         return format!("arn:aws:iam::{number}:root");
     }

@@ -52,6 +52,7 @@ repeatable! {
     DeleteAccessKey: DeleteAccessKeyRequest,
     UndeleteAccessKey: UndeleteAccessKeyRequest,
     PurgeAccessKey: PurgeAccessKeyRequest,
+    RemovePassword: RemovePasswordRequest,
     CreateAdminToken: CreateAdminTokenRequest,
     RevokeAdminToken: RevokeAdminTokenRequest,
 }
@@ -82,8 +83,9 @@ impl CommandKey {
         is_repeatable(self.id)
     }
 
-    /// Of what the server does by itself.
-    pub(crate) fn of_server() -> Self {
+    /// Of what cannot be asked for again: what the server does by itself, and what is asked with a
+    /// password, of which not even a digest may be recorded.
+    pub(crate) fn once() -> Self {
         Self { id: Uuid::now_v7(), digest: [0; 32] }
     }
 }

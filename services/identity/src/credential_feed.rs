@@ -12,13 +12,14 @@ use api::identity::v1::credential_feed_service_server::CredentialFeedService;
 use api::identity::v1::watch_credentials_response::Message;
 use api::identity::v1::{
     AccessKeyRecord, CredentialChange, CredentialRecords, DateKey, DateKeyRecord, DateKeyRecords,
-    DeriveDateKeysRequest, DeriveDateKeysResponse, Heartbeat, SecretRecord, SnapshotComplete,
-    UserRecord, WatchCredentialsRequest, WatchCredentialsResponse,
+    DeriveDateKeysRequest, DeriveDateKeysResponse, Heartbeat, SecretRecord, SignatureSpelling,
+    SnapshotComplete, UserRecord, WatchCredentialsRequest, WatchCredentialsResponse,
 };
 use domain::{AccessKey, AccessKeyId, Secret, UserId, UserState};
 use event_store::Position;
 use event_store::payload::proto_timestamp;
 use futures::Stream;
+use sigv4::Spelling;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::MissedTickBehavior;
@@ -81,6 +82,12 @@ impl CredentialFeedService for CredentialFeed {
         if !(today.saturating_sub(DAYS_BACK_MAX)..=today + 1).contains(&request.day) {
             return Err(Error::invalid("day", "must be from 8 days ago to tomorrow").into());
         }
+        // Not as the message has it, which takes what it does not know for unspecified.
+        let spelling = match SignatureSpelling::try_from(request.spelling) {
+            Ok(SignatureSpelling::Unspecified | SignatureSpelling::Aws4) => Spelling::Aws4,
+            Ok(SignatureSpelling::Osc4) => Spelling::Osc4,
+            Err(_) => return Err(Error::invalid("spelling", "must be a known one").into()),
+        };
         let id = AccessKeyId::parse(&request.access_key_id)
             .map_err(|error| Error::invalid("access_key_id", error.to_string()))?;
         let holder = {
@@ -88,7 +95,7 @@ impl CredentialFeedService for CredentialFeed {
             model.access_key(&id).map(|(holder, _)| holder.clone()).ok_or(Error::NoSuchAccessKey)?
         };
         let key = holder.user.access_key(&id).ok_or(Error::NoSuchAccessKey)?;
-        let date_keys = date_key_records(&self.writer, &holder, key, request.day)?;
+        let date_keys = date_key_records(&self.writer, &holder, key, spelling, request.day)?;
         Ok(Response::new(DeriveDateKeysResponse { date_keys }))
     }
 }
@@ -204,8 +211,14 @@ impl Feed {
             for entry in &entries {
                 for key in &entry.user.access_keys {
                     date_keys.extend(
-                        unless_shut(date_key_records(&self.writer, entry, key, day))?
-                            .unwrap_or_default(),
+                        unless_shut(date_key_records(
+                            &self.writer,
+                            entry,
+                            key,
+                            Spelling::Aws4,
+                            day,
+                        ))?
+                        .unwrap_or_default(),
                     );
                 }
             }
@@ -255,7 +268,9 @@ fn access_key_record(
     let mut secrets = vec![];
     for secret in key.valid_secrets(now) {
         let days = [today.saturating_sub(1), today, today + 1];
-        let Some(date_keys) = unless_shut(date_keys(writer, holder, key, secret, &days))? else {
+        let Some(date_keys) =
+            unless_shut(date_keys(writer, holder, key, secret, Spelling::Aws4, &days))?
+        else {
             return Ok(None);
         };
         secrets.push(SecretRecord {
@@ -278,11 +293,12 @@ fn date_key_records(
     writer: &Writer,
     holder: &UserEntry,
     key: &AccessKey,
+    spelling: Spelling,
     day: u32,
 ) -> Result<Vec<DateKeyRecord>, Error> {
     let mut records = vec![];
     for secret in key.valid_secrets(writer.now()) {
-        for date_key in date_keys(writer, holder, key, secret, &[day])? {
+        for date_key in date_keys(writer, holder, key, secret, spelling, &[day])? {
             records.push(DateKeyRecord {
                 access_key_id: key.id.to_string(),
                 generation: secret.generation,
@@ -298,6 +314,7 @@ fn date_keys(
     holder: &UserEntry,
     key: &AccessKey,
     secret: &Secret,
+    spelling: Spelling,
     days: &[u32],
 ) -> Result<Vec<DateKey>, Error> {
     let of =
@@ -305,7 +322,7 @@ fn date_keys(
     let secret = writer.vault.open(of, &secret.sealed)?;
     let derive = |day: &u32| {
         let date = sigv4::Date::from_unix_seconds(i64::from(*day) * DAY_SECONDS);
-        let key = sigv4::DateKey::derive(secret.expose(), &date);
+        let key = sigv4::DateKey::derive_spelled(spelling, secret.expose(), &date);
         DateKey { day: *day, key: key.expose().to_vec() }
     };
     Ok(days.iter().map(derive).collect())

@@ -8,6 +8,7 @@ mod access_key_service;
 mod account_service;
 mod admin_token_service;
 mod answer;
+mod authentication_service;
 mod caller;
 mod checkpoint;
 mod command;
@@ -20,6 +21,7 @@ mod leased;
 mod metrics;
 mod model;
 mod page;
+mod password;
 mod positions;
 mod render;
 mod resource;
@@ -41,6 +43,7 @@ use anyhow::Context;
 use api::identity::v1::access_key_service_server::AccessKeyServiceServer;
 use api::identity::v1::account_service_server::AccountServiceServer;
 use api::identity::v1::admin_token_service_server::AdminTokenServiceServer;
+use api::identity::v1::authentication_service_server::AuthenticationServiceServer;
 use api::identity::v1::credential_feed_service_server::CredentialFeedServiceServer;
 use api::identity::v1::event_service_server::EventServiceServer;
 use api::identity::v1::keystore_service_server::KeystoreServiceServer;
@@ -57,19 +60,21 @@ pub use crate::caller::Callers;
 use crate::caller::{Caller, Gate};
 use crate::checkpoint::{LogIdentity, Signed};
 use crate::model::Model;
+use crate::password::Passwords;
 use crate::writer::Writer;
 
 /// The most bytes of a request.
 const REQUEST_BYTES_MAX: usize = 256 << 10;
 
 /// Names under which health is told.
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 8] = [
     "claviger.identity.v1.AccountService",
     "claviger.identity.v1.UserService",
     "claviger.identity.v1.AccessKeyService",
     "claviger.identity.v1.EventService",
     "claviger.identity.v1.AdminTokenService",
     "claviger.identity.v1.KeystoreService",
+    "claviger.identity.v1.AuthenticationService",
     "claviger.identity.v1.CredentialFeedService",
 ];
 
@@ -331,7 +336,11 @@ fn routes(
     }
     let writer = || Arc::clone(&gate.writer);
     let accounts = AccountServiceServer::new(account_service::Accounts(writer()));
-    let users = UserServiceServer::new(user_service::Users(writer()));
+    let passwords = Arc::new(Passwords::new(writer())?);
+    let users = user_service::Users { writer: writer(), passwords: Arc::clone(&passwords) };
+    let users = UserServiceServer::new(users);
+    let authentication = authentication_service::Authentication { writer: writer(), passwords };
+    let authentication = AuthenticationServiceServer::new(authentication);
     let access_keys = AccessKeyServiceServer::new(access_key_service::AccessKeys(writer()));
     let events = event_service::Events::new(writer(), Arc::clone(signing_key), shutdown.clone());
     let events = EventServiceServer::new(events);
@@ -357,6 +366,7 @@ fn routes(
     add!(events, manages);
     add!(admin_tokens, manages);
     add!(keystore, manages);
+    add!(authentication, |caller| matches!(caller, Caller::Gateway(..)));
     add!(feed, |caller| matches!(caller, Caller::Auth(_)));
     Ok(routes)
 }

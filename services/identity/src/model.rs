@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::stream::Stream;
+use crate::vault::PasswordId;
 
 /// Everything that is known at one position.
 #[derive(Debug)]
@@ -256,8 +257,35 @@ impl Model {
     }
 
     /// Whether there was an access key that is gone for good.
-    pub(crate) fn held_access_key(&self, id: &str) -> bool {
+    fn held_access_key(&self, id: &str) -> bool {
         AccessKeyId::parse(id).is_ok_and(|id| self.former_access_keys.contains_key(&id))
+    }
+
+    /// How many data keys there should be: of access keys, and of passwords.
+    pub(crate) fn data_key_count(&self) -> usize {
+        let passwords = self.users.values().filter(|entry| entry.user.password().is_some());
+        self.access_keys.len() + passwords.count()
+    }
+
+    /// Whether what this data key is of is there, or can be undeleted.
+    pub(crate) fn holds_data_key(&self, name: &str) -> bool {
+        match PasswordId::parse(name) {
+            None => self.holds_access_key(name),
+            Some(id) => self.users.get(&id.user).is_some_and(|entry| {
+                entry.user.password().is_some_and(|(generation, _)| generation == id.generation)
+            }),
+        }
+    }
+
+    /// Whether what this data key is of was there and is gone for good.
+    pub(crate) fn held_data_key(&self, name: &str) -> bool {
+        let Some(id) = PasswordId::parse(name) else { return self.held_access_key(name) };
+        match self.users.get(&id.user) {
+            Some(entry) => {
+                id.generation < entry.user.next_password_generation() && !self.holds_data_key(name)
+            }
+            None => self.former_users.contains_key(&id.user),
+        }
     }
 
     /// Ids of all users, in no order.
@@ -394,7 +422,10 @@ impl Model {
             | UserEvent::SecretAccessKeyRotated { id: key, .. }
             | UserEvent::GracePeriodEnded { id: key }
             | UserEvent::AccessKeyUndeleted { id: key } => Effect::AccessKey(key.clone()),
-            UserEvent::LabelChanged { .. }
+            // Not by a password but by a signature does a verifier know a user.
+            UserEvent::PasswordSet { .. }
+            | UserEvent::PasswordRemoved { .. }
+            | UserEvent::LabelChanged { .. }
             | UserEvent::CommentChanged { .. }
             | UserEvent::PathChanged { .. }
             | UserEvent::EmailChanged { .. }

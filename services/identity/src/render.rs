@@ -54,6 +54,11 @@ pub(crate) fn user_of(account: AccountId, id: UserId, user: &User) -> proto::Use
         path: user.path.to_string(),
         email: user.email.to_string(),
         tags: user.tags.iter().map(proto_tag).collect(),
+        password_set_time: user
+            .password
+            .as_ref()
+            .filter(|password| password.sealed.is_some())
+            .map(|password| proto_timestamp(password.changed_at)),
     };
     shown.etag = etag(&shown);
     shown

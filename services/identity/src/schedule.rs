@@ -66,7 +66,7 @@ pub(crate) async fn run(writer: Arc<Writer>, shutdown: CancellationToken) {
 async fn tick(writer: &Arc<Writer>, user: UserId) -> Result<(), Error> {
     let call = Call::schedule();
     // It stands for itself: it was never before.
-    let Begun::Fresh(fresh) = writer.begin(CommandKey::of_server()).await? else { return Ok(()) };
+    let Begun::Fresh(fresh) = writer.begin(CommandKey::once()).await? else { return Ok(()) };
     let tick = |_: &UserEntry| Ok(user::Command::Tick);
     match writer.change_user(&call, fresh, Intent::Change, user, tick).await {
         // It may have been deleted since.

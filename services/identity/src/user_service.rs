@@ -7,15 +7,19 @@ use api::identity::v1::user_service_server::UserService;
 use api::identity::v1::{
     CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse, GetUserRequest,
     GetUserResponse, ListUsersRequest, ListUsersResponse, LockUserRequest, LockUserResponse,
+    RemovePasswordRequest, RemovePasswordResponse, SetPasswordRequest, SetPasswordResponse,
     UnlockUserRequest, UnlockUserResponse, UpdateUserRequest, UpdateUserResponse, User,
 };
 use domain::{Email, Label, Tag, Tags, Timestamp, UserId, UserName, UserPath, user};
 use tonic::{Request, Response, Status};
+use zeroize::Zeroizing;
 
+use crate::access_key_service::{Brought, New};
 use crate::caller::Call;
 use crate::command::CommandKey;
 use crate::error::Error;
 use crate::model::UserEntry;
+use crate::password::Passwords;
 use crate::turn::Intent;
 use crate::writer::{Begun, Writer};
 use crate::{answer, history, page, render, resource};
@@ -23,7 +27,10 @@ use crate::{answer, history, page, render, resource};
 /// The most users that one page looks at. A page of a sparse filter ends there, with a token.
 const USERS_LOOKED_AT_MAX: usize = 10_000;
 
-pub(crate) struct Users(pub(crate) Arc<Writer>);
+pub(crate) struct Users {
+    pub(crate) writer: Arc<Writer>,
+    pub(crate) passwords: Arc<Passwords>,
+}
 
 #[tonic::async_trait]
 impl UserService for Users {
@@ -31,8 +38,8 @@ impl UserService for Users {
         &self,
         request: Request<CreateUserRequest>,
     ) -> Result<Response<CreateUserResponse>, Status> {
-        let call = Call::of(&self.0, &request)?;
-        let created = create(Arc::clone(&self.0), call, request.into_inner());
+        let call = Call::of(&self.writer, &request)?;
+        let created = create(Arc::clone(&self.writer), call, request.into_inner());
         Ok(Response::new(created.await?))
     }
 
@@ -40,21 +47,22 @@ impl UserService for Users {
         &self,
         request: Request<GetUserRequest>,
     ) -> Result<Response<GetUserResponse>, Status> {
-        let call = Call::of(&self.0, &request)?;
+        let call = Call::of(&self.writer, &request)?;
         let request = request.into_inner();
-        self.0.applied(request.min_position).await?;
-        let user = match history::read_time(&self.0, request.read_time)? {
+        self.writer.applied(request.min_position).await?;
+        let user = match history::read_time(&self.writer, request.read_time)? {
             None => {
-                let model = self.0.model();
+                let model = self.writer.model();
                 let entry = resource::user(&model, &call, "name", &request.name)?;
                 call.reads_user(entry.account, entry.id)?;
                 render::user(entry)
             }
             Some(at) => {
                 let (account, id) =
-                    resource::user_ever(&self.0.model(), &call, "name", &request.name)?;
+                    resource::user_ever(&self.writer.model(), &call, "name", &request.name)?;
                 call.reads_user(account, id)?;
-                let entry = history::user_at(&self.0, id, at).await?.ok_or(Error::NoSuchUser)?;
+                let entry =
+                    history::user_at(&self.writer, id, at).await?.ok_or(Error::NoSuchUser)?;
                 render::user(&entry)
             }
         };
@@ -65,12 +73,12 @@ impl UserService for Users {
         &self,
         request: Request<ListUsersRequest>,
     ) -> Result<Response<ListUsersResponse>, Status> {
-        let call = Call::of(&self.0, &request)?;
+        let call = Call::of(&self.writer, &request)?;
         let request = request.into_inner();
-        self.0.applied(request.min_position).await?;
-        let listed = match history::read_time(&self.0, request.read_time)? {
-            None => list(&self.0, &call, &request)?,
-            Some(at) => list_at(&self.0, &call, &request, at).await?,
+        self.writer.applied(request.min_position).await?;
+        let listed = match history::read_time(&self.writer, request.read_time)? {
+            None => list(&self.writer, &call, &request)?,
+            Some(at) => list_at(&self.writer, &call, &request, at).await?,
         };
         Ok(Response::new(listed))
     }
@@ -79,7 +87,7 @@ impl UserService for Users {
         &self,
         request: Request<UpdateUserRequest>,
     ) -> Result<Response<UpdateUserResponse>, Status> {
-        let call = Call::of(&self.0, &request)?;
+        let call = Call::of(&self.writer, &request)?;
         let mut request = request.into_inner();
         let asked = request.user.clone().ok_or_else(|| Error::invalid("user", "is missing"))?;
         let changes = changes(&asked, request.update_mask.clone().unwrap_or_default().paths)?;
@@ -94,7 +102,7 @@ impl UserService for Users {
         &self,
         request: Request<LockUserRequest>,
     ) -> Result<Response<LockUserResponse>, Status> {
-        let call = Call::of(&self.0, &request)?;
+        let call = Call::of(&self.writer, &request)?;
         let mut request = request.into_inner();
         let key = CommandKey::new(&call.principal(), &mut request)?;
         let target = Target { field: "name", name: request.name, etag: request.etag };
@@ -106,7 +114,7 @@ impl UserService for Users {
         &self,
         request: Request<UnlockUserRequest>,
     ) -> Result<Response<UnlockUserResponse>, Status> {
-        let call = Call::of(&self.0, &request)?;
+        let call = Call::of(&self.writer, &request)?;
         let mut request = request.into_inner();
         let key = CommandKey::new(&call.principal(), &mut request)?;
         let target = Target { field: "name", name: request.name, etag: request.etag };
@@ -118,23 +126,57 @@ impl UserService for Users {
         &self,
         request: Request<DeleteUserRequest>,
     ) -> Result<Response<DeleteUserResponse>, Status> {
-        let call = Call::of(&self.0, &request)?;
+        let call = Call::of(&self.writer, &request)?;
         let mut request = request.into_inner();
         let key = CommandKey::new(&call.principal(), &mut request)?;
-        let outcome = match self.0.begin(key).await? {
+        let outcome = match self.writer.begin(key).await? {
             Begun::Recorded(outcome) => outcome,
             Begun::Fresh(fresh) => {
-                let id = manageable(&self.0, &call, "name", &request.name)?;
+                let id = manageable(&self.writer, &call, "name", &request.name)?;
                 let DeleteUserRequest { etag, force, .. } = request;
                 let deleted =
-                    self.0.change_user(&call, fresh, Intent::EndCaller, id, move |entry| {
+                    self.writer.change_user(&call, fresh, Intent::EndCaller, id, move |entry| {
                         check_etag(entry, &etag)?;
                         Ok(user::Command::Delete { force })
                     });
                 deleted.await?.ok_or(Error::Internal)?
             }
         };
-        Ok(Response::new(DeleteUserResponse { position: self.0.told(outcome.last) }))
+        Ok(Response::new(DeleteUserResponse { position: self.writer.told(outcome.last) }))
+    }
+
+    async fn set_password(
+        &self,
+        request: Request<SetPasswordRequest>,
+    ) -> Result<Response<SetPasswordResponse>, Status> {
+        let call = Call::of(&self.writer, &request)?;
+        let SetPasswordRequest { name, password, etag } = request.into_inner();
+        let password = Zeroizing::new(password);
+        let id = self.passworded(&call, &name)?;
+        let hash = self.passwords.hash(password).await?;
+        let Begun::Fresh(fresh) = self.writer.begin(CommandKey::once()).await? else {
+            return Err(Error::Internal.into());
+        };
+        let check = move |entry: &UserEntry| check_etag(entry, &etag);
+        let outcome = self.writer.set_password(&call, fresh, id, check, hash).await?;
+        let outcome = outcome.ok_or(Error::Internal)?;
+        let entry = history::user_after(&self.writer, id, outcome).await?;
+        let position = self.writer.told(outcome.last);
+        Ok(Response::new(SetPasswordResponse { user: Some(render::user(&entry)), position }))
+    }
+
+    async fn remove_password(
+        &self,
+        request: Request<RemovePasswordRequest>,
+    ) -> Result<Response<RemovePasswordResponse>, Status> {
+        let call = Call::of(&self.writer, &request)?;
+        let mut request = request.into_inner();
+        let key = CommandKey::new(&call.principal(), &mut request)?;
+        let may_change = |name: &str| self.passworded(&call, name);
+        let target = Target { field: "name", name: request.name, etag: request.etag };
+        let (user, position) =
+            self.change_by(&call, key, target, user::Command::RemovePassword, may_change).await?;
+        Ok(Response::new(RemovePasswordResponse { user: Some(user), position }))
     }
 }
 
@@ -154,8 +196,22 @@ impl Users {
         target: Target,
         command: user::Command,
     ) -> Result<(User, u64), Error> {
-        let Target { field, name, etag } = target;
-        let writer = &self.0;
+        let field = target.field;
+        let may_change = |name: &str| manageable(&self.writer, &call, field, name);
+        self.change_by(&call, key, target, command, may_change).await
+    }
+
+    /// Does so where `may_change` finds the user that the caller may change.
+    async fn change_by(
+        &self,
+        call: &Call,
+        key: CommandKey,
+        target: Target,
+        command: user::Command,
+        may_change: impl Fn(&str) -> Result<UserId, Error>,
+    ) -> Result<(User, u64), Error> {
+        let Target { name, etag, .. } = target;
+        let writer = &self.writer;
         // First of all: the user may have another name by now, or be gone.
         let fresh = match writer.begin(key).await? {
             Begun::Fresh(fresh) => fresh,
@@ -164,10 +220,10 @@ impl Users {
                 return Ok((user, writer.told(outcome.last)));
             }
         };
-        let id = manageable(writer, &call, field, &name)?;
+        let id = may_change(&name)?;
         let locks = matches!(command, user::Command::Lock);
         let intent = if locks { Intent::EndCaller } else { Intent::Change };
-        let changed = writer.change_user(&call, fresh, intent, id, move |entry| {
+        let changed = writer.change_user(call, fresh, intent, id, move |entry| {
             check_etag(entry, &etag)?;
             Ok(command)
         });
@@ -182,6 +238,17 @@ impl Users {
                 Ok((render::user(entry), writer.told(model.position())))
             }
         }
+    }
+}
+
+impl Users {
+    /// The user of this name, if the caller may set its password: who may make it access keys, and so the
+    /// user itself.
+    fn passworded(&self, call: &Call, name: &str) -> Result<UserId, Error> {
+        let model = self.writer.model();
+        let entry = resource::user(&model, call, "name", name)?;
+        call.manages_access_keys(entry.account, entry.id)?;
+        Ok(entry.id)
     }
 }
 
@@ -210,8 +277,17 @@ async fn create(
     call: Call,
     mut request: CreateUserRequest,
 ) -> Result<CreateUserResponse, Error> {
+    let secret = Brought::take(&mut request.secret_access_key);
     let key = CommandKey::new(&call.principal(), &mut request)?;
     let asked = request.user.ok_or_else(|| Error::invalid("user", "is missing"))?;
+    let access_key = match request.access_key {
+        Some(asked) => Some(New::of(&asked, secret, request.lifetime_days_max)?),
+        None if secret.is_given() => {
+            return Err(Error::invalid("secret_access_key", "was given without access_key"));
+        }
+        None => None,
+    };
+    let secret = access_key.as_ref().map(New::secret_digest);
     let new = user::NewUser {
         name: user_name(&asked)?,
         root: false,
@@ -226,11 +302,36 @@ async fn create(
         Begun::Fresh(fresh) => {
             let account = resource::account(&writer.model(), &call, "parent", &request.parent)?;
             call.manages_account(account)?;
-            writer.create_user(&call, fresh, account, user::Command::Create(new)).await?
+            match access_key {
+                None => {
+                    let command = user::Command::Create(new);
+                    writer.create_user(&call, fresh, account, command).await?
+                }
+                Some(New { spec, brought }) => {
+                    let command = move |prepared| {
+                        let access_key = spec.clone().with(prepared);
+                        user::Command::CreateWithAccessKey(new.clone(), access_key)
+                    };
+                    let created =
+                        writer.create_user_with_access_key(&call, fresh, account, brought, command);
+                    created.await?
+                }
+            }
         }
     };
-    let user = answer::created_user(&writer, outcome).await?;
-    Ok(CreateUserResponse { user: Some(user), position: writer.told(outcome.last) })
+    let user = Some(answer::created_user(&writer, outcome).await?);
+    let position = writer.told(outcome.last);
+    let Some(secret) = secret else {
+        return Ok(CreateUserResponse { user, position, ..Default::default() });
+    };
+    let answer = answer::with_secret(&writer, outcome).await?;
+    secret.check(&answer.secret_access_key)?;
+    Ok(CreateUserResponse {
+        user,
+        position,
+        access_key: Some(answer.access_key),
+        secret_access_key: answer.secret_access_key,
+    })
 }
 
 /// Users as they are now, by name. A cursor is the folded name of the last one.
@@ -249,20 +350,25 @@ fn list(
         None => Bound::Unbounded,
         Some(name) => Bound::Excluded(name),
     };
-    let mut users = vec![];
+    let now = writer.now();
+    let (mut users, mut access_keys) = (vec![], vec![]);
     let mut last = None;
     for (looked_at, entry) in model.users_from(account, from).enumerate() {
         if users.len() == size || looked_at == USERS_LOOKED_AT_MAX {
             let next_page_token = last.map(|name: String| page::token(&list, &name));
             let next_page_token = next_page_token.unwrap_or_default();
-            return Ok(ListUsersResponse { users, next_page_token });
+            return Ok(ListUsersResponse { users, next_page_token, access_keys });
         }
         if entry.user.path.as_str().starts_with(prefix) {
             users.push(render::user(entry));
+            if request.show_access_keys {
+                let keys = entry.user.access_keys.iter();
+                access_keys.extend(keys.map(|key| render::access_key(entry, key, now)));
+            }
         }
         last = Some(entry.user.name.folded());
     }
-    Ok(ListUsersResponse { users, next_page_token: String::new() })
+    Ok(ListUsersResponse { users, next_page_token: String::new(), access_keys })
 }
 
 /// What the paths of listed users begin with.
@@ -283,6 +389,9 @@ async fn list_at(
     request: &ListUsersRequest,
     at: Timestamp,
 ) -> Result<ListUsersResponse, Error> {
+    if request.show_access_keys {
+        return Err(Error::invalid("show_access_keys", "must not be given with read_time"));
+    }
     let size = page::size(request.page_size)?;
     let parent = format!("{}/users/-", request.parent);
     let (account, _) = resource::user_or_all_ever(&writer.model(), call, "parent", &parent)?;
@@ -304,7 +413,7 @@ async fn list_at(
         Some(last) if ids.len() > size => page::token(&list, &last.to_string()),
         Some(_) | None => String::new(),
     };
-    Ok(ListUsersResponse { users, next_page_token })
+    Ok(ListUsersResponse { users, next_page_token, access_keys: vec![] })
 }
 
 fn changes(asked: &User, paths: Vec<String>) -> Result<user::UserChanges, Error> {

@@ -1,8 +1,9 @@
 //! Makes secrets and opens them again: the only place here where one is in the clear.
 
+use std::fmt;
 use std::sync::Arc;
 
-use domain::{AccessKeyId, AccountId, AdminTokenId, SealedSecret, SecretAccessKey};
+use domain::{AccessKeyId, AccountId, AdminTokenId, SealedSecret, SecretAccessKey, UserId};
 use hmac::{Hmac, KeyInit, Mac};
 use sealing::{Context, Keystore, ReservedKey, Secret};
 use sha2::Sha256;
@@ -30,6 +31,33 @@ pub(crate) struct SecretOf<'a> {
     pub(crate) access_key: &'a AccessKeyId,
     pub(crate) generation: u32,
 }
+
+/// Which password: whose, and the how-many-eth.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct PasswordId {
+    pub(crate) user: UserId,
+    pub(crate) generation: u32,
+}
+
+impl PasswordId {
+    /// Reads the name of a data key, if it is one of a password.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let (user, generation) = name.strip_prefix(PASSWORD)?.split_once('.')?;
+        let id = Self { user: UserId::parse(user)?, generation: generation.parse().ok()? };
+        (id.to_string() == name).then_some(id)
+    }
+}
+
+/// The name of its data key, which no access key has: their IDs have no dots.
+impl fmt::Display for PasswordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user, generation } = self;
+        write!(f, "{PASSWORD}{user}.{generation}")
+    }
+}
+
+/// Begins the names of passwords' data keys.
+const PASSWORD: &str = "password.";
 
 impl Vault {
     /// # Errors
@@ -122,12 +150,55 @@ impl Vault {
             .map_err(|error| internal("opening a secret", &error))
     }
 
+    /// Seals the hash of a password under a data key of its own, which is durable then.
+    pub(crate) async fn seal_password(
+        &self,
+        account: AccountId,
+        id: PasswordId,
+        hash: &str,
+    ) -> Result<SealedSecret, Error> {
+        let name = id.to_string();
+        // What a setting left that was cut short.
+        self.shred(&name).await?;
+        let data_key = self.keystore.create(&name).await.map_err(unavailable)?;
+        let sealed = data_key.seal(hash.as_bytes(), &self.password_context(account, id, &name));
+        let sealed = sealed.map_err(|error| internal("sealing a password", &error))?;
+        Ok(SealedSecret(sealed.into()))
+    }
+
+    /// Opens the hash of a password.
+    ///
+    /// # Errors
+    /// [`Error::SecretShredded`] if its data key is gone.
+    pub(crate) fn open_password(
+        &self,
+        account: AccountId,
+        id: PasswordId,
+        sealed: &SealedSecret,
+    ) -> Result<Secret, Error> {
+        let name = id.to_string();
+        let data_key = self.keystore.get(&name).ok_or(Error::SecretShredded)?;
+        data_key
+            .open(&sealed.0, &self.password_context(account, id, &name))
+            .map_err(|error| internal("opening a password", &error))
+    }
+
+    fn password_context<'a>(
+        &self,
+        account: AccountId,
+        id: PasswordId,
+        name: &'a str,
+    ) -> Context<'a> {
+        let (log_id, generation) = (self.log_id, id.generation);
+        Context { log_id, account: account.0, access_key_id: name, generation }
+    }
+
     /// Destroys the data key of an access key: no secret of it can be opened again, by anybody.
     pub(crate) async fn shred(&self, id: &str) -> Result<(), Error> {
         self.keystore.shred(id).await.map(drop).map_err(unavailable)
     }
 
-    /// Goes through the access key IDs that have a data key: how many are known, and the others.
+    /// Goes through the access key IDs and passwords that have a data key: how many are known, and the others.
     pub(crate) fn sweep(&self, is_known: impl Fn(&str) -> bool) -> (usize, Vec<Box<str>>) {
         self.keystore.sweep(is_known)
     }

@@ -27,6 +27,7 @@ use event_store::{
 use futures::StreamExt;
 use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use crate::answer;
 use crate::caller::Call;
@@ -35,7 +36,7 @@ use crate::error::Error;
 use crate::model::{Effect, KnownCommand, Model, UserEntry, time};
 use crate::stream::Stream;
 use crate::turn::{Held, Intent, Locks, Place, Places};
-use crate::vault::Vault;
+use crate::vault::{PasswordId, Vault};
 
 /// How long a read waits for the position it asks for.
 const BEHIND_TIMEOUT: Duration = Duration::from_secs(1);
@@ -184,29 +185,33 @@ impl Writer {
         })
     }
 
-    /// Tells of access keys whose data key is not in the keystore: they cannot be verified. Gives the
-    /// IDs that have a data key and that no access key holds.
+    /// Tells of access keys and passwords whose data key is not in the keystore: they cannot be verified.
+    /// Gives the names of data keys that nothing holds.
     ///
     /// # Errors
     /// If that is all of them. Then it is another keystore, or a new one.
     pub(crate) fn check_data_keys(&self) -> anyhow::Result<Vec<Box<str>>> {
         let model = self.model();
-        let (held, unheld) = self.vault.sweep(|id| model.holds_access_key(id));
-        let access_keys = model.access_key_count();
-        let missing = access_keys.saturating_sub(held);
+        let (held, unheld) = self.vault.sweep(|name| model.holds_data_key(name));
+        let expected = model.data_key_count();
+        let missing = expected.saturating_sub(held);
         anyhow::ensure!(
-            missing == 0 || missing < access_keys,
-            "the keystore holds the data key of none of the {access_keys} access keys in the log: \
-             it is not the keystore of this log; put that one back"
+            missing == 0 || missing < expected,
+            "the keystore holds none of the data keys of the {expected} access keys and passwords \
+             in the log: it is not the keystore of this log; put that one back"
         );
         if missing > 0 {
-            tracing::error!(missing, access_keys, "the keystore lacks data keys of access keys");
+            tracing::error!(
+                missing,
+                expected,
+                "the keystore lacks data keys of access keys or passwords"
+            );
         }
         Ok(unheld)
     }
 
-    /// Destroys the data keys, of those that no access key holds, of access keys that the log says were
-    /// deleted: the process ended between the two. Tells how many.
+    /// Destroys the data keys, of those that nothing holds, of access keys and passwords that the log says
+    /// are gone: the process ended between the two. Tells how many.
     ///
     /// A data key that the log has never heard of is left alone. It is of no use if a creation was
     /// cut short, and of all use if this is an old copy of the log and the newer one turns up.
@@ -217,7 +222,7 @@ impl Writer {
         let unheld: HashSet<_> = unheld.into_iter().collect();
         let mut shredded = 0;
         for id in &unheld {
-            if self.model().held_access_key(id) {
+            if self.model().held_data_key(id) {
                 self.vault.shred(id).await?;
                 shredded += 1;
             }
@@ -575,6 +580,41 @@ impl Writer {
         .await
     }
 
+    /// Makes a user with a first access key that is made for it, or that the client brings, in one batch.
+    ///
+    /// `command` is asked twice: a refusal is known before anything is made ready.
+    pub(crate) async fn create_user_with_access_key(
+        self: &Arc<Self>,
+        call: &Call,
+        fresh: Fresh,
+        account: AccountId,
+        brought: Option<(AccessKeyId, SecretAccessKey)>,
+        command: impl Fn(Prepared) -> user::Command + Send + Sync + 'static,
+    ) -> Result<Outcome, Error> {
+        let shared = self.locks.shared(Stream::Account(account)).await;
+        let rights = self.rights(call, None).await;
+        let (writer, call) = (Arc::clone(self), call.clone());
+        let created = answer::whole(async move {
+            let (_turn, fresh) = ((shared, rights), fresh);
+            let key = fresh.key;
+            call.is_still_known(&writer)?;
+            let settings = {
+                let model = writer.model();
+                model.account(account).ok_or(Error::NoSuchAccount)?.account.settings.clone()
+            };
+            let stream = Stream::User(UserId(Uuid::now_v7()));
+            user::decide(None, command(unmade(brought.as_ref())), &settings, writer.now())?;
+            let recorded = writer.with_access_key(account, brought, async |prepared| {
+                let events = user::decide(None, command(prepared), &settings, writer.now())?;
+                let events =
+                    events.into_iter().map(|event| (stream, Revision::NONE, Event::User(event)));
+                writer.commit(&call, key, account, events.collect(), None).await.map(Some)
+            });
+            recorded.await
+        });
+        created.await?.ok_or(Error::Internal)
+    }
+
     /// Does to a user what `command` makes of its state, at its turn. `None` if nothing changes.
     pub(crate) async fn change_user(
         self: &Arc<Self>,
@@ -618,17 +658,43 @@ impl Writer {
             let key = fresh.key;
             call.is_still_known(&writer)?;
             let entry = writer.entry(user)?;
-            let id = match &brought {
-                Some((id, _)) => id.clone(),
-                None => AccessKeyId::from_random([0; 10]),
-            };
-            let unmade = Prepared { id, secret: SealedSecret(Box::default()) };
-            writer.decide(&entry, command(&entry, unmade)?, key)?;
+            writer.decide(&entry, command(&entry, unmade(brought.as_ref()))?, key)?;
             let recorded = writer.with_access_key(entry.account, brought, async |prepared| {
                 let events = writer.decide(&entry, command(&entry, prepared)?, key)?;
                 writer.record(&call, key, &entry, events).await
             });
             recorded.await
+        })
+        .await
+    }
+
+    /// Gives a user a password, of which this is the hash.
+    pub(crate) async fn set_password(
+        self: &Arc<Self>,
+        call: &Call,
+        fresh: Fresh,
+        user: UserId,
+        check: impl FnOnce(&UserEntry) -> Result<(), Error> + Send + 'static,
+        hash: Zeroizing<String>,
+    ) -> Result<Option<Outcome>, Error> {
+        let turn = self.turn_on_user(call, user, Intent::Change).await?;
+        let (writer, call) = (Arc::clone(self), call.clone());
+        answer::whole(async move {
+            let (_turn, fresh) = (turn, fresh);
+            let key = fresh.key;
+            call.is_still_known(&writer)?;
+            let entry = writer.entry(user)?;
+            check(&entry)?;
+            let id = PasswordId { user, generation: entry.user.next_password_generation() };
+            let sealed = writer.vault.seal_password(entry.account, id, &hash).await?;
+            let events = writer.decide(&entry, user::Command::SetPassword { sealed }, key)?;
+            let outcome = writer.record(&call, key, &entry, events).await;
+            // When the outcome is unknown the data key stays: the event may be there after all.
+            let unknown = matches!(outcome, Err(Error::LogUnavailable));
+            if !unknown && !writer.model().holds_data_key(&id.to_string()) {
+                writer.vault.shred(&id.to_string()).await?;
+            }
+            outcome
         })
         .await
     }
@@ -717,8 +783,8 @@ impl Writer {
         .await
     }
 
-    /// Records events, all or none, and destroys the data keys of access keys that are then gone for
-    /// good. `None` if there are no events.
+    /// Records events, all or none, and destroys the data keys of access keys and passwords that are then
+    /// gone for good. `None` if there are no events.
     async fn commit_and_shred(
         &self,
         call: &Call,
@@ -730,16 +796,10 @@ impl Writer {
         if events.is_empty() {
             return Ok(None);
         }
-        let shredded: Vec<_> = events
-            .iter()
-            .filter_map(|(_, _, event)| match event {
-                Event::User(event) => event.shredded_access_key().cloned(),
-                Event::Account(_) | Event::AdminToken(_) => None,
-            })
-            .collect();
+        let shredded: Vec<_> = events.iter().filter_map(shredded).collect();
         let outcome = self.commit(call, key, account, events, user).await?;
-        for id in shredded {
-            self.vault.shred(id.as_str()).await?;
+        for name in shredded {
+            self.vault.shred(&name).await?;
         }
         Ok(Some(outcome))
     }
@@ -793,6 +853,26 @@ impl Writer {
         applied.wait_for(|head| *head >= appended.last).await.map_err(|_| Error::LogUnavailable)?;
         Ok(appended.into())
     }
+}
+
+/// The name of the data key that is to be destroyed when this is recorded.
+fn shredded((stream, _, event): &(Stream, Revision, Event)) -> Option<String> {
+    match (stream, event) {
+        (Stream::User(user), Event::User(UserEvent::PasswordRemoved { generation })) => {
+            Some(PasswordId { user: *user, generation: *generation }.to_string())
+        }
+        (_, Event::User(event)) => event.shredded_access_key().map(ToString::to_string),
+        (_, Event::Account(_) | Event::AdminToken(_)) => None,
+    }
+}
+
+/// Stands for an access key that is not made yet.
+fn unmade(brought: Option<&(AccessKeyId, SecretAccessKey)>) -> Prepared {
+    let id = match brought {
+        Some((id, _)) => id.clone(),
+        None => AccessKeyId::from_random([0; 10]),
+    };
+    Prepared { id, secret: SealedSecret(Box::default()) }
 }
 
 /// Whose the events of admin tokens are.
@@ -850,6 +930,8 @@ fn claims(account: AccountId, event: &Event, user: Option<&User>) -> Vec<ClaimOp
             | UserEvent::TagsChanged(_)
             | UserEvent::Locked
             | UserEvent::Unlocked
+            | UserEvent::PasswordSet { .. }
+            | UserEvent::PasswordRemoved { .. }
             | UserEvent::AccessKeyLabelChanged { .. }
             | UserEvent::AccessKeySlotChanged { .. }
             | UserEvent::AccessKeyActivated { .. }

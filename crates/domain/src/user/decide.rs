@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{Command, NewUser, RETAINED_ACCESS_KEYS_MAX, User, UserChanges, UserState};
+use super::{Command, NewUser, RETAINED_ACCESS_KEYS_MAX, User, UserChanges, UserState, evolve};
 use crate::access_key;
 use crate::{
     AccessKey, AccessKeyChanges, AccessKeyId, AccessKeyState, AccountSettings, Expiry,
@@ -24,6 +24,17 @@ pub fn decide(
 ) -> Result<Vec<UserEvent>, Refusal> {
     match (user, command) {
         (None, Command::Create(new)) => Ok(create(new)),
+        (None, Command::CreateWithAccessKey(new, access_key)) => {
+            let mut events = create(new);
+            let user = events.iter().fold(None, |user, event| evolve(user, event, now));
+            events.extend(decide(
+                user.as_ref(),
+                Command::CreateAccessKey(access_key),
+                settings,
+                now,
+            )?);
+            Ok(events)
+        }
         (None, _) => Err(Refusal::NoSuchUser),
         (Some(user), command) => Decider { user, settings, now }.decide(command),
     }
@@ -41,7 +52,7 @@ type Decision = Result<Vec<UserEvent>, Refusal>;
 impl Decider<'_> {
     fn decide(&self, command: Command) -> Decision {
         match command {
-            Command::Create(_) => Err(Refusal::UserExists),
+            Command::Create(_) | Command::CreateWithAccessKey(..) => Err(Refusal::UserExists),
             Command::Update(changes) => update(self.user, changes),
             Command::Lock => Ok(match self.user.state {
                 UserState::Active => vec![UserEvent::Locked],
@@ -55,6 +66,15 @@ impl Decider<'_> {
             Command::CreateAccessKey(new) => {
                 self.refuse_more()?;
                 self.create_access_key(new, None)
+            }
+            Command::TakeSlot { access_key, keep_expiry } => {
+                self.take_slot(access_key, keep_expiry)
+            }
+            Command::WithComment(comment, command) => {
+                let mut events = self.decide(*command)?;
+                let changes = UserChanges { comment: Some(comment), ..UserChanges::default() };
+                events.extend(update(self.user, changes)?);
+                Ok(events)
             }
             Command::UpdateAccessKey { id, changes } => self.update_access_key(&id, changes),
             Command::RotateSecretAccessKey {
@@ -79,6 +99,12 @@ impl Decider<'_> {
                 Some(_) => Ok(vec![UserEvent::AccessKeyPurged { id }]),
                 None => self.find(&id).and(Err(Refusal::NotDeleted)),
             },
+            Command::SetPassword { sealed } => {
+                let generation = self.user.next_password_generation();
+                let set = UserEvent::PasswordSet { generation, sealed };
+                Ok(password_removed(self.user).into_iter().chain([set]).collect())
+            }
+            Command::RemovePassword => Ok(password_removed(self.user).into_iter().collect()),
             Command::Tick => Ok(self.tick()),
         }
     }
@@ -131,6 +157,21 @@ impl Decider<'_> {
             AccessKeyState::Active => vec![created],
             AccessKeyState::Inactive => vec![created, UserEvent::AccessKeyDeactivated { id }],
         })
+    }
+
+    fn take_slot(&self, new: NewAccessKey, keep_expiry: bool) -> Decision {
+        let mut keys = self.user.access_keys.iter();
+        let Some(old) = keys.find(|key| new.slot.is_some() && key.slot == new.slot) else {
+            self.refuse_more()?;
+            return self.create_access_key(new, None);
+        };
+        let kept = || match (&old.time_to_live, old.expires_at) {
+            (Some(time_to_live), _) => Expiry::After(time_to_live.clone()),
+            (None, Some(end)) => Expiry::At(end),
+            (None, None) => Expiry::Never,
+        };
+        let expiry = if keep_expiry { kept() } else { new.expiry };
+        self.replace(&old.id, NewAccessKey { expiry, ..new }, Some(0))
     }
 
     fn refuse_taken<'a>(
@@ -400,5 +441,9 @@ pub fn delete_whole(user: &User) -> Vec<UserEvent> {
         .deleted_access_keys
         .iter()
         .map(|deleted| UserEvent::AccessKeyPurged { id: deleted.access_key.id.clone() });
-    deleted.chain(purged).chain([UserEvent::Deleted]).collect()
+    deleted.chain(purged).chain(password_removed(user)).chain([UserEvent::Deleted]).collect()
+}
+
+fn password_removed(user: &User) -> Option<UserEvent> {
+    user.password().map(|(generation, _)| UserEvent::PasswordRemoved { generation })
 }

@@ -1,6 +1,6 @@
 //! What events make of users and their access keys.
 
-use super::{User, UserState};
+use super::{Password, User, UserState};
 use crate::access_key::Announced;
 use crate::{
     AccessKey, AccessKeyId, AccessKeyState, DeletedAccessKey, SealedSecret, Secret, Tags,
@@ -27,6 +27,7 @@ pub fn evolve(user: Option<User>, event: &UserEvent, at: Timestamp) -> Option<Us
             deleted_access_keys: vec![],
             created_at: at,
             modified_at: at,
+            password: None,
         });
     };
     match event {
@@ -128,6 +129,16 @@ pub fn evolve(user: Option<User>, event: &UserEvent, at: Timestamp) -> Option<Us
         }
         UserEvent::AccessKeyPurged { id } => {
             user.deleted_access_keys.retain(|deleted| deleted.access_key.id != *id);
+        }
+        UserEvent::PasswordSet { generation, sealed } => {
+            let (generation, sealed) = (*generation, Some(sealed.clone()));
+            user.password = Some(Box::new(Password { generation, sealed, changed_at: at }));
+        }
+        UserEvent::PasswordRemoved { .. } => {
+            if let Some(password) = &mut user.password {
+                password.sealed = None;
+                password.changed_at = at;
+            }
         }
         UserEvent::Unchanged { .. } => return Some(user),
     }

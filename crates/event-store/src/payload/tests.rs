@@ -156,6 +156,8 @@ fn later_kinds() -> Vec<Event> {
         Event::User(UserEvent::Unchanged { access_key: Some(id()) }),
         Event::User(UserEvent::Unchanged { access_key: None }),
         Event::Account(AccountEvent::Unchanged),
+        Event::User(UserEvent::PasswordSet { generation: 3, sealed: secret() }),
+        Event::User(UserEvent::PasswordRemoved { generation: 3 }),
     ];
     account
         .chain(user)

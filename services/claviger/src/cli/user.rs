@@ -1,6 +1,9 @@
 //! `claviger user`, as it is spelled.
 
+use std::path::PathBuf;
+
 use api::event::v1::Tag;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use prost_types::Timestamp;
 
@@ -71,6 +74,25 @@ pub(crate) enum UserCommand {
     },
     /// Restore exactly what was before a user was locked
     Unlock {
+        /// By name or UUID
+        user: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Set the password of a user, for those interfaces that take no signature; it is read from
+    /// --password-file, or else from CLAVIGER_PASSWORD. The login is NAME@ACCOUNT_NUMBER
+    SetPassword {
+        /// By name or UUID
+        user: String,
+        /// A file that holds it and that only its owner may read; - for stdin
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        /// Set it only if this is the user's etag still, as an answer told it
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+        etag: Option<String>,
+    },
+    /// Leave a user without a password
+    RemovePassword {
         /// By name or UUID
         user: String,
         #[command(flatten)]

@@ -1,16 +1,24 @@
 //! `claviger user`.
 
+use std::path::Path;
+
 use api::event::v1::Tag;
 use api::identity::v1::{
     CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse,
-    LockUserRequest, UnlockUserRequest, UpdateUserRequest, User, UserState,
+    LockUserRequest, RemovePasswordRequest, SetPasswordRequest, UnlockUserRequest,
+    UpdateUserRequest, User, UserState,
 };
 use prost_types::{FieldMask, Timestamp};
+use zeroize::Zeroizing;
 
 use super::{Client, PAGE_SIZE, all, call, instant, with_client};
 use crate::cli::{UserArgs, UserChanges, UserCommand};
-use crate::exit::Outcome;
+use crate::config::secret;
+use crate::exit::{Failure, Outcome};
 use crate::output::Table;
+
+/// Holds the password that a user is to have.
+const PASSWORD_VARIABLE: &str = "CLAVIGER_PASSWORD";
 
 /// Does what was asked for.
 pub(crate) async fn run(args: UserArgs) -> Outcome {
@@ -78,6 +86,30 @@ async fn act(client: &Client, command: UserCommand) -> Outcome {
                 table(answer.user.as_slice())
             })
         }
+        UserCommand::SetPassword { user, password_file, etag } => {
+            let password = password(password_file.as_deref())?;
+            let request = SetPasswordRequest {
+                name: client.user(&user).await?,
+                // The message is no safer than this copy.
+                password: password.to_string(),
+                etag: etag.unwrap_or_default(),
+            };
+            let answer = users.set_password(call(request)).await?.into_inner();
+            output.show("claviger.identity.v1.SetPasswordResponse", &answer, || {
+                details(&answer.user.clone().unwrap_or_default())
+            })
+        }
+        UserCommand::RemovePassword { user, change } => {
+            let request = RemovePasswordRequest {
+                name: client.user(&user).await?,
+                request_id: change.request_id(),
+                etag: change.etag(),
+            };
+            let answer = users.remove_password(call(request)).await?.into_inner();
+            output.show("claviger.identity.v1.RemovePasswordResponse", &answer, || {
+                details(&answer.user.clone().unwrap_or_default())
+            })
+        }
         UserCommand::Delete { user, force, change } => {
             let request = DeleteUserRequest {
                 name: client.user(&user).await?,
@@ -91,6 +123,14 @@ async fn act(client: &Client, command: UserCommand) -> Outcome {
             })
         }
     }
+}
+
+fn password(file: Option<&Path>) -> Outcome<Zeroizing<String>> {
+    let found = secret::find(PASSWORD_VARIABLE, file, None)
+        .map_err(|error| Failure::usage(format!("{error:#}")))?;
+    found.ok_or_else(|| {
+        Failure::usage(format!("no password: give --password-file, or set {PASSWORD_VARIABLE}"))
+    })
 }
 
 /// What is changed, and the paths of an update mask that names it.
@@ -151,6 +191,8 @@ fn table(users: &[User]) -> Table<5> {
 fn details(user: &User) -> Table<2> {
     let tag = |Tag { key, value }: &Tag| format!("{key}={value}");
     let tags: Vec<_> = user.tags.iter().map(tag).collect();
+    let password = user.password_set_time.as_ref();
+    let password = password.map_or("none".to_owned(), |at| format!("of {}", instant(Some(at))));
     Table::of_pairs(&[
         ("name", &user.user_name),
         ("state", state(user)),
@@ -162,6 +204,7 @@ fn details(user: &User) -> Table<2> {
         ("path", &user.path),
         ("email", &user.email),
         ("tags", &tags.join(", ")),
+        ("password", &password),
         ("etag", &user.etag),
     ])
 }

@@ -99,7 +99,7 @@ async fn first_account(channel: Channel) -> anyhow::Result<Option<proto::Account
 
 /// Takes over an account that is there, and gives its root user's access key a new secret.
 async fn adopt(channel: Channel, account: proto::Account) -> anyhow::Result<Account> {
-    let root = root_user(channel.clone(), &account.name).await?;
+    let root = root_user(channel.clone(), &account.name).await?.name;
     let mut keys = AccessKeyServiceClient::new(channel);
     let request = proto::ListAccessKeysRequest { parent: root.clone(), ..Default::default() };
     let listed = keys.list_access_keys(request).await;
@@ -124,15 +124,15 @@ async fn adopt(channel: Channel, account: proto::Account) -> anyhow::Result<Acco
     known(account, &key.unwrap_or_default(), secret)
 }
 
-/// The resource name of an account's root user.
-async fn root_user(channel: Channel, account: &str) -> anyhow::Result<String> {
+/// An account's root user.
+pub(super) async fn root_user(channel: Channel, account: &str) -> anyhow::Result<proto::User> {
     let mut users = UserServiceClient::new(channel);
     let mut request = proto::ListUsersRequest { parent: account.to_owned(), ..Default::default() };
     loop {
         let page = users.list_users(request.clone()).await;
         let page = page.map_err(|status| said("cannot list users", &status))?.into_inner();
         if let Some(root) = page.users.into_iter().find(|user| user.root) {
-            return Ok(root.name);
+            return Ok(root);
         }
         if page.next_page_token.is_empty() {
             bail!("the account has no root user");

@@ -7,7 +7,8 @@ use rpc::Token;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::state::Account;
+use super::password::Login;
+use super::state::{Account, Hidden};
 use crate::cli::DevOutput;
 
 const ROTATED: &str = "(rotated)";
@@ -36,16 +37,17 @@ impl Report {
         output: DevOutput,
         account: &Account,
         secret_is_valid: bool,
+        login: &Login,
         admin_token: &Token,
     ) -> io::Result<()> {
         let secret = secret_is_valid.then(|| account.secret_access_key.expose());
         let mut stdout = io::stdout().lock();
         match output {
             DevOutput::Json => {
-                let line = serde_json::to_string(&self.json(account, secret, admin_token))?;
+                let line = serde_json::to_string(&self.json(account, secret, login, admin_token))?;
                 writeln!(stdout, "{line}")?;
             }
-            DevOutput::Text => self.text(&mut stdout, account, secret, admin_token)?,
+            DevOutput::Text => self.text(&mut stdout, account, secret, login, admin_token)?,
         }
         stdout.flush()
     }
@@ -54,6 +56,7 @@ impl Report {
         &'a self,
         account: &'a Account,
         secret: Option<&'a str>,
+        login: &'a Login,
         admin_token: &'a Token,
     ) -> Line<'a> {
         Line {
@@ -66,8 +69,8 @@ impl Report {
             root: LineRoot {
                 access_key_id: &account.access_key_id,
                 secret_access_key: secret,
-                login: None,
-                password: None,
+                login: &login.name,
+                password: login.password.as_ref().map(Hidden::expose),
             },
             admin_token: admin_token.expose(),
             region: self.region,
@@ -79,6 +82,7 @@ impl Report {
         out: &mut impl Write,
         account: &Account,
         secret: Option<&str>,
+        login: &Login,
         admin_token: &Token,
     ) -> io::Result<()> {
         let Self { s3, rest, identity, auth, admin, region, .. } = self;
@@ -86,6 +90,8 @@ impl Report {
         let (id, number, name) = (account.id, &account.number, &account.name);
         let access_key_id = &account.access_key_id;
         let secret = secret.unwrap_or(ROTATED);
+        let password = login.password.as_ref().map_or(ROTATED, Hidden::expose);
+        let login = &login.name;
         let token = admin_token.expose();
         let authority = identity.trim_start_matches("http://");
         write!(
@@ -99,6 +105,7 @@ claviger dev is ready. It is for trying out only: there is no TLS, and secrets a
   auth      {auth}  gRPC
   admin     {admin}  /livez /readyz /metrics
   account   {name}  {number}  {id}
+  login     {login}  password {password}
 
 Store objects as the account's root user:
 
@@ -154,16 +161,19 @@ struct LineRoot<'a> {
     access_key_id: &'a str,
     /// Null once the secret has been rotated through the API.
     secret_access_key: Option<&'a str>,
-    /// For the console, which there is none of yet.
-    login: Option<&'a str>,
-    /// For the console, which there is none of yet.
+    login: &'a str,
+    /// Null once another was set, or it was removed, through the API.
     password: Option<&'a str>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dev::state::Hidden;
+
+    fn login(password: Option<&str>) -> Login {
+        let password = password.map(|text| Hidden::new(text.to_owned()));
+        Login { name: "root@123456789012".to_owned(), password }
+    }
 
     fn report() -> (Report, Account, Token) {
         let uri = |port: u16| format!("http://127.0.0.1:{port}");
@@ -191,8 +201,10 @@ mod tests {
     #[test]
     fn json_has_the_keys_of_the_contract() {
         let (report, account, token) = report();
-        let line = |secret| {
-            serde_json::to_string(&report.json(&account, secret, &token)).expect("it is JSON")
+        let line = |secret, password| {
+            let login = login(password);
+            let line = report.json(&account, secret, &login, &token);
+            serde_json::to_string(&line).expect("it is JSON")
         };
         let expected = concat!(
             r#"{"s3":"http://127.0.0.1:7100","rest":"http://127.0.0.1:7101","#,
@@ -201,25 +213,27 @@ mod tests {
             r#""account":{"id":"00000000-0000-0000-0000-000000000001","#,
             r#""number":"123456789012","name":"dev"},"#,
             r#""root":{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"s3cr3t","#,
-            r#""login":null,"password":null},"#,
+            r#""login":"root@123456789012","password":"passw0rd"},"#,
             r#""admin_token":"0123456789abcdef","region":"us-east-1"}"#,
         );
-        assert_eq!(line(Some("s3cr3t")), expected);
-        assert_eq!(line(None), expected.replace(r#""s3cr3t""#, "null"));
+        assert_eq!(line(Some("s3cr3t"), Some("passw0rd")), expected);
+        assert_eq!(line(None, Some("passw0rd")), expected.replace(r#""s3cr3t""#, "null"));
+        assert_eq!(line(Some("s3cr3t"), None), expected.replace(r#""passw0rd""#, "null"));
     }
 
     #[test]
     fn text_has_lines_to_paste() {
         let (report, account, token) = report();
         let text = |secret| {
-            let mut out = vec![];
-            report.text(&mut out, &account, secret, &token).expect("written");
+            let (mut out, login) = (vec![], login(secret));
+            report.text(&mut out, &account, secret, &login, &token).expect("written");
             String::from_utf8(out).expect("UTF-8")
         };
         let shown = text(Some("s3cr3t"));
         for line in [
             "  export AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE AWS_SECRET_ACCESS_KEY=s3cr3t\n",
             "  export AWS_DEFAULT_REGION=us-east-1 AWS_ENDPOINT_URL=http://127.0.0.1:7100\n",
+            "  login     root@123456789012  password s3cr3t\n",
             "  export AWS_CONFIG_FILE='/tmp/it'\\''s here/aws-config'\n",
             "  export PATH=\"$PATH\":'/opt/claviger'\n",
             "    127.0.0.1:7110 claviger.identity.v1.UserService/ListUsers\n",

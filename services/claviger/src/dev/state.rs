@@ -31,6 +31,17 @@ pub(crate) struct State {
     pub(crate) admin_token: Hidden,
     /// The account, once it is known to be made.
     pub(crate) account: Option<Account>,
+    /// The root user's password, chosen before it is set.
+    #[serde(default)]
+    pub(crate) password: Option<Password>,
+}
+
+/// The root user's password.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Password {
+    pub(crate) text: Hidden,
+    /// When it was set, in milliseconds since 1970; not known to be if none.
+    pub(crate) set_ms: Option<i64>,
 }
 
 /// The account that was made at the first start.
@@ -91,6 +102,7 @@ impl State {
             chosen_at: Utc::now(),
             admin_token,
             account: None,
+            password: None,
         })
     }
 }

@@ -97,6 +97,7 @@ impl Call<'_> {
                 ..Default::default()
             }),
             request_id: self.idempotency_id.clone(),
+            ..Default::default()
         };
         let refused = self.refused();
         let answer = self.identity.create_user(&self.acting, request).await.map_err(&refused)?;

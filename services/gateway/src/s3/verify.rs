@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::error_xml::S3Error;
 use super::payload::Hash;
+use crate::request::Scope;
 
 /// Auth takes no larger head.
 const HEAD_BYTES_MAX: usize = 65_535;
@@ -87,6 +88,32 @@ impl Verifier {
         let target = head.uri.path_and_query().ok_or_else(S3Error::invalid_uri)?;
         let body_sha256 = Sha256::digest(body).to_vec();
         let asked = VerifySignatureRequest { region, service, body_sha256, ..Default::default() };
+        self.ask(head, target, asked).await
+    }
+
+    /// Who signed a call of OUTSCALE's API, in its own spelling of a signature or in AWS's, with this body
+    /// and for this target, whatever was sent; `hosts` are what may have been signed for the host in place
+    /// of what was sent.
+    ///
+    /// # Errors
+    /// As [`Self::verify_for`].
+    pub(crate) async fn verify_call(
+        &self,
+        head: &Parts,
+        target: &PathAndQuery,
+        scope: Scope,
+        hosts: Vec<String>,
+        body: &[u8],
+    ) -> Result<auth::Verified, S3Error> {
+        let Scope { region, service } = scope;
+        let asked = VerifySignatureRequest {
+            region,
+            service,
+            body_sha256: Sha256::digest(body).to_vec(),
+            host_candidates: hosts,
+            accepts_osc4: true,
+            ..Default::default()
+        };
         self.ask(head, target, asked).await
     }
 

@@ -14,7 +14,8 @@ use crate::{
 
 /// What is not allowed is refused, and in which words.
 fn expected(row: &Row, by: By, caller: Caller) -> Outcome {
-    if row.allowed.contains(&caller) {
+    let by_gateway = by == By::TokenAtGateway && row.rpc == rpcs::VERIFY_PASSWORD;
+    if row.allowed.contains(&caller) || by_gateway {
         return Ok(());
     }
     match caller {

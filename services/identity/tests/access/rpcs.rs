@@ -53,6 +53,23 @@ const USER_READERS: &[Caller] = &[
     Caller::Itself,
 ];
 
+/// Gateways, whoever they act for.
+const GATEWAYS: &[Caller] = &[
+    Caller::Root,
+    Caller::Itself,
+    Caller::Colleague,
+    Caller::ForeignRoot,
+    Caller::Locked,
+    Caller::Deleted,
+    Caller::Stranger,
+    Caller::NoUser,
+];
+
+/// The one that only gateways may call, whoever they act for.
+pub(crate) const VERIFY_PASSWORD: &str = "AuthenticationService/VerifyPassword";
+/// Of the account's root user.
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
 type MakeRequest = Box<dyn Fn(&World, &Target) -> Vec<u8>>;
 
 /// One RPC with one way to ask.
@@ -118,6 +135,10 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.extend(admin_tokens());
     rows.extend(keystore());
     rows.extend(feed());
+    rows.push(row(VERIFY_PASSWORD, GATEWAYS, |world, _| VerifyPasswordRequest {
+        login: format!("root@{}", world.mine.number),
+        password: PASSWORD.into(),
+    }));
     rows
 }
 
@@ -191,6 +212,15 @@ fn users() -> Vec<Row> {
             ..Default::default()
         }),
         row("UserService/UnlockUser", MANAGERS, |_, target| UnlockUserRequest {
+            name: target.user.name.clone(),
+            ..Default::default()
+        }),
+        row("UserService/SetPassword", KEY_MANAGERS, |_, target| SetPasswordRequest {
+            name: target.user.name.clone(),
+            password: PASSWORD.into(),
+            ..Default::default()
+        }),
+        row("UserService/RemovePassword", KEY_MANAGERS, |_, target| RemovePasswordRequest {
             name: target.user.name.clone(),
             ..Default::default()
         }),

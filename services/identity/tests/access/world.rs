@@ -12,6 +12,7 @@ use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Status, transport};
 
+use crate::rpcs;
 use crate::support::{Certified, Home, Identity, START_MS, at};
 
 /// A channel of a caller that says for itself who it is.
@@ -267,6 +268,12 @@ impl World {
     async fn at(home: Home) -> Self {
         let identity = home.start().await;
         let (mine, other) = (tenant(&identity, "Mine").await, tenant(&identity, "Other").await);
+        let set = SetPasswordRequest {
+            name: mine.root.name.clone(),
+            password: rpcs::PASSWORD.into(),
+            ..Default::default()
+        };
+        identity.users().set_password(set).await.expect("set");
         let user = async |name| identity.user(&mine.name, name).await.expect("created");
         let (colleague, locked, deleted) =
             (user("colleague").await, user("locked").await, user("deleted").await);

@@ -120,6 +120,8 @@ fn any_command() -> impl Strategy<Value = Command> {
         4 => id().prop_map(|id| Command::UndeleteAccessKey { id }),
         1 => id().prop_map(|id| Command::PurgeAccessKey { id }),
         3 => Just(Command::Tick),
+        2 => any_key().prop_map(|n| Command::SetPassword { sealed: sealed(n) }),
+        1 => Just(Command::RemovePassword),
     ]
 }
 
@@ -186,7 +188,12 @@ pub(super) fn any_event() -> impl Strategy<Value = UserEvent> {
         4 => (key.clone(), option::of(any_instant()))
             .prop_map(|(n, purge_at)| UserEvent::AccessKeyDeleted { id: id(n), purge_at }),
         3 => key.clone().prop_map(undeleted),
-        2 => key.prop_map(purged),
+        2 => key.clone().prop_map(purged),
+        2 => (any::<u32>(), key).prop_map(|(generation, n)| UserEvent::PasswordSet {
+            generation,
+            sealed: sealed(n),
+        }),
+        1 => any::<u32>().prop_map(|generation| UserEvent::PasswordRemoved { generation }),
     ]
 }
 

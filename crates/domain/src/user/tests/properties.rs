@@ -23,6 +23,8 @@ fn new_id(command: &Command) -> Option<&AccessKeyId> {
         | Command::DeleteAccessKey { replacement: None, .. }
         | Command::UndeleteAccessKey { .. }
         | Command::PurgeAccessKey { .. }
+        | Command::SetPassword { .. }
+        | Command::RemovePassword
         | Command::Tick => None,
     }
 }

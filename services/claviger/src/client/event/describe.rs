@@ -47,6 +47,12 @@ pub(super) fn describe(kind: &Kind) -> Described {
         Kind::UserLocked(_) => plain("UserLocked"),
         Kind::UserUnlocked(_) => plain("UserUnlocked"),
         Kind::UserDeleted(_) => plain("UserDeleted"),
+        Kind::UserPasswordSet(event) => {
+            plain("UserPasswordSet").with(format!("#{}", event.generation))
+        }
+        Kind::UserPasswordRemoved(event) => {
+            plain("UserPasswordRemoved").with(format!("#{}", event.generation))
+        }
         Kind::AccessKeyCreated(event) => {
             let imported = event.imported.then(|| "imported".to_owned());
             let from = event.not_before_time.as_ref().map(|from| format!("from {from}"));
