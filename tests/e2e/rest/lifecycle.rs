@@ -124,6 +124,12 @@ async fn accounts_and_users(it: &mut Asking) -> Vec<String> {
     assert_eq!(locked["user"]["state"], "USER_STATE_LOCKED");
     let unlocked = it.ask("UnlockUser", &alice, "", json!({})).await;
     assert_eq!(it.ask("GetUser", &alice, "", none.clone()).await["user"], unlocked["user"]);
+    let password = "correct horse battery";
+    let body = json!({ "password": password });
+    assert!(it.ask("SetPassword", &alice, "", body).await["user"]["passwordSetTime"].is_string());
+    secrets.push(password.to_owned());
+    let removed = it.ask("RemovePassword", &alice, "", none.clone()).await;
+    assert!(removed["user"].get("passwordSetTime").is_none(), "{removed}");
     let listed = it.ask("ListUsers", &account, "", none.clone()).await;
     assert_eq!(listed["users"].as_array().map(Vec::len), Some(2));
 

@@ -25,15 +25,16 @@ pub(crate) fn json(message: &MessageDescriptor, bytes: Bytes) -> Result<Vec<u8>,
 
 /// The etag of the resource that an answer is about; none if it is about several, or none.
 pub(crate) fn etag(message: &MessageDescriptor, bytes: &Bytes) -> Option<String> {
-    let mut resources = message.fields().filter(|field| !field.is_list()).filter(|field| {
+    let decoded = DynamicMessage::decode(message.clone(), bytes.clone()).ok()?;
+    let mut resources = message.fields().filter(|field| {
         let Kind::Message(resource) = field.kind() else { return false };
-        resource.get_field_by_name("etag").is_some()
+        let has_etag = resource.get_field_by_name("etag").is_some();
+        has_etag && !field.is_list() && decoded.has_field(field)
     });
     let (resource, other) = (resources.next()?, resources.next());
     if other.is_some() {
         return None;
     }
-    let decoded = DynamicMessage::decode(message.clone(), bytes.clone()).ok()?;
     let resource = decoded.get_field(&resource);
     let etag = resource.as_message()?.get_field_by_name("etag")?.as_str()?.to_owned();
     (!etag.is_empty()).then_some(etag)

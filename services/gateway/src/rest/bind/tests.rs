@@ -99,6 +99,18 @@ fn rows() -> Vec<Row> {
             json!({"name": USER, "etag": "e"}),
         ),
         (
+            "UserService/SetPassword",
+            "POST /v1/accounts/123456789012/users/alice:setPassword",
+            json!({"password": "p"}),
+            json!({"name": USER, "password": "p"}),
+        ),
+        (
+            "UserService/RemovePassword",
+            "POST /v1/accounts/123456789012/users/alice:removePassword",
+            none(),
+            named(USER),
+        ),
+        (
             "UserService/DeleteUser",
             "DELETE /v1/accounts/123456789012/users/alice?force=true",
             none(),

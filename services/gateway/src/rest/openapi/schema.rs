@@ -106,7 +106,7 @@ impl Schemas {
             false => one,
         };
         let description = comments::of_field(field);
-        if description.ends_with("Set by the server.") {
+        if ["Set by the server.", "Output only."].iter().any(|it| description.ends_with(it)) {
             schema["readOnly"] = json!(true);
         }
         if is_secret(field) {
