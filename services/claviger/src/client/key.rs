@@ -34,6 +34,7 @@ async fn act(client: &Client, command: KeyCommand) -> Outcome {
                 request_id: retry.request_id(),
                 secret_access_key,
                 lifetime_days_max,
+                ..Default::default()
             };
             let answer = keys.create_access_key(call(request)).await?.into_inner();
             let key = answer.access_key.clone().unwrap_or_default();
@@ -117,6 +118,7 @@ async fn act(client: &Client, command: KeyCommand) -> Outcome {
                 request_id: change.request_id(),
                 etag: change.etag(),
                 replace_last,
+                ..Default::default()
             };
             let answer = keys.delete_access_key(call(request)).await?.into_inner();
             show_deleted(client, &id, &answer, &credential)

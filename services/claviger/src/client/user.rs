@@ -36,6 +36,7 @@ async fn act(client: &Client, command: UserCommand) -> Outcome {
                 parent: client.account().await?,
                 user: Some(user),
                 request_id: retry.request_id(),
+                ..Default::default()
             };
             let answer = users.create_user(call(request)).await?.into_inner();
             output.show("claviger.identity.v1.CreateUserResponse", &answer, || {
