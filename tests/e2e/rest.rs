@@ -6,6 +6,8 @@ mod lifecycle;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use self::client::{Answer, Rest};
@@ -68,6 +70,32 @@ async fn schemathesis_finds_nothing_that_the_document_does_not_say() {
         assert!(events.filter(by_rest).count() > 0, "{kind}");
     }
     assert!(!home.log().contains("panicked"), "{}", home.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_with_its_password_is_taken_and_wrong_ones_are_slowed_down() {
+    let home = Home::new();
+    let dev = home.start();
+    let rest = Rest::of(&dev);
+    let users = format!("/v1/{}/users", dev.account());
+    let send = async |login: &str, password: &str| {
+        let credential = STANDARD.encode(format!("{login}:{password}"));
+        let credential = format!("Basic {credential}");
+        rest.send("GET", &users, &[("authorization", credential.as_str())], "").await
+    };
+    let (login, password) = (dev.text("root/login"), dev.text("root/password"));
+    assert_eq!(send(&login, &password).await.json()["users"][0]["userName"], "root");
+    let nobody = login.replace("root", "nobody");
+    for login in [login.as_str(), &nobody] {
+        for _ in 0..4 {
+            send(login, "wrong").await.check_problem(401, "WRONG_PASSWORD");
+        }
+        // The right one has to wait too.
+        let answer = send(login, &password).await;
+        answer.check_problem(429, "TOO_MANY_WRONG_PASSWORDS");
+        assert_eq!(answer.headers["retry-after"], "60");
+    }
+    assert!(!home.log().contains(&password));
 }
 
 #[tokio::test(flavor = "multi_thread")]

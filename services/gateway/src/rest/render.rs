@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, SerializeOptions};
 
+use super::contract::is_secret;
 use super::problem::Problem;
 
 /// A message as ProtoJSON. Fields that have nothing are there too, so that answers have one shape; those that
@@ -18,9 +19,15 @@ pub(crate) fn json(message: &MessageDescriptor, bytes: Bytes) -> Result<Vec<u8>,
         Problem::internal()
     })?;
     let options = SerializeOptions::new().skip_default_fields(false);
-    let mut serializer = serde_json::Serializer::new(vec![]);
-    decoded.serialize_with_options(&mut serializer, &options).map_err(|_| Problem::internal())?;
-    Ok(serializer.into_inner())
+    let rendered = decoded.serialize_with_options(serde_json::value::Serializer, &options);
+    let mut rendered = rendered.map_err(|_| Problem::internal())?;
+    if let Some(object) = rendered.as_object_mut() {
+        // Where nothing secret was made, no empty secret is shown.
+        for field in message.fields().filter(|it| is_secret(it) && !decoded.has_field(it)) {
+            object.remove(field.json_name());
+        }
+    }
+    serde_json::to_vec(&rendered).map_err(|_| Problem::internal())
 }
 
 /// The etag of the resource that an answer is about; none if it is about several, or none.

@@ -67,9 +67,9 @@ fn rows() -> Vec<Row> {
         ),
         (
             "UserService/CreateUser",
-            "POST /v1/accounts/123456789012/users",
+            "POST /v1/accounts/123456789012/users?accessKey.label=k",
             json!({"userName": "alice", "tags": [{"key": "a", "value": "b"}]}),
-            json!({"parent": ACCOUNT,
+            json!({"parent": ACCOUNT, "accessKey": {"label": "k"},
                    "user": {"userName": "alice", "tags": [{"key": "a", "value": "b"}]}}),
         ),
         ("UserService/GetUser", "GET /v1/accounts/123456789012/users/alice", none(), named(USER)),

@@ -79,7 +79,7 @@ impl Schemas {
         let mut properties = Map::new();
         let mut required = vec![];
         for field in message.fields().filter(includes) {
-            if !is_requested && !field.supports_presence() {
+            if !is_requested && !field.supports_presence() && !is_secret(&field) {
                 required.push(field.json_name().to_owned());
             }
             properties.insert(field.json_name().to_owned(), self.field(&field));
