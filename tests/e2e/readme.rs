@@ -155,7 +155,7 @@ fn rest_is_used_as_described() {
     for said in ["\"Nightly backup\"", "\"Weekly backup\"", "\"USER_STATE_LOCKED\""] {
         assert!(shown.contains(said), "{said}: {shown}");
     }
-    assert_eq!(shown.matches("\"secretAccessKey\"").count(), 2, "{shown}");
+    assert_eq!(shown.matches("\"secretAccessKey\"").count(), 3, "{shown}");
     let (_, id) = shown.rsplit_once("\"accessKeyId\":\"").expect("alice's");
     let shown = run("Renew a secret", id.split('"').next().expect("an id"));
     assert_eq!(shown.matches("\"secretAccessKey\"").count(), 1, "{shown}");

@@ -7,7 +7,7 @@ use api::identity::v1::{RotateSecretAccessKeyRequest, SetPasswordRequest};
 use crate::support::{Home, Key};
 
 /// Also the libraries that are quiet unless they are named.
-const EVERYTHING: &str = "trace,h2=trace,hyper=trace,hyper_util=trace,opentelemetry=trace,\
+pub(crate) const EVERYTHING: &str = "trace,h2=trace,hyper=trace,hyper_util=trace,opentelemetry=trace,\
                           s3s=trace,sled=trace,tonic=trace,tower=trace";
 
 fn files(dir: &Path, found: &mut Vec<PathBuf>) {

@@ -83,6 +83,7 @@ fn elsewhere(client: IpAddr, request: &Request<Incoming>) -> Response<Logged> {
             "status": 404,
             "detail": "there is no such resource here",
             "instance": id,
+            "reason": "NO_SUCH_ROUTE",
         });
         (StatusCode::NOT_FOUND, "application/problem+json", body)
     };
@@ -100,17 +101,19 @@ fn elsewhere(client: IpAddr, request: &Request<Incoming>) -> Response<Logged> {
 /// The whole answer, head and body, to a request that could not be read.
 pub(crate) fn unreadable(status: StatusCode) -> Vec<u8> {
     let title = status.canonical_reason().unwrap_or("Bad Request");
+    let id = request_id();
     let body = json!({
         "type": "about:blank",
         "title": title,
         "status": status.as_u16(),
         "detail": "the request could not be read",
-        "instance": request_id(),
+        "instance": id,
+        "reason": "MALFORMED_REQUEST",
     });
     let body = body.to_string();
     format!(
         "HTTP/1.1 {} {title}\r\ncontent-type: application/problem+json\r\nserver: claviger\r\n\
-         date: {}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+         date: {}\r\nconnection: close\r\nx-request-id: {id}\r\ncontent-length: {}\r\n\r\n{body}",
         status.as_u16(),
         httpdate::fmt_http_date(SystemTime::now()),
         body.len()

@@ -12,6 +12,7 @@ mod comments;
 mod condition;
 mod contract;
 mod credential;
+mod cross_origin;
 mod field;
 mod json;
 mod lines;
@@ -178,6 +179,7 @@ impl Rest {
         origin: &Origin,
         entry: &mut Entry,
     ) -> Result<Response<BoxBody>, Problem> {
+        cross_origin::check(rpc, &head.headers)?;
         let places = if rpc.streams() { &self.stream_places } else { &self.places };
         let place = Arc::clone(places).try_acquire_owned();
         entry.place = Some(place.map_err(|_| Problem::too_many_requests())?);

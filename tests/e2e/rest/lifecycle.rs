@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::client::Rest;
+use crate::secrecy::EVERYTHING;
 use crate::support::Home;
 
 /// Asks, and notes what for.
@@ -63,11 +64,11 @@ fn text(value: &Value, pointer: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_succeeds_once() {
     let home = Home::new();
-    let dev = home.start();
+    let dev = home.start_with(home.command().env("RUST_LOG", EVERYTHING));
     let rest = Rest::of(&dev);
     let document = rest.document().await;
     let mut it = Asking { rest, document, asked: BTreeSet::new() };
-    let secrets = accounts_and_users(&mut it).await;
+    let mut secrets = accounts_and_users(&mut it).await;
     the_rest(&mut it).await;
     let mut all = BTreeSet::new();
     for operations in it.document["paths"].as_object().expect("an object").values() {
@@ -80,7 +81,15 @@ async fn every_call_succeeds_once() {
     }
     let missing: Vec<_> = all.difference(&it.asked).collect();
     assert!(missing.is_empty(), "{missing:?}");
+    // `root@123456789012:s3cr3t-of-root`, which may or may not be right.
+    let basic = "cm9vdEAxMjM0NTY3ODkwMTI6czNjcjN0LW9mLXJvb3Q=";
+    let credential = format!("Basic {basic}");
+    let headers = [("authorization", credential.as_str())];
+    let answer = it.rest.send("GET", "/v1/accounts", &headers, "").await;
+    assert_ne!(answer.status, 200, "{}", answer.body);
     let log = home.log();
+    assert!(log.contains("TRACE"), "the log is at trace level");
+    secrets.extend([basic.to_owned(), "s3cr3t-of-root".to_owned()]);
     for secret in secrets.iter().chain([&dev.text("admin_token")]) {
         assert!(!log.contains(secret.as_str()), "a secret is in the log");
     }
@@ -115,6 +124,12 @@ async fn accounts_and_users(it: &mut Asking) -> Vec<String> {
     assert_eq!(locked["user"]["state"], "USER_STATE_LOCKED");
     let unlocked = it.ask("UnlockUser", &alice, "", json!({})).await;
     assert_eq!(it.ask("GetUser", &alice, "", none.clone()).await["user"], unlocked["user"]);
+    let password = "correct horse battery";
+    let body = json!({ "password": password });
+    assert!(it.ask("SetPassword", &alice, "", body).await["user"]["passwordSetTime"].is_string());
+    secrets.push(password.to_owned());
+    let removed = it.ask("RemovePassword", &alice, "", none.clone()).await;
+    assert!(removed["user"].get("passwordSetTime").is_none(), "{removed}");
     let listed = it.ask("ListUsers", &account, "", none.clone()).await;
     assert_eq!(listed["users"].as_array().map(Vec::len), Some(2));
 

@@ -99,6 +99,10 @@ impl Template {
         let segments = self.segments.iter().zip(found).map(|(segment, found)| {
             // Neither is a slash within a segment one between two of them.
             let text = decode_path(found).filter(|text| !text.contains('/'))?;
+            // Signatures are of paths without these: they would stand for a path that was not sent.
+            if text == "." || text == ".." {
+                return None;
+            }
             match segment {
                 Segment::Literal(literal) => (text == *literal).then_some(text),
                 Segment::Any => (!text.is_empty() && !found.contains(':')).then_some(text),
@@ -157,6 +161,8 @@ mod tests {
             "/v1/accounts/1/users/a%2Fb",
             "/v1/accounts/1/users/%FF",
             "/v1/accounts/1/users/%00",
+            "/v1/accounts/1/users/..",
+            "/v1/accounts/%2E/users/a",
             "/v2/accounts/1/users/a",
             "v1/accounts/1/users/a",
             "",

@@ -125,7 +125,9 @@ impl AuthService for Service {
             Some(format!("Bearer {}", crate::rig::TOKEN).as_str()),
         );
         let request = request.into_inner();
-        assert_eq!((request.region.as_str(), request.service.as_str()), ("us-east-1", "s3"));
+        let asked = (request.region.as_str(), request.service.as_str());
+        // The gateway's own, of S3; of other interfaces, what their tests sign for.
+        assert!([("us-east-1", "s3"), ("eu-west-3", "claviger")].contains(&asked), "{asked:?}");
         let Some(Form::RawHead(head)) = request.request else { panic!("no raw head") };
         self.0.heads.lock().expect("not poisoned").push(head.to_vec());
         let say = Arc::clone(&self.0.say.lock().expect("not poisoned"));

@@ -67,9 +67,9 @@ fn rows() -> Vec<Row> {
         ),
         (
             "UserService/CreateUser",
-            "POST /v1/accounts/123456789012/users",
+            "POST /v1/accounts/123456789012/users?accessKey.label=k",
             json!({"userName": "alice", "tags": [{"key": "a", "value": "b"}]}),
-            json!({"parent": ACCOUNT,
+            json!({"parent": ACCOUNT, "accessKey": {"label": "k"},
                    "user": {"userName": "alice", "tags": [{"key": "a", "value": "b"}]}}),
         ),
         ("UserService/GetUser", "GET /v1/accounts/123456789012/users/alice", none(), named(USER)),
@@ -97,6 +97,18 @@ fn rows() -> Vec<Row> {
             "POST /v1/accounts/123456789012/users/alice:unlock",
             json!({"etag": "e"}),
             json!({"name": USER, "etag": "e"}),
+        ),
+        (
+            "UserService/SetPassword",
+            "POST /v1/accounts/123456789012/users/alice:setPassword",
+            json!({"password": "p"}),
+            json!({"name": USER, "password": "p"}),
+        ),
+        (
+            "UserService/RemovePassword",
+            "POST /v1/accounts/123456789012/users/alice:removePassword",
+            none(),
+            named(USER),
         ),
         (
             "UserService/DeleteUser",

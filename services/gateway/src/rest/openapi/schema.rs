@@ -79,7 +79,7 @@ impl Schemas {
         let mut properties = Map::new();
         let mut required = vec![];
         for field in message.fields().filter(includes) {
-            if !is_requested && !field.supports_presence() {
+            if !is_requested && !field.supports_presence() && !is_secret(&field) {
                 required.push(field.json_name().to_owned());
             }
             properties.insert(field.json_name().to_owned(), self.field(&field));
@@ -106,7 +106,7 @@ impl Schemas {
             false => one,
         };
         let description = comments::of_field(field);
-        if description.ends_with("Set by the server.") {
+        if ["Set by the server.", "Output only."].iter().any(|it| description.ends_with(it)) {
             schema["readOnly"] = json!(true);
         }
         if is_secret(field) {
