@@ -14,6 +14,7 @@ mod grpcio;
 mod grpcurl;
 mod iam;
 mod lifecycle;
+mod osc;
 mod readme;
 mod secrecy;
 mod servers;
