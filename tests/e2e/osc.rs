@@ -135,3 +135,25 @@ fn osc_cli_speaks_eim() {
     let read = json(osc_cli(&home, &root, &endpoint, &["api", "ReadUsers"]));
     assert_eq!(read["Users"][0]["UserId"], id);
 }
+
+#[test]
+fn the_commands_of_the_guide_work() {
+    let home = Home::new();
+    let dev = home.start();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/outscale.md");
+    let guide = std::fs::read_to_string(path).expect("read");
+    let blocks: Vec<&str> = guide.split("```sh\n").skip(1).collect();
+    let blocks = blocks.iter().map(|block| block.split("```").next().unwrap_or_default());
+    let script: String = blocks.collect();
+    let script = format!("set -e\n{script}").replace("http://127.0.0.1:7101", &dev.text("rest"));
+    let mut path = tool("venv/bin").into_os_string();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).current_dir(home.path()).envs(dev.environment(&dev.root()));
+    command.env("HOME", home.path()).env("PATH", path).env("PAGER", "cat").stdin(Stdio::null());
+    let shown = succeeded(&script, command.output().expect("sh runs"));
+    for expected in ["SecretKey", "2063-04-05", "AccessKeyMetadata", "'UserName': 'bob'"] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+}
