@@ -15,6 +15,7 @@ mod grpcurl;
 mod iam;
 mod lifecycle;
 mod ontap;
+mod osc;
 mod readme;
 mod rest;
 mod secrecy;

@@ -129,10 +129,11 @@ async fn older_days_are_derived_on_demand_for_known_keys_only() {
     let identity = home.start().await;
     let made = identity.account("Acme").await;
     let id = made.access_key.expect("there").access_key_id;
-    let derive = async |id: &str, day| {
-        let request = DeriveDateKeysRequest { access_key_id: id.into(), day, ..Default::default() };
+    let spelled = async |id: &str, day, spelling: i32| {
+        let request = DeriveDateKeysRequest { access_key_id: id.into(), day, spelling };
         identity.feed().derive_date_keys(request).await.map(tonic::Response::into_inner)
     };
+    let derive = async |id: &str, day| spelled(id, day, 0).await;
     let derived = derive(&id, today() - 7).await.expect("derived");
     let key = derived.date_keys[0].date_key.clone().expect("there");
     assert_eq!(key.key, date_key(&made.secret_access_key, today() - 7));
@@ -140,6 +141,14 @@ async fn older_days_are_derived_on_demand_for_known_keys_only() {
         let status = derive(&id, day).await.expect_err("is refused");
         assert_eq!(api::reason(&status), Some(Reason::InvalidField));
     }
+    let osc4 = spelled(&id, today(), SignatureSpelling::Osc4.into()).await.expect("derived");
+    let key = osc4.date_keys[0].date_key.clone().expect("there");
+    let date = sigv4::Date::from_unix_seconds(i64::from(today()) * 86_400);
+    let secret = made.secret_access_key.as_bytes();
+    let expected = sigv4::DateKey::derive_spelled(sigv4::Spelling::Osc4, secret, &date);
+    assert_eq!(key.key, expected.expose());
+    let status = spelled(&id, today(), 99).await.expect_err("is refused");
+    assert_eq!(api::reason(&status), Some(Reason::InvalidField));
     let status = derive("AKIAIOSFODNN7EXAMPLE", today()).await.expect_err("is refused");
     assert_eq!(status.code(), Code::NotFound);
 }

@@ -363,16 +363,90 @@ fn an_older_day_is_asked_for_once_and_then_verified_like_any_other() {
     let (day, key) = date_key(SECRET, at_ms);
     assert_eq!((needed.access_key_id.as_str(), needed.day), (ID, day));
     let monotonic = Duration::from_secs(90);
-    table.keep_older_day(ID, needed.version, day, vec![(1, key.clone())], monotonic);
+    table.keep_older_day(
+        ID,
+        needed.version,
+        Spelling::Aws4,
+        day,
+        vec![(1, key.clone())],
+        monotonic,
+    );
     assert_eq!(check(&table, &head, NOW_MS), Ok(1));
     let wrong = presigned("another secret", ID, at_ms);
     assert_eq!(check(&table, &wrong, NOW_MS), Err(ErrorCode::SignatureDoesNotMatch));
     // Identity may know only another generation: it is asked no second time.
-    table.keep_older_day(ID, needed.version, day, vec![(7, key)], monotonic);
+    table.keep_older_day(ID, needed.version, Spelling::Aws4, day, vec![(7, key)], monotonic);
     assert_eq!(check(&table, &head, NOW_MS), Err(ErrorCode::SignatureDoesNotMatch));
     // The key has changed: what was fetched for its former state is not used.
     table.apply(Change { access_keys: vec![access_key()], ..Change::default() });
     assert!(matches!(ask(&table, &head, NOW_MS), Verdict::NeedsDateKeys(_)));
+}
+
+/// A call of OUTSCALE's API, signed in its spelling.
+fn osc4(secret: &str, id: &str) -> String {
+    let at = Timestamp::from_unix_seconds(NOW_MS / 1000);
+    let head = |signature: &str| {
+        format!(
+            "POST /api/v1/ReadUsers HTTP/1.1\r\nHost: osc.example.com\r\nx-osc-date: {}\r\n\
+             Authorization: OSC4-HMAC-SHA256 Credential={id}/{}/us-east-1/api/osc4_request, \
+             SignedHeaders=host;x-osc-date, Signature={signature}\r\n\r\n",
+            at.as_str(),
+            at.date(),
+        )
+    };
+    let unsigned = head(&"0".repeat(64));
+    let parsed = Head::parse(unsigned.as_bytes()).expect("is a head");
+    let request = authenticate(&parsed, &expects_osc4()).expect("is complete");
+    let scope = request.scope();
+    let date_key = DateKey::derive_spelled(Spelling::Osc4, secret.as_bytes(), &scope.date());
+    let signature = date_key.signing_key_of(scope).sign(&request.string_to_sign());
+    head(std::str::from_utf8(&signature.to_hex()).expect("is hexadecimal"))
+}
+
+fn expects_osc4() -> Expected<'static> {
+    let expected = Expected::service("us-east-1", "api", NOW_MS / 1000, &[b'0'; 64]);
+    Expected { accepts_osc4: true, ..expected }
+}
+
+fn ask_osc4(table: &Table, head: &str) -> Verdict {
+    let head = Head::parse(head.as_bytes()).expect("is a head");
+    let request = authenticate(&head, &expects_osc4()).expect("is complete");
+    verify(table, &request, Now { unix_ms: NOW_MS, monotonic: Duration::from_secs(100) })
+}
+
+#[test]
+fn outscales_spelling_has_date_keys_of_its_own_for_known_keys_only() {
+    let table = table(user(), access_key());
+    let (right, wrong) = (osc4(SECRET, ID), osc4("another secret", ID));
+    let needed = match ask_osc4(&table, &right) {
+        Verdict::NeedsDateKeys(needed) => needed,
+        other => panic!("{other:?}"),
+    };
+    let (day, of_aws) = date_key(SECRET, NOW_MS);
+    assert_eq!((needed.spelling, needed.day), (Spelling::Osc4, day));
+    let date = Date::from_unix_seconds(NOW_MS / 1000);
+    let key = DateKey::derive_spelled(Spelling::Osc4, SECRET.as_bytes(), &date);
+    let keep = |spelling, key| {
+        let monotonic = Duration::from_secs(90);
+        table.keep_older_day(ID, needed.version, spelling, day, vec![(1, key)], monotonic);
+    };
+    keep(Spelling::Aws4, of_aws);
+    assert!(matches!(ask_osc4(&table, &right), Verdict::NeedsDateKeys(_)));
+    keep(Spelling::Osc4, key);
+    for _ in 0..2 {
+        assert!(matches!(ask_osc4(&table, &right), Verdict::Verified { generation: 1, .. }));
+        let Verdict::Denied(denial) = ask_osc4(&table, &wrong) else { panic!("is wrong") };
+        assert_eq!(denial.code, ErrorCode::SignatureDoesNotMatch);
+        assert_eq!(check(&table, &by_header(SECRET), NOW_MS), Ok(1));
+    }
+    // Nobody's key is not asked for.
+    let Verdict::Denied(denial) = ask_osc4(&table, &osc4(SECRET, "AKIANOBODY")) else {
+        panic!("is nobody's")
+    };
+    assert_eq!(denial.code, ErrorCode::InvalidAccessKeyId);
+    // The key has changed: what was fetched for its former state is not used.
+    table.apply(Change { access_keys: vec![access_key()], ..Change::default() });
+    assert!(matches!(ask_osc4(&table, &right), Verdict::NeedsDateKeys(_)));
 }
 
 #[test]

@@ -139,7 +139,7 @@ impl CredentialFeedService for FakeIdentity {
         request: Request<pb::DeriveDateKeysRequest>,
     ) -> Result<Response<pb::DeriveDateKeysResponse>, Status> {
         self.derived.fetch_add(1, Ordering::AcqRel);
-        let pb::DeriveDateKeysRequest { access_key_id, day } = request.into_inner();
+        let pb::DeriveDateKeysRequest { access_key_id, day, .. } = request.into_inner();
         let state = self.state();
         if state.older_days_fail {
             return Err(Status::unavailable("not now"));

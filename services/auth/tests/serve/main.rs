@@ -131,6 +131,32 @@ async fn a_request_to_another_service_is_verified_with_its_body() {
 }
 
 #[tokio::test]
+async fn a_host_that_the_caller_names_may_have_been_signed() {
+    let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
+    let signed = signed_form(SECRET, "iam", "");
+    let ask = async |head: &str, hosts: &[&str]| {
+        let request = VerifySignatureRequest {
+            service: "iam".into(),
+            body_sha256: sha2::Sha256::digest("").to_vec(),
+            host_candidates: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            ..raw(head, 0)
+        };
+        match auth.call(request).await.expect("a verdict").verdict.expect("is there") {
+            Verdict::Verified(verified) => Ok(verified.host_candidate),
+            Verdict::Denied(denied) => Err(denied.code),
+        }
+    };
+    let sent = signed.replace("Host: iam.example.com", "Host: iam.example.com:7101");
+    let candidates = ["elsewhere", "iam.example.com"];
+    assert_eq!(ask(&signed, &candidates).await, Ok(String::new()));
+    assert_eq!(ask(&sent, &candidates).await, Ok("iam.example.com".into()));
+    assert_eq!(ask(&sent, &candidates[..1]).await, Err("SignatureDoesNotMatch".into()));
+    assert_eq!(ask(&sent, &[]).await, Err("SignatureDoesNotMatch".into()));
+    let other = sent.replace(ID, "AKIANOBODY");
+    assert_eq!(ask(&other, &candidates).await, Err("InvalidAccessKeyId".into()));
+}
+
+#[tokio::test]
 async fn what_the_caller_itself_gets_wrong_is_no_verdict() {
     let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
     let good = || raw(&signed(ID, SECRET), 0);
@@ -142,6 +168,20 @@ async fn what_the_caller_itself_gets_wrong_is_no_verdict() {
         VerifySignatureRequest { service: "iam".into(), body_sha256: vec![7; 31], ..good() },
         VerifySignatureRequest { body_sha256: vec![7; 32], ..good() },
         VerifySignatureRequest { service: "a/b".into(), ..good() },
+        VerifySignatureRequest { accepts_osc4: true, ..good() },
+        VerifySignatureRequest { host_candidates: vec!["a".into()], ..good() },
+        VerifySignatureRequest {
+            service: "api".into(),
+            body_sha256: vec![7; 32],
+            host_candidates: vec!["a".into(); 3],
+            ..good()
+        },
+        VerifySignatureRequest {
+            service: "api".into(),
+            body_sha256: vec![7; 32],
+            host_candidates: vec!["a\r\nb: c".into()],
+            ..good()
+        },
         VerifySignatureRequest { request: None, ..good() },
         raw("", 0),
         raw("not HTTP at all\r\n\r\n", 0),

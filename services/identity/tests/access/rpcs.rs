@@ -363,7 +363,7 @@ fn feed() -> Vec<Row> {
         row("CredentialFeedService/DeriveDateKeys", AUTH, |world, target| DeriveDateKeysRequest {
             access_key_id: target.key.access_key_id.clone(),
             day: u32::try_from(world.home.clock.now_ms() / DAY_MS).expect("fits"),
-            ..Default::default()
+            spelling: 0,
         }),
     ]
 }

@@ -520,7 +520,7 @@ async fn an_access_key_is_not_taken_over_or_destroyed_by_bringing_its_id() {
     world.identity.access_keys().undelete_access_key(undelete).await.expect("undeleted");
     for id in ids {
         let day = u32::try_from(world.home.clock.now_ms() / DAY_MS).expect("fits");
-        let derive = DeriveDateKeysRequest { access_key_id: id.clone(), day, ..Default::default() };
+        let derive = DeriveDateKeysRequest { access_key_id: id.clone(), day, spelling: 0 };
         let derived = world.identity.feed().derive_date_keys(derive).await.expect("it opens");
         assert!(!derived.into_inner().date_keys.is_empty());
     }
