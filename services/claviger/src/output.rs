@@ -231,6 +231,7 @@ mod tests {
                 ..Default::default()
             }],
             next_page_token: String::new(),
+            ..Default::default()
         }
     }
 
