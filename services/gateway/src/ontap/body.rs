@@ -138,10 +138,10 @@ pub(crate) fn service(body: &[u8]) -> Result<Option<u64>, OntapError> {
 }
 
 fn text(field: &'static str, value: Value) -> Result<String, OntapError> {
-    match value {
-        Value::String(text) => Ok(text),
-        _ => Err(OntapError::bad_form(field, "must be a text")),
-    }
+    let Value::String(text) = value else {
+        return Err(OntapError::bad_form(field, "must be a text"));
+    };
+    Ok(text)
 }
 
 /// 1 or 2; clients send it as a text too.
@@ -149,7 +149,7 @@ fn key_id(value: &Value) -> Result<u32, OntapError> {
     let number = match value {
         Value::Number(number) => number.as_u64(),
         Value::String(text) => text.parse().ok(),
-        _ => None,
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
     match number {
         Some(1) => Ok(1),

@@ -73,9 +73,9 @@ impl Filter {
     /// Whether one of the values of a field is so; there may be none.
     pub(crate) fn matches(&self, values: &[&Value]) -> bool {
         let texts: Vec<String> = values.iter().filter_map(|value| text_of(value)).collect();
-        let holds = self.any_of.iter().any(|pattern| match pattern {
-            Pattern::Null => texts.is_empty(),
-            pattern => texts.iter().any(|text| pattern.matches(text)),
+        let holds = self.any_of.iter().any(|pattern| {
+            let is_none = *pattern == Pattern::Null && texts.is_empty();
+            is_none || texts.iter().any(|text| pattern.matches(text))
         });
         holds != self.negated
     }

@@ -201,7 +201,11 @@ fn values<'a>(record: &'a Value, name: &str) -> Vec<&'a Value> {
         parts
             .flat_map(|value| match value {
                 Value::Array(items) => items.iter().collect(),
-                value => vec![value],
+                Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Object(_) => vec![value],
             })
             .collect()
     })
@@ -221,22 +225,18 @@ fn pick(whole: Map<String, Value>, paths: &[&[&str]]) -> Map<String, Value> {
         if within.is_empty() {
             return None;
         }
-        let value = match value {
-            Value::Object(part) => Value::Object(pick(part, &within)),
-            Value::Array(items) => Value::Array(
-                items
-                    .into_iter()
-                    .map(|item| match item {
-                        Value::Object(part) => Value::Object(pick(part, &within)),
-                        item => item,
-                    })
-                    .collect(),
-            ),
-            value => value,
+        let value = if let Value::Array(items) = value {
+            items.into_iter().map(|item| pick_of(item, &within)).collect()
+        } else {
+            pick_of(value, &within)
         };
         Some((name, value))
     });
     picked.collect()
+}
+
+fn pick_of(value: Value, paths: &[&[&str]]) -> Value {
+    if let Value::Object(part) = value { Value::Object(pick(part, paths)) } else { value }
 }
 
 #[cfg(test)]
