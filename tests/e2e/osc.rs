@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use api::identity::v1::{Account, CreateAccountRequest, ListEventsRequest};
+use api::identity::v1::{Account, CreateAccountRequest, ListEventsRequest, SetPasswordRequest};
 use serde_json::Value;
 
 use crate::support::{Dev, Home, Key, succeeded, tool};
@@ -64,6 +64,47 @@ async fn outscales_sdk_manages_users_and_access_keys_of_its_account_and_no_other
     assert!(made.principal.ends_with(":root"), "{}", made.principal);
     assert!(home.log().contains(&made.request_id), "the access log has the request's id");
     assert!(!home.log().contains(&dev.root().secret), "no secret is in the log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_and_a_password_do_for_access_keys() {
+    let home = Home::new();
+    let dev = home.start();
+    let (alice, _) = dev.user_with_key("alice").await;
+    let password = "correct horse: battery/staple?>";
+    let set = SetPasswordRequest {
+        name: alice.name,
+        password: password.to_owned(),
+        ..Default::default()
+    };
+    dev.users().set_password(set).await.expect("set");
+    let login = format!("alice@{}", dev.text("account/number"));
+    let (root_login, root_password) = (dev.text("root/login"), dev.text("root/password"));
+    let more = [
+        ("LOGIN", login.as_str()),
+        ("PASSWORD", password),
+        ("OTHER_LOGIN", &root_login),
+        ("OTHER_PASSWORD", &root_password),
+    ];
+    python(&dev, "password.py", &more);
+
+    // osc-cli spells base64 in the other alphabet.
+    let config = home.path().join("config.json");
+    let profile = serde_json::json!({ "default": {
+        "region_name": "eu-west-2",
+        "https": false,
+        "endpoint": dev.text("rest"),
+    } });
+    std::fs::write(&config, profile.to_string()).expect("written");
+    let mut command = Command::new(tool("venv/bin/osc-cli"));
+    command.args(["api", "ReadAccessKeys", "--authentication_method", "password"]);
+    command.args(["--config_path", config.to_str().expect("text"), "--login", &root_login]);
+    command.args(["--password", &root_password]);
+    command.env("HOME", home.path()).env("PAGER", "cat").stdin(Stdio::null());
+    let listed = json(command.output().expect("osc-cli runs"));
+    assert_eq!(listed["AccessKeys"][0]["AccessKeyId"], dev.root().id.as_str());
+    let log = home.log();
+    assert!(!log.contains(password) && !log.contains(&root_password), "no password is in the log");
 }
 
 #[test]
