@@ -143,8 +143,8 @@ pub(crate) struct Gateway {
     /// does
     #[arg(long, env = "CLAVIGER_GATEWAY__GATEWAY_TOKEN_FILE", value_name = "FILE")]
     pub(crate) gateway_token_file: Option<PathBuf>,
-    /// URI of identity. With it users and access keys are managed by AWS IAM's API, at POST / of both
-    /// ports
+    /// URI of identity. With it users and access keys are managed by the APIs of AWS IAM, OUTSCALE and
+    /// NetApp ONTAP, and by REST
     #[arg(long, env = "CLAVIGER_GATEWAY__IDENTITY", value_name = "URI")]
     pub(crate) identity: Option<String>,
     /// Holds the token that it shows to identity, another than auth's; or else the variable
