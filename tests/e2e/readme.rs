@@ -89,6 +89,7 @@ fn every_how_to_works() {
         "Let others in",
         "Use gRPC",
         "Use AWS IAM's API",
+        "Use OUTSCALE's or NetApp ONTAP's API",
         "Use the REST API",
         "Ask who signed a request",
     ] {
@@ -97,6 +98,7 @@ fn every_how_to_works() {
             let expected = match heading {
                 "Use gRPC" => "\"userName\": \"bob\"",
                 "Use AWS IAM's API" => "\"carol\"",
+                "Use OUTSCALE's or NetApp ONTAP's API" => "password  none",
                 "Use the REST API" => "\"dave\"",
                 "Ask who signed a request" => "AuthorizationHeaderMalformed",
                 _ => continue,
