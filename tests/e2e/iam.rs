@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use api::identity::v1::{Account, CreateAccountRequest, ListEventsRequest};
+use api::event::v1::{AccountSettings, Spelling};
+use api::identity::v1::{Account, CreateAccountRequest, ListEventsRequest, UpdateAccountRequest};
+use prost_types::FieldMask;
 
 use crate::support::{Dev, Home, Key, succeeded, tool};
 
@@ -74,4 +76,36 @@ async fn the_aws_cli_manages_users_and_access_keys() {
     dev.aws_ok(&root, &["iam", "delete-user", "--user-name", "bob"]);
     let gone = dev.aws(&root, &["iam", "get-user", "--user-name", "bob"]);
     assert!(String::from_utf8_lossy(&gone.stderr).contains("NoSuchEntity"), "{gone:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_may_have_its_users_named_as_outscale_does() {
+    let home = Home::new();
+    let dev = home.start();
+    let (root, number) = (dev.root(), dev.text("account/number"));
+    let spelled = UpdateAccountRequest {
+        account: Some(Account {
+            name: dev.account(),
+            settings: Some(AccountSettings {
+                spelling: Spelling::Outscale.into(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        update_mask: Some(FieldMask { paths: vec!["settings.spelling".into()] }),
+        ..Default::default()
+    };
+    dev.accounts().update_account(spelled).await.expect("updated");
+    let orn = format!("\"orn:ows:idauth::{number}:user/div/bob\"");
+    let iam = |args: &[&str]| dev.aws_ok(&root, &[&["iam"], args].concat());
+    let made = iam(&["create-user", "--user-name", "bob", "--path", "/div/"]);
+    assert!(made.contains(&format!("\"Arn\": {orn}")), "{made}");
+    for args in
+        [["create-access-key", "--user-name", "bob"], ["list-access-keys", "--user-name", "bob"]]
+    {
+        let told = iam(&args);
+        assert!(told.contains(&format!("\"UserName\": {orn}")), "{told}");
+    }
+    let own = iam(&["create-access-key"]);
+    assert!(own.contains(&format!("\"UserName\": \"orn:ows:idauth::{number}:root\"")), "{own}");
 }

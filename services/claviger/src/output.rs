@@ -255,7 +255,9 @@ mod tests {
                 "tags": [],
                 "createTime": "1970-01-01T00:00:00.250Z",
                 "etag": "",
+                "arn": "",
             }],
+            "accessKeys": [],
             "nextPageToken": "",
         });
         assert_eq!(json, expected);

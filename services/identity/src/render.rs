@@ -11,7 +11,6 @@ use event_store::payload::{proto_settings, proto_tag, proto_timestamp, slot_numb
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use crate::caller;
 use crate::error::Error;
 use crate::model::{AdminTokenEntry, Model, UserEntry, time};
 use crate::stream::Stream;
@@ -34,7 +33,7 @@ pub(crate) fn account(id: AccountId, account: &Account) -> proto::Account {
 
 /// A user, named in full as its account spells it today.
 pub(crate) fn user(model: &Model, entry: &UserEntry) -> proto::User {
-    let arn = model.account(entry.account).map(|of| arn(&of.account, &entry.user, entry.id));
+    let arn = model.account(entry.account).map(|of| arn(&of.account, &entry.user));
     let arn = arn.unwrap_or_default();
     proto::User { arn, ..nameless(entry.account, entry.id, &entry.user) }
 }
@@ -45,7 +44,7 @@ pub(crate) fn user_of(
     id: UserId,
     user: &User,
 ) -> proto::User {
-    proto::User { arn: arn(account, user, id), ..nameless(account_id, id, user) }
+    proto::User { arn: arn(account, user), ..nameless(account_id, id, user) }
 }
 
 /// By which it is told whether a user is still the one that was seen.
@@ -54,13 +53,16 @@ pub(crate) fn user_etag(entry: &UserEntry) -> String {
 }
 
 /// A user's name in full, as its account spells it.
-fn arn(account: &Account, user: &User, id: UserId) -> String {
+fn arn(account: &Account, user: &User) -> String {
+    let of = match account.settings.spelling {
+        Spelling::Aws => "arn:aws:iam",
+        Spelling::Outscale => "orn:ows:idauth",
+    };
     let number = account.number;
-    match account.settings.spelling {
-        Spelling::Aws => caller::arn(number, user, id),
-        Spelling::Outscale if user.root => format!("orn:ows:idauth::{number}:root"),
-        Spelling::Outscale => format!("orn:ows:idauth::{number}:user{}{}", user.path, user.name),
+    if user.root {
+        return format!("{of}::{number}:root");
     }
+    format!("{of}::{number}:user{}{}", user.path, user.name)
 }
 
 fn nameless(account: AccountId, id: UserId, user: &User) -> proto::User {

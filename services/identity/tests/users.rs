@@ -69,8 +69,10 @@ async fn a_user_is_made_with_all_that_is_told_of_it() {
         etag: String::new(),
         create_time: None,
         update_time: None,
+        arn: String::new(),
         ..made.clone()
     };
+    assert!(made.arn.ends_with(&format!(":user{}Alice", made.path)), "{}", made.arn);
     assert_eq!(told, User { state: UserState::Active.into(), ..asked });
     for name in [made.name.clone(), format!("{account}/users/aLiCe")] {
         assert_eq!(get(&identity, &name).await.expect("found"), made);
