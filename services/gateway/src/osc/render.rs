@@ -20,8 +20,8 @@ pub(super) fn user(user: &User) -> Value {
         "Path": if user.path.is_empty() { NO_PATH } else { &user.path },
         "CreationDate": date(user.create_time.as_ref()),
         "LastModificationDate": date(user.update_time.as_ref()),
-        // No user here has an account at OUTSCALE to log in with.
-        "OutscaleLoginAllowed": false,
+        // By a password, on the calls that take one.
+        "OutscaleLoginAllowed": user.password_set_time.is_some(),
     });
     if !user.email.is_empty() {
         shown["UserEmail"] = user.email.as_str().into();
