@@ -82,6 +82,18 @@ with refused("FAILED_PRECONDITION", "ROOT_USER"):
 locked = call(call.users.LockUser, U.LockUserRequest(name=user.name)).user
 assert locked.state == U.USER_STATE_LOCKED
 assert call(call.users.UnlockUser, U.UnlockUserRequest(name=user.name)).user.state == U.USER_STATE_ACTIVE
+password = U.SetPasswordRequest(name=user.name, password="correct horse battery staple")
+assert call(call.users.SetPassword, password).user.HasField("password_set_time")
+with refused("INVALID_ARGUMENT", "INVALID_FIELD"):
+    call(call.users.SetPassword, U.SetPasswordRequest(name=user.name, password="short"))
+with refused("ABORTED", "ETAG_MISMATCH"):
+    call(call.users.SetPassword, U.SetPasswordRequest(name=user.name, password="x" * 8, etag=user.etag))
+with refused("NOT_FOUND", "NO_SUCH_USER"):
+    call(call.users.SetPassword, U.SetPasswordRequest(name=f"{account}/users/nobody", password="x" * 8))
+remove = U.RemovePasswordRequest(name=user.name, request_id=str(uuid.uuid4()))
+removed = call(call.users.RemovePassword, remove)
+assert call(call.users.RemovePassword, remove) == removed, "a retry is answered the same"
+assert not removed.user.HasField("password_set_time")
 
 # Access keys
 request = K.CreateAccessKeyRequest(parent=user.name, request_id=str(uuid.uuid4()))

@@ -1,41 +1,10 @@
 //! Times to live, `PnDTnHnMnS` or `PnW`, as the service's maximum has them.
 
-/// Reads a duration, in seconds; 0 for `0`.
-pub(crate) fn parse(text: &str) -> Option<u64> {
-    const DATE: &[(char, u64)] = &[('D', 86_400)];
-    const TIME: &[(char, u64)] = &[('H', 3600), ('M', 60), ('S', 1)];
-    if text == "0" {
-        return Some(0);
-    }
-    if text.len() > 64 {
-        return None;
-    }
-    let text = text.strip_prefix('P')?;
-    if text.ends_with('W') {
-        return components(text, &[('W', 7 * 86_400)]);
-    }
-    match text.split_once('T') {
-        None => components(text, DATE),
-        Some(("", time)) => components(time, TIME),
-        Some((date, time)) => components(date, DATE)?.checked_add(components(time, TIME)?),
-    }
-}
+use domain::TimeToLive;
 
-/// Sums up one or more of `units`, in their order.
-fn components(mut text: &str, units: &[(char, u64)]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    let mut seconds = 0_u64;
-    for (unit, unit_seconds) in units {
-        let Some((number, rest)) = text.split_once(*unit) else { continue };
-        if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        seconds = seconds.checked_add(number.parse::<u64>().ok()?.checked_mul(*unit_seconds)?)?;
-        text = rest;
-    }
-    text.is_empty().then_some(seconds)
+/// Reads a duration of at most 100 years, in seconds; 0 for `0`.
+pub(crate) fn parse(text: &str) -> Option<u64> {
+    TimeToLive::parse(text).ok().map(|duration| duration.seconds())
 }
 
 /// Writes a duration in days, hours, minutes and seconds.
@@ -92,7 +61,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_again(seconds in 0..4_000_000_000_u64) {
+        fn what_is_written_is_read_again(seconds in 0..=domain::LIFETIME_SECONDS_MAX) {
             prop_assert_eq!(parse(&write(seconds)), Some(seconds));
         }
 
