@@ -23,8 +23,9 @@ use crate::command::CommandKey;
 use crate::error::Error;
 use crate::model::UserEntry;
 use crate::turn::Intent;
+use crate::vault::Prepared;
 use crate::vault::SecretOf;
-use crate::writer::{Begun, Fresh, Outcome, Prepared, Writer};
+use crate::writer::{Begun, Fresh, Outcome, Writer};
 use crate::{answer, history, render, resource};
 
 mod list;

@@ -12,7 +12,6 @@ use zeroize::Zeroizing;
 
 use crate::command::CommandKey;
 use crate::error::Error;
-use crate::writer::Prepared;
 
 /// Names the keystore's key that admin tokens are derived with.
 const ADMIN_TOKEN_KEY: &str = "claviger/admin-token";
@@ -22,6 +21,12 @@ pub(crate) struct Vault {
     keystore: Arc<Keystore>,
     admin_token_key: ReservedKey,
     log_id: Uuid,
+}
+
+/// An access key's id and first secret, with a data key that is durable already.
+pub(crate) struct Prepared {
+    pub(crate) id: AccessKeyId,
+    pub(crate) secret: SealedSecret,
 }
 
 /// Which secret: what it is bound to when it is sealed.

@@ -36,7 +36,7 @@ use crate::error::Error;
 use crate::model::{Effect, KnownCommand, Model, UserEntry, time};
 use crate::stream::Stream;
 use crate::turn::{Held, Intent, Locks, Place, Places};
-use crate::vault::{PasswordId, Vault};
+use crate::vault::{PasswordId, Prepared, Vault};
 
 /// How long a read waits for the position it asks for.
 const BEHIND_TIMEOUT: Duration = Duration::from_secs(1);
@@ -136,12 +136,6 @@ pub(crate) struct Fresh {
 pub(crate) enum Begun {
     Fresh(Fresh),
     Recorded(Outcome),
-}
-
-/// An access key's id and first secret, with a data key that is durable already.
-pub(crate) struct Prepared {
-    pub(crate) id: AccessKeyId,
-    pub(crate) secret: SealedSecret,
 }
 
 impl Writer {
