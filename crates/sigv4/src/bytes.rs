@@ -1,5 +1,7 @@
 //! Byte classes and scanning: the inner loops of every parser here.
 
+use wide::u8x16;
+
 /// May stand unencoded in a canonical path or query: `A-Z a-z 0-9 - . _ ~` (RFC 3986 section 2.3).
 const UNRESERVED: u8 = 1;
 /// May stand in a method or header name (RFC 9110 section 5.6.2, `token`).
@@ -8,10 +10,6 @@ const TOKEN: u8 = 2;
 const HEX: u8 = 4;
 /// An upper-case letter.
 const UPPER: u8 = 8;
-/// May stand in a request target as it is: no control, no space, no `#` and no `%`.
-const TARGET: u8 = 16;
-/// A slash, which stands in a canonical path as it is.
-const SLASH: u8 = 32;
 
 static CLASSES: [u8; 256] = classes();
 
@@ -36,12 +34,6 @@ const fn classes() -> [u8; 256] {
         if byte.is_ascii_uppercase() {
             class |= UPPER;
         }
-        if byte == b'/' {
-            class |= SLASH;
-        }
-        if byte > b' ' && byte != 0x7f && byte != b'#' && byte != b'%' {
-            class |= TARGET;
-        }
         table[i] = class;
         i += 1;
     }
@@ -56,18 +48,10 @@ pub(crate) fn is_unreserved(byte: u8) -> bool {
     is(byte, UNRESERVED)
 }
 
-pub(crate) fn is_unreserved_or_slash(byte: u8) -> bool {
-    is(byte, UNRESERVED | SLASH)
-}
-
 /// Whether `name` can be a method or a header name.
 pub(crate) fn is_token(name: &[u8]) -> bool {
     // No early end: the loads do not wait for one another.
     !name.is_empty() && name.iter().fold(TOKEN, |all, &byte| all & CLASSES[usize::from(byte)]) != 0
-}
-
-pub(crate) fn is_target(byte: u8) -> bool {
-    is(byte, TARGET)
 }
 
 pub(crate) fn is_hex(byte: u8) -> bool {
@@ -103,50 +87,130 @@ pub(crate) fn unhex(text: &[u8]) -> Option<[u8; 32]> {
         is_hex & (digit.is_ascii_digit() | matches!(digit, b'a'..=b'f'))
     });
     let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = hex_value(pair[0]) << 4 | hex_value(pair[1]);
+    for (four, eight) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(text.as_chunks().0) {
+        *four = unhex_eight(*eight);
     }
     is_hex.then_some(bytes)
 }
 
-const ONES: u64 = u64::MAX / 255;
-const HIGH: u64 = ONES << 7;
-
-/// The first position at or after `from` of a byte that `marks` marks; the length if there is none.
-///
-/// Looks at eight bytes at a time: most of the work of a parser is to look for the next separator.
-/// `marks` sets the high bit of the bytes that are meant, and perhaps of bytes after the first of them.
-#[inline]
-fn find_marked(bytes: &[u8], from: usize, marks: impl Fn(u64) -> u64) -> usize {
-    let mut at = from;
-    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-        let found = marks(u64::from_le_bytes(*chunk)) & HIGH;
-        if found != 0 {
-            return at + (found.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-    }
-    let is_marked = |byte: u8| marks(u64::from(byte)) & 0x80 != 0;
-    let rest = bytes.get(at..).unwrap_or_default();
-    at + rest.iter().position(|&byte| is_marked(byte)).unwrap_or(rest.len())
+/// The four bytes that eight hexadecimal digits stand for; of no meaning for other bytes.
+fn unhex_eight(digits: [u8; 8]) -> [u8; 4] {
+    const LOW: u64 = 0x0f0f_0f0f_0f0f_0f0f;
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_be_bytes(digits);
+    // As hex_value has it, in eight bytes at once: none of the sums is more than 15.
+    let values = (word & LOW) + 9 * (word >> 6 & ONES);
+    // The halves of each byte stand in bytes of their own: they move together, two by two.
+    let pairs = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    ((fours | fours >> 16) as u32).to_be_bytes()
 }
 
-/// Marks the bytes that are zero. A borrow reaches only bytes above the first, so that the first is right.
-fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(ONES) & !word
+/// How many bytes are looked at at a time: most of the work of a parser is to look for the next separator.
+const LANES: usize = 16;
+
+/// The first position at or after `from` of a byte that `marks` marks with ones; the length if there is none.
+#[inline(always)]
+fn find_marked(bytes: &[u8], from: usize, marks: impl Fn(u8x16) -> u8x16) -> usize {
+    let mask = |chunk: &[u8; LANES]| marks(u8x16::new(*chunk)).to_bitmask();
+    let mut at = from;
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let found = mask(chunk);
+        if found != 0 {
+            return at + found.trailing_zeros() as usize;
+        }
+        at += LANES;
+    }
+    let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else { return bytes.len() };
+    // Less than a chunk is left: the last whole one, less what was looked at; or what there is, filled up.
+    let (start, found) = match bytes.last_chunk() {
+        Some(chunk) => {
+            let start = bytes.len() - LANES;
+            (start, mask(chunk) >> (at - start) << (at - start))
+        }
+        None => {
+            let mut chunk = [0; LANES];
+            chunk[..rest.len()].copy_from_slice(rest);
+            (at, mask(&chunk) & ((1 << rest.len()) - 1))
+        }
+    };
+    if found == 0 { bytes.len() } else { start + found.trailing_zeros() as usize }
+}
+
+/// Ones where a byte is no more than `max`.
+#[inline(always)]
+fn at_most(bytes: u8x16, max: u8) -> u8x16 {
+    bytes.min(u8x16::splat(max)).simd_eq(bytes)
+}
+
+/// Ones where a byte is this.
+#[inline(always)]
+fn same(bytes: u8x16, byte: u8) -> u8x16 {
+    bytes.simd_eq(u8x16::splat(byte))
 }
 
 /// The first position at or after `from` of `byte`; the length if there is none.
 #[inline]
 pub(crate) fn find(bytes: &[u8], from: usize, byte: u8) -> usize {
-    find_marked(bytes, from, |word| zeros(word ^ (ONES * u64::from(byte))))
+    find_marked(bytes, from, |bytes| same(bytes, byte))
 }
 
 /// The first position at or after `from` of a control byte (below 0x20, or DEL); the length if none.
+#[inline]
 pub(crate) fn find_control(bytes: &[u8], from: usize) -> usize {
-    find_marked(bytes, from, |word| {
-        word.wrapping_sub(ONES * 0x20) & !word | zeros(word ^ (ONES * 0x7f))
+    find_marked(bytes, from, |bytes| at_most(bytes, 0x1f) | same(bytes, 0x7f))
+}
+
+/// The first position at or after `from` of a byte that may not stand in a request target, or begins an
+/// escape there; the length if there is none.
+#[inline]
+pub(crate) fn find_no_target(bytes: &[u8], from: usize) -> usize {
+    find_marked(bytes, from, |bytes| {
+        at_most(bytes, b' ') | same(bytes, 0x7f) | same(bytes, b'#') | same(bytes, b'%')
     })
+}
+
+/// The first position at or after `from` of a byte that is none of `A-Z a-z 0-9 - _`; the length if there
+/// is none.
+#[inline]
+pub(crate) fn find_no_word(bytes: &[u8], from: usize) -> usize {
+    find_marked(bytes, from, |bytes| {
+        let letter = at_most((bytes | u8x16::splat(0x20)) - u8x16::splat(b'a'), 25);
+        let digit = at_most(bytes - u8x16::splat(b'0'), 9);
+        !(letter | digit | same(bytes, b'-') | same(bytes, b'_'))
+    })
+}
+
+/// Whether all are lower-case letters, digits, `-`, `_` or `;`, as in a list of header names.
+pub(crate) fn is_plain_list(bytes: &[u8]) -> bool {
+    let other = find_marked(bytes, 0, |bytes| {
+        let letter = at_most(bytes - u8x16::splat(b'a'), 25);
+        // `:` to `;` follow the digits.
+        let digit = at_most(bytes - u8x16::splat(b'0'), 11) & !same(bytes, b':');
+        !(letter | digit | same(bytes, b'-') | same(bytes, b'_'))
+    });
+    other == bytes.len()
+}
+
+/// The first position at or after `from` of a byte that is not unreserved; the length if there is none.
+#[inline]
+pub(crate) fn find_reserved(bytes: &[u8], from: usize) -> usize {
+    find_marked(bytes, from, |bytes| !(unreserved_or_slash(bytes) & !same(bytes, b'/')))
+}
+
+/// The first position at or after `from` of a byte that is neither unreserved nor a slash; the length if
+/// there is none.
+#[inline]
+pub(crate) fn find_reserved_but_slash(bytes: &[u8], from: usize) -> usize {
+    find_marked(bytes, from, |bytes| !unreserved_or_slash(bytes))
+}
+
+/// Ones where a byte is one of `A-Z a-z 0-9 - . / _ ~`, of which `-` to `9` stand in a row.
+#[inline(always)]
+fn unreserved_or_slash(bytes: u8x16) -> u8x16 {
+    let letter = at_most((bytes | u8x16::splat(0x20)) - u8x16::splat(b'a'), 25);
+    let in_row = at_most(bytes - u8x16::splat(b'-'), b'9' - b'-');
+    letter | in_row | same(bytes, b'_') | same(bytes, b'~')
 }
 
 /// The pieces of `bytes` between bytes that are `separator`; one piece if there are none.
@@ -191,10 +255,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_first_control_byte_is_found(bytes: Vec<u8>, from in 0usize..40) {
-            let from = from.min(bytes.len());
-            let slow = bytes[from..].iter().position(|&b| b < 0x20 || b == 0x7f);
-            prop_assert_eq!(find_control(&bytes, from), slow.map_or(bytes.len(), |at| at + from));
+        fn what_is_looked_for_is_found(bytes in proptest::collection::vec(0u8.., 0..60), from in 0usize..70) {
+            type Find = fn(&[u8], usize) -> usize;
+            type Is = fn(u8) -> bool;
+            let no_word = |b: u8| !b.is_ascii_alphanumeric() && b != b'-' && b != b'_';
+            let finders: [(Find, Is); 5] = [
+                (find_control, |b| b.is_ascii_control()),
+                (find_no_target, |b| b <= b' ' || matches!(b, 0x7f | b'#' | b'%')),
+                (find_no_word, no_word),
+                (find_reserved, |b| !is_unreserved(b)),
+                (find_reserved_but_slash, |b| !is_unreserved(b) && b != b'/'),
+            ];
+            let rest = bytes.get(from..).unwrap_or_default();
+            for (find, is) in finders {
+                let slow = rest.iter().position(|&b| is(b)).map_or(bytes.len(), |at| at + from);
+                prop_assert_eq!(find(&bytes, from), slow);
+            }
+        }
+
+        #[test]
+        fn a_plain_list_has_lower_case_names(list in "[a-z0-9;:_ A-]{0,40}") {
+            let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_;".contains(&b);
+            prop_assert_eq!(is_plain_list(list.as_bytes()), list.bytes().all(is_plain));
         }
 
         #[test]

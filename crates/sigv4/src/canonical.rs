@@ -2,6 +2,7 @@
 //!
 //! Source: AWS, "Create a signed AWS API request", step 1.
 
+use crate::bytes::find;
 use crate::expected::Dialect;
 use crate::head::{Head, PARAMETERS_MAX};
 use crate::percent::{self, Part};
@@ -146,9 +147,7 @@ fn write_normalised(path: &[u8], out: &mut impl Sink) {
 
 /// Writes a trimmed header value with every run of spaces made one space. Tabs stay, as in AWS's own SDKs.
 fn write_value(value: &[u8], out: &mut impl Sink) {
-    let pairs = value.iter().zip(value.get(1..).unwrap_or_default());
-    let has_runs = pairs.fold(false, |found, (a, b)| found | ((*a == b' ') & (*b == b' ')));
-    if !has_runs {
+    if !has_runs(value) {
         return out.write(value);
     }
     let words = value.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
@@ -158,4 +157,17 @@ fn write_value(value: &[u8], out: &mut impl Sink) {
         }
         out.write(word);
     }
+}
+
+/// Whether there are two spaces next to each other.
+fn has_runs(value: &[u8]) -> bool {
+    let mut space = find(value, 0, b' ');
+    while space < value.len() {
+        let next = find(value, space + 1, b' ');
+        if next == space + 1 {
+            return next < value.len();
+        }
+        space = next;
+    }
+    false
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::bytes::{find, find_no_word};
 use crate::date::Date;
 use crate::spelling::Spelling;
 
@@ -79,6 +80,7 @@ impl<'a> Scope<'a> {
     }
 
     /// Writes `YYYYMMDD/region/service/terminal`, piece by piece.
+    #[inline]
     pub(crate) fn write(&self, write: &mut impl FnMut(&[u8])) {
         write(self.date.as_str().as_bytes());
         write(b"/");
@@ -106,7 +108,8 @@ pub(crate) struct AccessKeyId {
 
 impl AccessKeyId {
     fn parse(text: &[u8]) -> Option<Self> {
-        let is_text = text.iter().all(|&byte| byte.is_ascii_graphic() && byte != b',');
+        let is_text = find_no_word(text, 0) == text.len()
+            || text.iter().all(|&byte| byte.is_ascii_graphic() && byte != b',');
         let mut bytes = [0; ACCESS_KEY_ID_BYTES_MAX];
         bytes.get_mut(..text.len())?.copy_from_slice(text);
         (is_text && !text.is_empty()).then_some(Self { bytes, len: text.len() })
@@ -129,11 +132,25 @@ pub(crate) struct Credential<'t> {
 impl<'t> Credential<'t> {
     /// Splits from the right, because an access key ID of some systems has slashes in it.
     pub(crate) fn parse(text: &'t [u8]) -> Option<Self> {
-        let mut parts = text.rsplitn(5, |&byte| byte == b'/');
-        let (terminal, service) = (parts.next()?, parts.next()?);
-        let (region, date) = (parts.next()?, parts.next()?);
-        let access_key_id = AccessKeyId::parse(parts.next()?)?;
-        Some(Self { access_key_id, date, region, service, terminal })
+        // Where the last four slashes stand, the last one last.
+        let (mut slashes, mut count) = ([0; 4], 0);
+        let mut slash = find(text, 0, b'/');
+        while slash < text.len() {
+            slashes = [slashes[1], slashes[2], slashes[3], slash];
+            count += 1;
+            slash = find(text, slash + 1, b'/');
+        }
+        let [before_date, before_region, before_service, before_terminal] = slashes;
+        if count < slashes.len() {
+            return None;
+        }
+        Some(Self {
+            access_key_id: AccessKeyId::parse(&text[..before_date])?,
+            date: &text[before_date + 1..before_region],
+            region: &text[before_region + 1..before_service],
+            service: &text[before_service + 1..before_terminal],
+            terminal: &text[before_terminal + 1..],
+        })
     }
 
     pub(crate) fn has_terminal(&self, spelling: Spelling) -> bool {

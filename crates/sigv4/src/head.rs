@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::bytes::{find, find_control, is_hex, is_target, is_token};
+use crate::bytes::{find, find_control, find_no_target, find_no_word, is_hex, is_token};
 
 /// A whole head may hold 64 KiB minus one byte, so that every position in it fits 16 bits.
 pub const HEAD_BYTES_MAX: usize = 65_535;
@@ -66,7 +66,23 @@ impl<'a> Head<'a> {
     /// # Errors
     /// A [`HeadError`], which becomes the answer that S3 gives by `Denial::from`. Parsing it again
     /// gets the same error.
+    #[inline]
     pub fn parse(raw: &'a [u8]) -> Result<Self, HeadError> {
+        let mut head = Self {
+            raw,
+            method: Span::default(),
+            path: Span::default(),
+            query: Span::default(),
+            headers: [Header::default(); HEADERS_MAX],
+            headers_len: 0,
+        };
+        // In place: a head is a kilobyte, and moving it takes a part of the time.
+        head.read()?;
+        Ok(head)
+    }
+
+    fn read(&mut self) -> Result<(), HeadError> {
+        let raw = self.raw;
         if raw.len() > HEAD_BYTES_MAX {
             return Err(HeadError::TooLarge { bytes_max: HEAD_BYTES_MAX });
         }
@@ -74,14 +90,8 @@ impl<'a> Head<'a> {
         let path_len = check_target(&raw[target.clone()])?;
         let path = target.start..target.start + path_len;
         let query = (path.end + 1).min(target.end)..target.end;
-        let mut head = Self {
-            raw,
-            method: Span::new(method),
-            path: Span::new(path),
-            query: Span::new(query),
-            headers: [Header::default(); HEADERS_MAX],
-            headers_len: 0,
-        };
+        (self.method, self.path) = (Span::new(method), Span::new(path));
+        self.query = Span::new(query);
         while at < raw.len() {
             if let Some(end) = line_end(raw, at) {
                 // The blank line: a body does not belong here.
@@ -91,15 +101,12 @@ impl<'a> Head<'a> {
                 break;
             }
             let (header, next) = header_line(raw, at)?;
-            let slot = head
-                .headers
-                .get_mut(head.headers_len)
-                .ok_or(HeadError::TooManyHeaders { headers_max: HEADERS_MAX })?;
-            *slot = header;
-            head.headers_len += 1;
+            let slot = self.headers.get_mut(self.headers_len);
+            *slot.ok_or(HeadError::TooManyHeaders { headers_max: HEADERS_MAX })? = header;
+            self.headers_len += 1;
             at = next;
         }
-        Ok(head)
+        Ok(())
     }
 
     /// Makes a head of parts: writes them to `buffer` in wire form (see [`write_head`]) and parses that.
@@ -146,16 +153,6 @@ impl<'a> Head<'a> {
 
     pub(crate) fn headers_len(&self) -> usize {
         self.headers_len
-    }
-
-    /// The positions of the header lines with this name, which is given in lower case.
-    pub(crate) fn positions(&self, name: &[u8]) -> impl Iterator<Item = usize> {
-        let lines = self.headers[..self.headers_len].iter().enumerate();
-        let is_named = move |header: &Header| {
-            usize::from(header.name.len) == name.len()
-                && header.name.of(self.raw).eq_ignore_ascii_case(name)
-        };
-        lines.filter(move |(_, header)| is_named(header)).map(|(position, _)| position)
     }
 
     pub(crate) fn name(&self, index: usize) -> &'a [u8] {
@@ -279,10 +276,12 @@ fn check_target(target: &[u8]) -> Result<usize, HeadError> {
     if target.first() != Some(&b'/') {
         return Err(HeadError::Target);
     }
-    let mut rest = target;
-    while let Some(at) = rest.iter().position(|&byte| !is_target(byte)) {
-        rest = match &rest[at..] {
-            [b'%', high, low, rest @ ..] if is_hex(*high) && is_hex(*low) => rest,
+    let mut at = find_no_target(target, 0);
+    while at < target.len() {
+        at = match &target[at..] {
+            [b'%', high, low, ..] if is_hex(*high) && is_hex(*low) => {
+                find_no_target(target, at + 3)
+            }
             _ => return Err(HeadError::Target),
         };
     }
@@ -295,9 +294,13 @@ fn check_target(target: &[u8]) -> Result<usize, HeadError> {
 
 /// Reads `name: value`; gives it and where the next line starts.
 fn header_line(raw: &[u8], at: usize) -> Result<(Header, usize), HeadError> {
-    let name = at..find(raw, at, b':');
-    if name.end == raw.len() || !is_token(&raw[name.clone()]) {
-        return Err(HeadError::Malformed);
+    let mut name = at..find_no_word(raw, at);
+    if raw.get(name.end) != Some(&b':') || name.is_empty() {
+        // Of the bytes that a name may have these are seldom.
+        name.end = find(raw, at, b':');
+        if name.end == raw.len() || !is_token(&raw[name.clone()]) {
+            return Err(HeadError::Malformed);
+        }
     }
     let mut end = find_control(raw, name.end + 1);
     while raw.get(end) == Some(&b'\t') {

@@ -183,7 +183,7 @@ impl fmt::Debug for Signature {
 }
 
 /// The initial state of SHA-256 (FIPS 180-4 section 5.3.3).
-const SHA256_INITIAL: [u32; 8] = [
+pub(crate) const SHA256_INITIAL: [u32; 8] = [
     0x6a09_e667,
     0xbb67_ae85,
     0x3c6e_f372,
@@ -194,7 +194,8 @@ const SHA256_INITIAL: [u32; 8] = [
     0x5be0_cd19,
 ];
 
-fn write_state(state: &[u32; 8], out: &mut [u8]) {
+/// Writes the state as the hash that it is.
+pub(crate) fn write_state(state: &[u32; 8], out: &mut [u8]) {
     for (bytes, word) in out.chunks_exact_mut(4).zip(state) {
         bytes.copy_from_slice(&word.to_be_bytes());
     }

@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use crate::bytes::{hex_value, is_unreserved, is_unreserved_or_slash};
+use crate::bytes::{find_reserved, find_reserved_but_slash, hex_value, is_unreserved};
 use crate::sink::Sink;
 
 /// Which part of the request target is encoded: they differ in two characters.
@@ -57,10 +57,10 @@ fn next_unit(raw: &mut &[u8], part: Part) -> Option<Unit> {
 pub(crate) fn encode(mut raw: &[u8], part: Part, out: &mut impl Sink) {
     loop {
         let plain = match part {
-            Part::Path => raw.iter().position(|&byte| !is_unreserved_or_slash(byte)),
-            Part::Query => raw.iter().position(|&byte| !is_unreserved(byte)),
+            Part::Path => find_reserved_but_slash(raw, 0),
+            Part::Query => find_reserved(raw, 0),
         };
-        let (plain, rest) = raw.split_at(plain.unwrap_or(raw.len()));
+        let (plain, rest) = raw.split_at(plain);
         out.write(plain);
         raw = rest;
         match next_unit(&mut raw, part) {

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::bytes::{hex, unhex};
 use crate::credential::Scope;
 use crate::date::Timestamp;
+use crate::sink::copy;
 use crate::spelling::Spelling;
 
 /// Room for the longest text, 218 bytes with the longest scope, and the padding of SHA-256 behind it.
@@ -33,7 +34,7 @@ impl StringToSign {
         let mut len = 0;
         // A scope bounds the length of its parts, so that this fits.
         let mut write = |piece: &[u8]| {
-            out[len..len + piece.len()].copy_from_slice(piece);
+            copy(piece, &mut out[len..len + piece.len()]);
             len += piece.len();
         };
         write(scope.spelling().algorithm().as_bytes());
