@@ -61,9 +61,13 @@
 //! * **Presigned payload.** `UNSIGNED-PAYLOAD`, unless `x-amz-content-sha256` is given as a signed header or
 //!   as the parameter `X-Amz-Content-Sha256`; if it is given as both, they must be the same.
 
+mod announced;
 mod authorization;
 mod bytes;
 mod canonical;
+mod chain;
+mod checksum;
+mod chunked;
 mod credential;
 mod date;
 mod denial;
@@ -79,8 +83,13 @@ mod signed_headers;
 mod sink;
 mod spelling;
 mod string_to_sign;
+mod trailer;
 
+pub use announced::{AnnouncedChunks, DECODED_BYTES_MAX};
 pub use authorization::AUTHORIZATION_BYTES_MAX;
+pub use chain::SignatureChain;
+pub use checksum::ChecksumAlgorithm;
+pub use chunked::{CHUNK_BYTES_MIN, ChunkPiece, ChunkedBody, ChunkedProof};
 pub use credential::Scope;
 pub use date::{Date, Timestamp};
 pub use denial::{Denial, ErrorCode};

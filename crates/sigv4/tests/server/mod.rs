@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod chunks;
+
 use sigv4::{DateKey, Denial, Expected, Head, authenticate};
 
 /// 2013-05-24T00:00:00Z, the instant of AWS's examples.
