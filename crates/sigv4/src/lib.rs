@@ -77,6 +77,8 @@ mod key;
 mod mechanism;
 mod payload;
 mod percent;
+mod policy;
+mod post;
 mod query;
 mod request;
 mod signed_headers;
@@ -99,6 +101,7 @@ pub use head::{
 };
 pub use key::{DateKey, Signature, SigningKey};
 pub use payload::PayloadMode;
+pub use post::{FORM_BYTES_MAX, FORM_FIELDS_MAX, PostForm, SignedPost, authenticate_post};
 pub use request::{SignedRequest, authenticate};
 pub use signed_headers::SIGNED_HEADERS_MAX;
 pub use spelling::Spelling;

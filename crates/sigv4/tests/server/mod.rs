@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod chunks;
+pub(crate) mod post;
 
 use sigv4::{DateKey, Denial, Expected, Head, authenticate};
 
