@@ -22,7 +22,8 @@ Commands:
                   (`cargo xtask test --package e2e -- buckets` runs some)
   bench [ARGS]    run the benchmarks; ARGS go to `cargo bench`
   fuzz [--seconds N] [TARGET...]
-                  build the fuzz targets and give each N seconds, 60 if not said; all if none is named
+                  build the fuzz targets and give each N seconds, 60 if not said; if none is named,
+                  all but `frame`, for which most of the workspace is built again
   tools           install what tests and lints need into target/tools, at fixed versions
   help            print this
 
