@@ -1,5 +1,6 @@
 //! What a developer and CI do with this repository: `cargo xtask <command>`.
 
+mod fuzz;
 mod lint;
 mod run;
 mod test;
@@ -15,15 +16,18 @@ const HELP: &str = "\
 Usage: cargo xtask <command> [arguments]
 
 Commands:
-  ci              lint, then test: what CI runs
+  ci              lint, then test, then fuzz a little: what CI runs
   lint            rustfmt, clippy, proto lint, format and breaking changes, dependency rules
   test [ARGS]     install tools, build claviger, run all tests; ARGS go to `cargo test`
                   (`cargo xtask test --package e2e -- buckets` runs some)
   bench [ARGS]    run the benchmarks; ARGS go to `cargo bench`
+  fuzz [--seconds N] [TARGET...]
+                  build the fuzz targets and give each N seconds, 60 if not said; if none is named,
+                  all but `frame`, for which most of the workspace is built again
   tools           install what tests and lints need into target/tools, at fixed versions
   help            print this
 
-Needs Rust with clippy and rustfmt, Python 3 with venv, Go and git; reads nothing from standard input.
+Needs Rust with clippy and rustfmt, a C++ compiler, Python 3 with venv, Go and git; reads nothing from standard input.
 Ends with 0 if all went well, 1 if a step failed, 2 if called wrongly.";
 
 fn main() -> ExitCode {
@@ -34,6 +38,10 @@ fn main() -> ExitCode {
     let done = match command.as_deref() {
         Some("test") => test::test(&root(), &args),
         Some("bench") => bench(&args),
+        Some("fuzz") => match fuzz::Request::parse(&args) {
+            Some(request) => fuzz::fuzz(&root(), &request),
+            None => return usage(),
+        },
         Some("ci") if taken_alone => ci(),
         Some("lint") if taken_alone => lint::lint(&root()),
         Some("tools") if taken_alone => tools::install(&root()).map(drop),
@@ -41,10 +49,7 @@ fn main() -> ExitCode {
             println!("{HELP}");
             return ExitCode::SUCCESS;
         }
-        Some(_) | None => {
-            eprintln!("{HELP}");
-            return ExitCode::from(2);
-        }
+        Some(_) | None => return usage(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -55,11 +60,19 @@ fn main() -> ExitCode {
     }
 }
 
+fn usage() -> ExitCode {
+    eprintln!("{HELP}");
+    ExitCode::from(2)
+}
+
 fn ci() -> Result<()> {
     let root = root();
     let lint = timed(|| lint::lint(&root))?;
     let test = timed(|| test::test(&root, &[]))?;
-    eprintln!("xtask: all is well: lint {} s, test {} s", lint.as_secs(), test.as_secs());
+    let request = fuzz::Request { seconds: fuzz::SECONDS_IN_CI, targets: Vec::new() };
+    let fuzz = timed(|| fuzz::fuzz(&root, &request))?;
+    let [lint, test, fuzz] = [lint, test, fuzz].map(|time| time.as_secs());
+    eprintln!("xtask: all is well: lint {lint} s, test {test} s, fuzz {fuzz} s");
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::bytes::{hex, text};
 use crate::head::HeadError;
 
 /// The answer to a request that is not accepted: what becomes the XML error document.
@@ -31,26 +32,48 @@ pub enum ErrorCode {
     AuthorizationHeaderMalformed,
     /// The `X-Amz-...` query parameters cannot be used.
     AuthorizationQueryParametersError,
+    /// A checksum that the client gave is not that of the body.
+    BadDigest,
     /// The head is not HTTP.
     BadRequest,
+    /// The body is larger than it may be.
+    EntityTooLarge,
+    /// The body is smaller than it may be.
+    EntityTooSmall,
     /// The session token has ended.
     ExpiredToken,
+    /// The body ends too early, is longer than announced, or its chunks cannot be told apart.
+    IncompleteBody,
     /// Nobody has this access key ID, or it may not be used.
     InvalidAccessKeyId,
     /// One header or parameter has a value that is not understood.
     InvalidArgument,
+    /// A chunk before the last one is too small.
+    InvalidChunkSizeError,
+    /// The policy of a form is not one.
+    InvalidPolicyDocument,
     /// The request does not go together.
     InvalidRequest,
     /// The session token is not one.
     InvalidToken,
     /// The request target cannot be read.
     InvalidUri,
+    /// A form cannot be read.
+    MalformedPostRequest,
+    /// What follows the last chunk is not the trailer that was announced.
+    MalformedTrailerError,
+    /// The fields of a form before the file are too big.
+    MaxPostPreDataLengthExceeded,
+    /// The length of the body was not given.
+    MissingContentLength,
     /// The head or one of its parts is too big.
     RequestHeaderSectionTooLarge,
     /// The request was signed too long ago or in the future.
     RequestTimeTooSkewed,
     /// The signature is not the one of this request and this key.
     SignatureDoesNotMatch,
+    /// The body has another SHA-256 than the one that is signed.
+    XAmzContentSha256Mismatch,
 }
 
 impl ErrorCode {
@@ -61,20 +84,31 @@ impl ErrorCode {
             Self::AccessDenied => "AccessDenied",
             Self::AuthorizationHeaderMalformed => "AuthorizationHeaderMalformed",
             Self::AuthorizationQueryParametersError => "AuthorizationQueryParametersError",
+            Self::BadDigest => "BadDigest",
             Self::BadRequest => "BadRequest",
+            Self::EntityTooLarge => "EntityTooLarge",
+            Self::EntityTooSmall => "EntityTooSmall",
             Self::ExpiredToken => "ExpiredToken",
+            Self::IncompleteBody => "IncompleteBody",
             Self::InvalidAccessKeyId => "InvalidAccessKeyId",
             Self::InvalidArgument => "InvalidArgument",
+            Self::InvalidChunkSizeError => "InvalidChunkSizeError",
+            Self::InvalidPolicyDocument => "InvalidPolicyDocument",
             Self::InvalidRequest => "InvalidRequest",
             Self::InvalidToken => "InvalidToken",
             Self::InvalidUri => "InvalidURI",
+            Self::MalformedPostRequest => "MalformedPOSTRequest",
+            Self::MalformedTrailerError => "MalformedTrailerError",
+            Self::MaxPostPreDataLengthExceeded => "MaxPostPreDataLengthExceededError",
+            Self::MissingContentLength => "MissingContentLength",
             Self::RequestHeaderSectionTooLarge => "RequestHeaderSectionTooLarge",
             Self::RequestTimeTooSkewed => "RequestTimeTooSkewed",
             Self::SignatureDoesNotMatch => "SignatureDoesNotMatch",
+            Self::XAmzContentSha256Mismatch => "XAmzContentSHA256Mismatch",
         }
     }
 
-    /// The HTTP status that goes with it: 400 or 403.
+    /// The HTTP status that goes with it: 400, 403 or 411.
     #[must_use]
     pub const fn http_status(self) -> u16 {
         match self {
@@ -82,15 +116,26 @@ impl ErrorCode {
             | Self::InvalidAccessKeyId
             | Self::RequestTimeTooSkewed
             | Self::SignatureDoesNotMatch => 403,
+            Self::MissingContentLength => 411,
             Self::AuthorizationHeaderMalformed
             | Self::AuthorizationQueryParametersError
+            | Self::BadDigest
             | Self::BadRequest
+            | Self::EntityTooLarge
+            | Self::EntityTooSmall
             | Self::ExpiredToken
+            | Self::IncompleteBody
             | Self::InvalidArgument
+            | Self::InvalidChunkSizeError
+            | Self::InvalidPolicyDocument
             | Self::InvalidRequest
             | Self::InvalidToken
             | Self::InvalidUri
-            | Self::RequestHeaderSectionTooLarge => 400,
+            | Self::MalformedPostRequest
+            | Self::MalformedTrailerError
+            | Self::MaxPostPreDataLengthExceeded
+            | Self::RequestHeaderSectionTooLarge
+            | Self::XAmzContentSha256Mismatch => 400,
         }
     }
 }
@@ -147,6 +192,17 @@ impl Denial {
         let message = "The request signature we calculated does not match the signature you provided. \
                        Check your key and signing method.";
         Self::new(ErrorCode::SignatureDoesNotMatch, message)
+    }
+
+    /// 400 `XAmzContentSHA256Mismatch`: the body does not have the SHA-256 that is signed.
+    #[must_use]
+    pub fn content_sha256_mismatch(signed: &[u8; 32], computed: &[u8; 32]) -> Self {
+        let message =
+            "The provided 'x-amz-content-sha256' header does not match what was computed.";
+        let shown = |hash| text(&hex(hash));
+        Self::new(ErrorCode::XAmzContentSha256Mismatch, message)
+            .with("ClientComputedContentSHA256", shown(signed))
+            .with("S3ComputedContentSHA256", shown(computed))
     }
 
     pub(crate) fn invalid_request(message: impl Into<Cow<'static, str>>) -> Self {

@@ -131,9 +131,34 @@ impl SigningKey {
         (bytes.ct_eq(&signature.bytes) & Choice::from(u8::from(signature.is_hex))).into()
     }
 
+    /// Whether `signature` is that of a text of any length. Takes the same time whatever the signature is.
+    pub(crate) fn verify_text(&self, text: &[u8], signature: &Signature) -> bool {
+        let bytes = self.mac_text(text);
+        (bytes.ct_eq(&signature.bytes) & Choice::from(u8::from(signature.is_hex))).into()
+    }
+
+    /// HMAC-SHA-256 of a text of any length.
+    fn mac_text(&self, text: &[u8]) -> [u8; 32] {
+        let (blocks, rest) = text.as_chunks::<64>();
+        let mut padded = [[0; 64]; 2];
+        let tail = padded.as_flattened_mut();
+        tail[..rest.len()].copy_from_slice(rest);
+        tail[rest.len()] = 0x80;
+        let used = (rest.len() + 9).div_ceil(64) * 64;
+        let bits = (64 + text.len() as u64) * 8;
+        tail[used - 8..used].copy_from_slice(&bits.to_be_bytes());
+        let mut state = self.inner;
+        compress256(&mut state, blocks);
+        self.mac_from(state, &padded[..used / 64])
+    }
+
     /// HMAC-SHA-256 of a message that was padded as the end of a message one block longer.
     fn mac(&self, padded: &[[u8; 64]]) -> [u8; 32] {
-        let mut state = self.inner;
+        self.mac_from(self.inner, padded)
+    }
+
+    /// What [`SigningKey::mac`] does, from the state after a part of the message.
+    fn mac_from(&self, mut state: [u32; 8], padded: &[[u8; 64]]) -> [u8; 32] {
         compress256(&mut state, padded);
         let mut block = [0; 64];
         write_state(&state, &mut block);
@@ -259,6 +284,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_text_of_any_length_is_signed(key: [u8; 32], text in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let right = Signature { bytes: plain_hmac(&key, &text), is_hex: true };
+            let not_hex = Signature { is_hex: false, ..right };
+            let longer = [text.as_slice(), &[0]].concat();
+            let key = SigningKey::from_bytes(&key);
+            prop_assert!(key.verify_text(&text, &right));
+            prop_assert!(!key.verify_text(&text, &not_hex));
+            prop_assert!(!key.verify_text(&longer, &right));
+        }
+
         #[test]
         fn a_secret_of_any_length_is_an_hmac_key(secret: Vec<u8>, length in 55usize..70) {
             let date = Date::from_unix_seconds(0);

@@ -44,6 +44,10 @@
 //! Who canonicalises elsewhere sends a [`StringToSign`]: it is parsed, held against [`Expected`] and verified
 //! by [`SigningKey::verify`] alike.
 //!
+//! A verified head says nothing of its body yet. A body in chunks is read through [`ChunkedBody`], which proves at its
+//! end that all of it was signed, complete and of the checksum in its trailer. A browser's upload form has no signed
+//! head: [`authenticate_post`] is to it what [`authenticate`] is to a head.
+//!
 //! # Rules where AWS leaves room
 //!
 //! * **Path.** For S3 each escape is decoded and encoded again, once, but `%2F` stays `%2F`: it is no separator, so
@@ -60,10 +64,19 @@
 //!   and the `X-Amz-*` parameters of a presigned URL may be given once. Header and query never mix.
 //! * **Presigned payload.** `UNSIGNED-PAYLOAD`, unless `x-amz-content-sha256` is given as a signed header or
 //!   as the parameter `X-Amz-Content-Sha256`; if it is given as both, they must be the same.
+//! * **Chunks.** A chunk that is followed by another with data has at least 8192 bytes, signed or not. A size has at most
+//!   16 digits, and no extension but `chunk-signature` where chunks are signed. A trailer is exactly one checksum, as
+//!   announced; its line may end in CRLF, in LF, or in LF and then CRLF, as AWS's documentation has it.
+//! * **Forms.** Every field needs a condition, and so does the bucket; a condition needs its field. `${filename}` is
+//!   replaced before the key is held against the policy. The form's date is good for a week.
 
+mod announced;
 mod authorization;
 mod bytes;
 mod canonical;
+mod chain;
+mod checksum;
+mod chunked;
 mod credential;
 mod date;
 mod denial;
@@ -73,14 +86,21 @@ mod key;
 mod mechanism;
 mod payload;
 mod percent;
+mod policy;
+mod post;
 mod query;
 mod request;
 mod signed_headers;
 mod sink;
 mod spelling;
 mod string_to_sign;
+mod trailer;
 
+pub use announced::{AnnouncedChunks, DECODED_BYTES_MAX};
 pub use authorization::AUTHORIZATION_BYTES_MAX;
+pub use chain::SignatureChain;
+pub use checksum::ChecksumAlgorithm;
+pub use chunked::{CHUNK_BYTES_MIN, ChunkPiece, ChunkedBody, ChunkedProof};
 pub use credential::Scope;
 pub use date::{Date, Timestamp};
 pub use denial::{Denial, ErrorCode};
@@ -90,6 +110,7 @@ pub use head::{
 };
 pub use key::{DateKey, Signature, SigningKey};
 pub use payload::PayloadMode;
+pub use post::{FORM_BYTES_MAX, FORM_FIELDS_MAX, PostForm, SignedPost, authenticate_post};
 pub use request::{SignedRequest, authenticate};
 pub use signed_headers::SIGNED_HEADERS_MAX;
 pub use spelling::Spelling;

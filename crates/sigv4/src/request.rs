@@ -377,7 +377,7 @@ impl fmt::Debug for SignedRequest<'_> {
 }
 
 /// Lower-case hexadecimal octets with spaces between, as S3 shows texts byte by byte.
-fn octets(bytes: &[u8]) -> String {
+pub(crate) fn octets(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 3);
     for (index, byte) in bytes.iter().enumerate() {
         if index > 0 {

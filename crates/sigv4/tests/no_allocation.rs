@@ -7,8 +7,9 @@ mod server;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use server::chunks::{SEED, Signer, announced, chain};
 use server::{GET, NOW, PRESIGNED, SECRET, sign};
-use sigv4::{DateKey, Expected, Head, authenticate};
+use sigv4::{ChunkedBody, DateKey, Expected, Head, authenticate};
 
 /// Counts the allocations of each thread.
 struct Counting;
@@ -77,4 +78,32 @@ fn a_head_is_rebuilt_without_allocating_once_the_buffer_has_grown() {
     let before = ALLOCATIONS.get();
     Head::from_parts(&mut buffer, "GET", b"/b", headers).unwrap();
     assert_eq!(ALLOCATIONS.get(), before);
+}
+
+#[test]
+fn a_body_in_chunks_is_verified_without_allocating() {
+    let mut signer = Signer::new();
+    let line = "x-amz-checksum-crc64nvme:";
+    let mut wire = Vec::new();
+    for size in [8192, 20_000, 1] {
+        wire.extend([signer.chunk(&vec![0; size]).as_slice(), b"\r\n"].concat());
+    }
+    wire.extend(signer.chunk(b""));
+    let value = "WwrwPwsEAEc="; // of that many zeros, by another program
+    let signature = signer.trailer(&format!("{line}{value}\n"));
+    wire.extend(format!("{line}{value}\r\nx-amz-trailer-signature:{signature}\r\n\r\n").bytes());
+    let mode = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
+    let announced = announced(mode, 28_193, Some(line.trim_end_matches(':'))).unwrap();
+    let chain = chain(SEED);
+    let before = ALLOCATIONS.get();
+    let mut body = ChunkedBody::new(announced, Some(chain)).unwrap();
+    let mut pieces = 0;
+    for mut read in wire.chunks(1000) {
+        while body.read(&mut read).unwrap().is_some() {
+            pieces += 1;
+        }
+    }
+    let proof = body.finish().unwrap();
+    assert_eq!(ALLOCATIONS.get(), before);
+    assert_eq!((proof.decoded_bytes(), pieces > 30), (28_193, true));
 }

@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run frame`: any bytes decode to an error or an event, never to a panic.
+//! `cargo xtask fuzz frame`: any bytes decode to an error or an event, never to a panic.
 #![no_main]
 
 use bytes::Bytes;

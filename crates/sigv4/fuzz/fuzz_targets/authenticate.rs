@@ -1,6 +1,6 @@
 //! Any bytes get a verdict, and a request that is fit to be verified is verified by its own signature only.
 //!
-//! `cargo +nightly fuzz run authenticate`, in `crates/sigv4`.
+//! `cargo xtask fuzz authenticate`.
 
 #![no_main]
 

@@ -1,6 +1,6 @@
 //! Any bytes are a head or none; a head that is written again from its parts is the same head.
 //!
-//! `cargo +nightly fuzz run head`, in `crates/sigv4`.
+//! `cargo xtask fuzz head`.
 
 #![no_main]
 

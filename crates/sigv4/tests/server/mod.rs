@@ -2,6 +2,10 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod chunks;
+pub(crate) mod meaning;
+pub(crate) mod post;
+
 use sigv4::{DateKey, Denial, Expected, Head, authenticate};
 
 /// 2013-05-24T00:00:00Z, the instant of AWS's examples.
@@ -23,6 +27,18 @@ pub(crate) fn verdict(raw: &[u8], now: i64) -> Result<(), Denial> {
     } else {
         Err(request.signature_does_not_match())
     }
+}
+
+/// Whether the server accepts a head that was accepted before some bits of it changed, which it may only if it
+/// still means the same.
+pub(crate) fn is_accepted_in_another_meaning(raw: &[u8], changed: &[u8]) -> bool {
+    if verdict(changed, NOW).is_err() {
+        return false;
+    }
+    let head = Head::parse(raw).unwrap();
+    let request = authenticate(&head, &Expected::s3("us-east-1", NOW)).unwrap();
+    let signed: Vec<_> = request.signed_headers().map(str::to_owned).collect();
+    meaning::meaning(raw, &signed) != meaning::meaning(changed, &signed)
 }
 
 /// Puts the right signature in place of `SIGNATURE` in a head that is fit to be signed at [`NOW`].

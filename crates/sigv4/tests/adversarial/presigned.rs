@@ -1,9 +1,9 @@
 //! Presigned URLs.
 
-use sigv4::{ErrorCode, Expected, Head, authenticate};
+use sigv4::ErrorCode;
 
-use crate::server::{GET, NOW, PRESIGNED, sign, verdict};
-use crate::{MISMATCH, MISSING, and, check, check_accepted, check_at, check_query, with};
+use crate::server::{NOW, PRESIGNED, sign, verdict};
+use crate::{MISMATCH, MISSING, check, check_accepted, check_at, check_query, with};
 
 #[test]
 fn a_presigned_url_needs_all_its_parameters() {
@@ -80,22 +80,4 @@ fn a_presigned_url_is_for_one_method_and_query() {
     let expires = "&X-Amz-Expires=3600";
     let moved = with(&with(&raw, expires, ""), "a%20key?", &format!("a%20key?{}&", &expires[1..]));
     check_accepted(&moved);
-}
-
-#[test]
-fn a_session_token_is_one_and_readable() {
-    let token = |value: &str| {
-        with(PRESIGNED, "&X-Amz-Date", &format!("&X-Amz-Security-Token={value}&X-Amz-Date"))
-    };
-    check_accepted(&sign(&token("a%2Fb%2B%3D%3D")));
-    let head = sign(&token("a%2Fb%2B%3D%3D"));
-    let head = Head::parse(head.as_bytes()).unwrap();
-    let request = authenticate(&head, &Expected::s3("us-east-1", NOW)).unwrap();
-    assert_eq!(request.session_token().as_deref(), Some("a/b+=="));
-    let message = "The provided token is malformed or otherwise invalid.";
-    for raw in [token("a%00"), token("%C3%A9"), and(&token("a"), "x-amz-security-token: a")] {
-        check(&raw, ErrorCode::InvalidToken, message);
-    }
-    let unreadable = and(GET, "x-amz-security-token: a b");
-    check(&unreadable, ErrorCode::InvalidToken, message);
 }

@@ -1,13 +1,32 @@
-//! What is refused, with which code and words of S3.
+//! What attackers, proxies and careless clients send, a subject a module: refused, with which code and words of S3, or
+//! found to be the same request.
 
 #[path = "../server/mod.rs"]
 mod server;
 
-mod coverage;
-mod credentials;
+mod authorization;
+mod chunk_games;
+mod credential_in_the_query;
 mod dates;
+mod diagnostics;
+mod forwarding_headers;
+mod guessed_signatures;
+mod header_values;
+mod hosts;
+mod limits;
+mod other_versions;
+mod paths;
+mod payload_hashes;
+mod payload_modes;
+mod post_forms;
 mod presigned;
-mod wire;
+mod queries;
+mod rotation;
+mod scopes;
+mod session_tokens;
+mod several_mechanisms;
+mod signed_header_lists;
+mod unsigned_amz_headers;
 
 use server::{GET, NOW, PRESIGNED, sign, verdict};
 use sigv4::{Denial, ErrorCode};
