@@ -1,5 +1,7 @@
 //! The head of an HTTP request as it stood on the wire, borrowed and checked.
 
+mod lenient;
+
 use std::fmt;
 use std::ops::Range;
 

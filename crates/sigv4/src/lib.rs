@@ -41,6 +41,10 @@
 //! # assert_eq!(verify(get_object, 1_369_354_501).unwrap_err().code.as_str(), "RequestTimeTooSkewed");
 //! ```
 //!
+//! Signatures of Version 4A, which a [`PublicKey`] verifies ([`SignedRequest::is_signed_for`]), are refused unless
+//! [`Expected::accepts_sigv4a`] says otherwise: a [`SigningKey`] never verifies one of them, nor a public key one
+//! of Version 4. [`explain`] tells why a request is refused.
+//!
 //! Who canonicalises elsewhere sends a [`StringToSign`]: it is parsed, held against [`Expected`] and verified
 //! by [`SigningKey::verify`] alike.
 //!
@@ -58,9 +62,12 @@
 //!   among them, also in a presigned URL. Each must be in the request; a query parameter does not stand for it.
 //! * **Once only.** `Authorization`, `Host`, `Date`, `x-amz-date`, `x-amz-content-sha256`, `x-amz-security-token`
 //!   and the `X-Amz-*` parameters of a presigned URL may be given once. Header and query never mix.
+//! * **Regions of Version 4A.** `X-Amz-Region-Set` is a signed header or, in a presigned URL, a parameter: names
+//!   with commas between, in which `*` stands for any text. The credential scope has no region.
 //! * **Presigned payload.** `UNSIGNED-PAYLOAD`, unless `x-amz-content-sha256` is given as a signed header or
 //!   as the parameter `X-Amz-Content-Sha256`; if it is given as both, they must be the same.
 
+mod asymmetric;
 mod authorization;
 mod bytes;
 mod canonical;
@@ -68,18 +75,21 @@ mod credential;
 mod date;
 mod denial;
 mod expected;
+pub mod explain;
 mod head;
 mod key;
 mod mechanism;
 mod payload;
 mod percent;
 mod query;
+mod region_set;
 mod request;
 mod signed_headers;
 mod sink;
 mod spelling;
 mod string_to_sign;
 
+pub use asymmetric::{AsymmetricSignature, PrivateKey, PublicKey};
 pub use authorization::AUTHORIZATION_BYTES_MAX;
 pub use credential::Scope;
 pub use date::{Date, Timestamp};

@@ -36,7 +36,7 @@ impl StringToSign {
             out[len..len + piece.len()].copy_from_slice(piece);
             len += piece.len();
         };
-        write(scope.spelling().algorithm().as_bytes());
+        write(scope.algorithm().as_bytes());
         write(b"\n");
         write(timestamp.as_str().as_bytes());
         write(b"\n");
