@@ -38,6 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .bytes(".claviger.auth.v1.VerifySignatureRequest.raw_head")
         .bytes(".claviger.event.v1")
+        // Of tonic-types, which gives it to callers as they know it.
+        .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .skip_debug(secret.iter().map(|message| format!(".{}", message.full_name())))
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())

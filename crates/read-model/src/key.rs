@@ -79,6 +79,11 @@ impl AccessKey {
         self.usable_ms.contains(&now_ms)
     }
 
+    /// When it ends, in milliseconds since 1970; never if `None`.
+    pub fn end_ms(&self) -> Option<i64> {
+        (self.usable_ms.end != NEVER).then_some(self.usable_ms.end)
+    }
+
     /// Tells one state of the access key from another: what was found out for one may not hold for
     /// the next.
     pub fn version(&self) -> u32 {
@@ -150,6 +155,11 @@ impl Secret {
     /// Which of the access key's secrets it is.
     pub fn generation(&self) -> u32 {
         self.generation
+    }
+
+    /// When it ends, in milliseconds since 1970; never if `None`.
+    pub fn end_ms(&self) -> Option<i64> {
+        Some(self.expires_at_ms()).filter(|end| *end != NEVER)
     }
 
     /// The date key of a day, counted from 1970-01-01, if it is one of the newest three.

@@ -69,10 +69,20 @@ impl DateKey {
         self.derive_signing_key(scope.region(), scope.service(), scope.spelling())
     }
 
+    /// The same key as its 32 bytes, for those who verify elsewhere what it signs.
+    #[must_use]
+    pub fn signing_key_bytes(&self, scope: &Scope<'_>) -> Zeroizing<[u8; 32]> {
+        self.derive_bytes(scope.region(), scope.service(), scope.spelling())
+    }
+
     fn derive_signing_key(&self, region: &str, service: &str, spelling: Spelling) -> SigningKey {
+        SigningKey::from_bytes(&self.derive_bytes(region, service, spelling))
+    }
+
+    fn derive_bytes(&self, region: &str, service: &str, spelling: Spelling) -> Zeroizing<[u8; 32]> {
         let region_key = Zeroizing::new(hmac(&self.0, region.as_bytes()));
         let service_key = Zeroizing::new(hmac(&*region_key, service.as_bytes()));
-        SigningKey::from_bytes(&Zeroizing::new(hmac(&*service_key, spelling.terminal().as_bytes())))
+        Zeroizing::new(hmac(&*service_key, spelling.terminal().as_bytes()))
     }
 }
 

@@ -1,11 +1,84 @@
 //! Verdicts become messages.
 
-use api::auth::v1::verify_signature_response::Verdict;
-use api::auth::v1::{Denied, Detail, PayloadMode, Principal, Scope, Verified};
+use api::auth::v1::{
+    Denied, Detail, ExplainSignatureResponse, PayloadMode, Principal, Scope, Verified,
+    VerifySignatureResponse, VerifyStringToSignResponse, explain_signature_response,
+    verify_signature_response, verify_string_to_sign_response,
+};
+use prost::Message;
 use prost_types::Timestamp;
 use read_model::Profile;
 use sigv4::{Denial, SignedRequest};
+use tonic::Status;
 use uuid::Uuid;
+
+use crate::explain::Explained;
+use crate::verifier::Reached;
+
+/// A verdict, whatever it is asked by.
+#[expect(clippy::large_enum_variant, reason = "the larger one is the usual one, and moved twice")]
+pub(crate) enum Verdict {
+    /// The signature is right and its access key may be used.
+    Verified(Verified),
+    /// The request is to be refused.
+    Denied(Denied),
+}
+
+impl From<Denial> for Verdict {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denied(denial))
+    }
+}
+
+/// The answer to VerifySignature.
+pub(crate) fn signature(reached: Reached<Verdict>) -> VerifySignatureResponse {
+    use verify_signature_response::Verdict as Told;
+    let Reached { answer, position, staleness_ms } = reached;
+    let verdict = Some(match answer {
+        Verdict::Verified(verified) => Told::Verified(verified),
+        Verdict::Denied(denied) => Told::Denied(denied),
+    });
+    VerifySignatureResponse { verdict, position, staleness_ms }
+}
+
+/// The answer to VerifyStringToSign.
+pub(crate) fn string_to_sign(reached: Reached<Verdict>) -> VerifyStringToSignResponse {
+    use verify_string_to_sign_response::Verdict as Told;
+    let Reached { answer, position, staleness_ms } = reached;
+    let verdict = Some(match answer {
+        Verdict::Verified(verified) => Told::Verified(verified),
+        Verdict::Denied(denied) => Told::Denied(denied),
+    });
+    VerifyStringToSignResponse { verdict, position, staleness_ms }
+}
+
+/// The answer to ExplainSignature.
+pub(crate) fn explanation(reached: Reached<Explained>) -> ExplainSignatureResponse {
+    use explain_signature_response::Verdict as Told;
+    let Reached { answer, position, staleness_ms } = reached;
+    let verdict = Some(match answer.verdict {
+        Verdict::Verified(verified) => Told::Verified(verified),
+        Verdict::Denied(denied) => Told::Denied(denied),
+    });
+    ExplainSignatureResponse {
+        verdict,
+        position,
+        staleness_ms,
+        canonical_request: answer.canonical_request,
+        string_to_sign: answer.string_to_sign,
+        hints: vec![],
+    }
+}
+
+/// A status as it stands in a message.
+pub(crate) fn rpc_status(status: &Status) -> tonic_types::Status {
+    // Those of ours carry it, made by tonic-types itself.
+    tonic_types::Status::decode(status.details()).unwrap_or_else(|_| tonic_types::Status {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+        details: vec![],
+    })
+}
 
 /// Says who signed a request, and what the signature covers.
 pub(crate) fn verified(
@@ -44,17 +117,18 @@ pub(crate) fn verified(
 }
 
 /// Says why a request is to be refused.
-pub(crate) fn denied(denial: Denial) -> Verdict {
+pub(crate) fn denied(denial: Denial) -> Denied {
     let detail = |(name, value): (&str, String)| Detail { name: name.to_owned(), value };
-    Verdict::Denied(Denied {
+    Denied {
         code: denial.code.as_str().to_owned(),
         http_status: denial.code.http_status().into(),
         message: denial.message.into_owned(),
         details: denial.details.into_iter().map(detail).collect(),
-    })
+    }
 }
 
-fn principal(profile: &Profile) -> Principal {
+/// Says who somebody is.
+pub(crate) fn principal(profile: &Profile) -> Principal {
     let Profile { account_number, user_name, root, .. } = profile;
     let uuid = |bytes| Uuid::from_bytes(bytes).hyphenated().to_string();
     Principal {

@@ -1,23 +1,30 @@
 //! The read side: says who signed a request, out of memory.
 //!
-//! [`serve`] follows identity's credential feed into a read model and answers `VerifySignature`
-//! from it. It keeps nothing on disk and never sees a secret access key: only date keys, each good
+//! [`serve`] follows identity's credential feed into a read model and answers AuthService from it. It keeps nothing on disk and never sees a secret access key: only date keys, each good
 //! for one day.
 //!
-//! A verdict is reached by `verify`, which is synchronous and knows no gRPC. All around it brings
-//! the request there and the verdict back: `service`, `answer`, `status`. The read model is filled
-//! by `feed` and, for presigned URLs of older days, by `older_days`.
+//! A verdict is reached by `verify`, which is synchronous and knows no gRPC. What may be asked brings
+//! it there, each in a module of its own: `request`, `string_to_sign`, `signing_key`, `explain`; the
+//! `verifier` waits for what they need. All around them bring the call there and the verdict back:
+//! `service`, `stream`, `answer`, `status`. The read model is filled by `feed` and, for presigned URLs
+//! of older days, by `older_days`.
 
 mod answer;
 mod clock;
 mod config;
+mod explain;
 mod feed;
 mod freshness;
 mod metrics;
 mod older_days;
 mod record;
+mod request;
 mod service;
+mod signing_key;
 mod status;
+mod stream;
+mod string_to_sign;
+mod verifier;
 mod verify;
 
 use std::sync::Arc;
@@ -37,8 +44,8 @@ pub use config::Config;
 
 /// The name of the service, as health and reflection tell it.
 const SERVICE: &str = "claviger.auth.v1.AuthService";
-/// A request holds a head of at most 64 KiB; the structured form needs somewhat more.
-const REQUEST_BYTES_MAX: usize = 128 << 10;
+/// A batch of requests may have this much; one alone needs no more than 128 KiB.
+const REQUEST_BYTES_MAX: usize = 1 << 20;
 
 /// Serves until `shutdown`. `ready` is set once the first snapshot is complete, and unset while
 /// identity has not been heard for longer than the hard limit.
@@ -59,12 +66,9 @@ pub async fn serve(
     let metrics = Arc::new(metrics::Metrics::new(&model, &config.clock));
     let (is_ready, ready_watch) = watch::channel(false);
 
-    let service = service::Service::new(
-        &config,
-        Arc::clone(&model),
-        older_days::OlderDays::new(identity.clone(), Arc::clone(&config.clock)),
-        metrics,
-    );
+    let older_days = older_days::OlderDays::new(identity.clone(), Arc::clone(&config.clock));
+    let verifier = Arc::new(verifier::Verifier::new(&config, Arc::clone(&model), older_days));
+    let service = service::Service::new(verifier, metrics, shutdown.clone());
     let service = AuthServiceServer::new(service).max_decoding_message_size(REQUEST_BYTES_MAX);
     let guard = config.callers.guard(|_| true);
     let mut routes = rpc::routes(&[SERVICE])?;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use api::auth::v1::VerifySignatureResponse;
-use api::auth::v1::verify_signature_response::Verdict;
 use read_model::{ReadModel, position};
 use telemetry::KeyValue;
 
+use crate::answer::Verdict;
 use crate::clock::Clock;
 use crate::status::Error;
+use crate::verifier::Reached;
 
 /// Every outcome there is, `other` for those that are not known here.
 const OUTCOMES: [&str; 21] = [
@@ -100,15 +100,19 @@ impl Metrics {
         Self { outcomes }
     }
 
-    pub(crate) fn count(&self, answer: &Result<VerifySignatureResponse, Error>) {
-        let outcome = match answer {
-            Ok(response) => match &response.verdict {
-                Some(Verdict::Verified(_)) => "verified",
-                Some(Verdict::Denied(denied)) => &denied.code,
-                None => "other",
-            },
-            Err(error) => error.outcome(),
-        };
+    pub(crate) fn count(&self, reached: &Result<Reached<Verdict>, Error>) {
+        match reached {
+            Ok(Reached { answer: Verdict::Verified(_), .. }) => self.count_outcome("verified"),
+            Ok(Reached { answer: Verdict::Denied(denied), .. }) => self.count_outcome(&denied.code),
+            Err(error) => self.count_error(*error),
+        }
+    }
+
+    pub(crate) fn count_error(&self, error: Error) {
+        self.count_outcome(error.outcome());
+    }
+
+    fn count_outcome(&self, outcome: &str) {
         let index = OUTCOMES.iter().position(|known| *known == outcome);
         self.outcomes[index.unwrap_or(OUTCOMES.len() - 1)].fetch_add(1, Ordering::Relaxed);
     }

@@ -1,284 +1,137 @@
-//! `VerifySignature`: from the call to the verdict and back.
+//! AuthService: from the calls to the verdicts and back.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use api::auth::v1::auth_service_server::AuthService;
-use api::auth::v1::verify_signature_request::Request as RequestForm;
-use api::auth::v1::verify_signature_response;
-use api::auth::v1::{VerifySignatureRequest, VerifySignatureResponse};
-use read_model::{NotApplied, ReadModel, Table, position};
-use sigv4::{Date, ErrorCode, Expected, Head, HeadError, Scope};
-use tokio::time::Instant;
-use tonic::{Request, Response, Status};
+use api::auth::v1::verification_result::Result as Told;
+use api::auth::v1::{
+    BatchVerifySignaturesRequest, BatchVerifySignaturesResponse, ExplainSignatureRequest,
+    ExplainSignatureResponse, GetSigningKeyRequest, GetSigningKeyResponse,
+    StreamVerifySignaturesRequest, VerificationResult, VerifySignatureRequest,
+    VerifySignatureResponse, VerifyStringToSignRequest, VerifyStringToSignResponse,
+};
+use api::error::v1::Reason;
+use futures::future::join_all;
+use rpc::{Caller, Role};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::answer;
-use crate::clock::Clock;
-use crate::config::Config;
+use crate::explain::Explain;
 use crate::metrics::Metrics;
-use crate::older_days::{Fetched, OlderDays};
+use crate::signing_key::SigningKeyOf;
 use crate::status::Error;
-use crate::verify::{NeededDay, Now, Verdict, verify};
+use crate::stream::Answers;
+use crate::verifier::{Question, Reached, Verifier};
 
-/// How long `min_position` is waited for. A caller's shorter deadline ends the call before.
-const MIN_POSITION_WAIT_MAX: Duration = Duration::from_secs(1);
-/// How often a verdict is tried again because the key changed while its date keys were fetched.
-const ATTEMPTS_MAX: usize = 3;
+/// A batch holds this many requests at most.
+const BATCH_MAX: usize = 256;
 
 /// The service.
 pub(crate) struct Service {
-    model: Arc<ReadModel>,
-    older_days: OlderDays,
-    clock: Arc<dyn Clock>,
-    hard_staleness: Duration,
+    verifier: Arc<Verifier>,
     metrics: Arc<Metrics>,
-}
-
-/// Why one look at the request and the read model gave no verdict.
-enum NoVerdict {
-    /// There is none to be had.
-    Error(Error),
-    /// There is one once these are fetched.
-    NeedsDateKeys(NeededDay),
-}
-
-impl From<NotApplied> for NoVerdict {
-    fn from(reason: NotApplied) -> Self {
-        Self::Error(reason.into())
-    }
-}
-
-impl From<Error> for NoVerdict {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
+    shutdown: CancellationToken,
 }
 
 impl Service {
     pub(crate) fn new(
-        config: &Config,
-        model: Arc<ReadModel>,
-        older_days: OlderDays,
+        verifier: Arc<Verifier>,
         metrics: Arc<Metrics>,
+        shutdown: CancellationToken,
     ) -> Self {
-        let clock = Arc::clone(&config.clock);
-        Self { model, older_days, clock, hard_staleness: config.hard_staleness, metrics }
+        Self { verifier, metrics, shutdown }
     }
 
-    async fn answer(
-        &self,
-        request: &VerifySignatureRequest,
-    ) -> Result<VerifySignatureResponse, Error> {
-        check(request)?;
-        if self.model.position().is_none() {
-            return Err(Error::Empty);
-        }
-        let deadline = Instant::now() + MIN_POSITION_WAIT_MAX;
-        self.model.wait_for(request.min_position, deadline).await?;
-        for _ in 0..ATTEMPTS_MAX {
-            // Nothing of this look is held while waiting: afterwards all is checked again.
-            let day = match self.look(request) {
-                Ok(answer) => return Ok(answer),
-                Err(NoVerdict::Error(error)) => return Err(error),
-                Err(NoVerdict::NeedsDateKeys(day)) => day,
-            };
-            match self.older_days.fetch(&self.model, &day).await {
-                Fetched::Kept => {}
-                Fetched::NoSuchAccessKey => {
-                    let position = self.model.position();
-                    position::applied(position, request.min_position)?;
-                    let denial = sigv4::Denial::invalid_access_key_id(&day.access_key_id);
-                    return Ok(VerifySignatureResponse {
-                        verdict: Some(answer::denied(denial)),
-                        position: position.unwrap_or_default(),
-                        staleness_ms: self.staleness_ms(self.now()),
-                    });
-                }
-                Fetched::Unavailable => return Err(Error::NoDateKeys),
-            }
-        }
-        Err(Error::NoDateKeys)
-    }
-
-    /// Looks once, without waiting.
-    fn look(&self, request: &VerifySignatureRequest) -> Result<VerifySignatureResponse, NoVerdict> {
-        let table = self.model.table();
-        let table = table.as_ref().ok_or(Error::Empty)?;
-        let now = self.now();
-        if self.model.staleness(now.monotonic) > self.hard_staleness {
-            return Err(Error::Stale.into());
-        }
-        let position = table.position(); // before the look, so that it holds for it
-        // Another table may have taken the place of the one that was waited for.
-        position::applied(Some(position), request.min_position)?;
-        let verdict = Some(decide(table, request, now)?);
-        Ok(VerifySignatureResponse { verdict, position, staleness_ms: self.staleness_ms(now) })
-    }
-
-    fn now(&self) -> Now {
-        Now { unix_ms: self.clock.unix_ms(), monotonic: self.clock.monotonic() }
-    }
-
-    fn staleness_ms(&self, now: Now) -> u64 {
-        let staleness = self.model.staleness(now.monotonic);
-        u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX)
+    async fn verdict<Q>(&self, question: &Q) -> Result<Reached<answer::Verdict>, Error>
+    where
+        Q: Question<Answer = answer::Verdict>,
+    {
+        let reached = self.verifier.answer(question).await;
+        self.metrics.count(&reached);
+        reached
     }
 }
 
 #[tonic::async_trait]
 impl AuthService for Service {
+    type StreamVerifySignaturesStream = Answers;
+
     async fn verify_signature(
         &self,
         request: Request<VerifySignatureRequest>,
     ) -> Result<Response<VerifySignatureResponse>, Status> {
-        let answer = self.answer(request.get_ref()).await;
-        self.metrics.count(&answer);
-        Ok(Response::new(answer?))
+        let reached = self.verdict(request.get_ref()).await?;
+        Ok(Response::new(answer::signature(reached)))
+    }
+
+    async fn batch_verify_signatures(
+        &self,
+        request: Request<BatchVerifySignaturesRequest>,
+    ) -> Result<Response<BatchVerifySignaturesResponse>, Status> {
+        let requests = &request.get_ref().requests;
+        if !(1..=BATCH_MAX).contains(&requests.len()) {
+            return Err(api::invalid_field("requests", "must be 1 to 256"));
+        }
+        let result = async |request| VerificationResult {
+            result: Some(match self.verdict(request).await {
+                Ok(reached) => Told::Response(answer::signature(reached)),
+                Err(error) => Told::Error(answer::rpc_status(&error.into())),
+            }),
+        };
+        let results = join_all(requests.iter().map(result)).await;
+        Ok(Response::new(BatchVerifySignaturesResponse { results }))
+    }
+
+    async fn stream_verify_signatures(
+        &self,
+        request: Request<Streaming<StreamVerifySignaturesRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        let (verifier, metrics) = (Arc::clone(&self.verifier), Arc::clone(&self.metrics));
+        let shutdown = self.shutdown.clone();
+        Ok(Response::new(Answers::new(request.into_inner(), verifier, metrics, shutdown)))
+    }
+
+    async fn verify_string_to_sign(
+        &self,
+        request: Request<VerifyStringToSignRequest>,
+    ) -> Result<Response<VerifyStringToSignResponse>, Status> {
+        let reached = self.verdict(request.get_ref()).await?;
+        Ok(Response::new(answer::string_to_sign(reached)))
+    }
+
+    async fn get_signing_key(
+        &self,
+        request: Request<GetSigningKeyRequest>,
+    ) -> Result<Response<GetSigningKeyResponse>, Status> {
+        require(&request, Role::Service)?;
+        let Some(proof) = &request.get_ref().proof else {
+            return Err(api::invalid_field("proof", "must be given"));
+        };
+        let Reached { answer, position, staleness_ms } =
+            self.verifier.answer(&SigningKeyOf(proof)).await?;
+        let result = Some(answer.0);
+        Ok(Response::new(GetSigningKeyResponse { result, position, staleness_ms }))
+    }
+
+    async fn explain_signature(
+        &self,
+        request: Request<ExplainSignatureRequest>,
+    ) -> Result<Response<ExplainSignatureResponse>, Status> {
+        require(&request, Role::Operator)?;
+        let Some(request) = &request.get_ref().request else {
+            return Err(api::invalid_field("request", "must be given"));
+        };
+        let reached = self.verifier.answer(&Explain(request)).await?;
+        Ok(Response::new(answer::explanation(reached)))
     }
 }
 
-const S3: &str = "s3";
-/// Each is as much work as a whole verification.
-const HOST_CANDIDATES_MAX: usize = 2;
-const HOST_BYTES_MAX: usize = 255;
-
-/// The service that the caller is.
-fn service(request: &VerifySignatureRequest) -> &str {
-    if request.service.is_empty() { S3 } else { &request.service }
-}
-
-/// Checks what the caller itself says, not the client it asks for.
-fn check(request: &VerifySignatureRequest) -> Result<(), Error> {
-    let invalid = |field, description| Err(Error::Invalid { field, description });
-    let epoch = Date::from_unix_seconds(0);
-    if Scope::new(epoch, "any", service(request)).is_none() {
-        return invalid("service", "must be up to 32 graphic ASCII characters other than '/'");
+/// Refuses callers of another role.
+fn require<T>(request: &Request<T>, role: Role) -> Result<(), Status> {
+    if request.extensions().get::<Caller>().is_some_and(|caller| caller.role == role) {
+        return Ok(());
     }
-    match (service(request), request.body_sha256.len()) {
-        (S3, 0) => {}
-        (S3, _) => return invalid("body_sha256", "must not be given for s3"),
-        (_, 32) => {}
-        (_, _) => return invalid("body_sha256", "must be 32 bytes for services other than s3"),
-    }
-    let hosts = &request.host_candidates;
-    if service(request) == S3 && (request.accepts_osc4 || !hosts.is_empty()) {
-        return invalid("service", "must not be s3 with host_candidates or accepts_osc4");
-    }
-    let is_host = |host: &String| {
-        (1..=HOST_BYTES_MAX).contains(&host.len()) && host.bytes().all(|b| b.is_ascii_graphic())
-    };
-    if hosts.len() > HOST_CANDIDATES_MAX || !hosts.iter().all(is_host) {
-        return invalid("host_candidates", "must be at most 2 hosts of up to 255 bytes");
-    }
-    if Scope::new(epoch, &request.region, S3).is_none() {
-        return invalid("region", "must be 1 to 64 graphic ASCII characters other than '/'");
-    }
-    if request.request.is_none() {
-        return invalid("request", "must be given");
-    }
-    Ok(())
-}
-
-fn decide(
-    table: &Table,
-    request: &VerifySignatureRequest,
-    now: Now,
-) -> Result<verify_signature_response::Verdict, NoVerdict> {
-    let mut buffer = vec![]; // stays empty, and so off the heap, for a raw head
-    let (field, head) = match &request.request {
-        Some(RequestForm::RawHead(raw)) => ("raw_head", Head::parse(raw)),
-        Some(RequestForm::Head(parts)) => {
-            let headers = parts.headers.iter();
-            let headers = headers.map(|field| (field.name.as_bytes(), field.value.as_bytes()));
-            let target = parts.target.as_bytes();
-            ("head", Head::from_parts(&mut buffer, &parts.method, target, headers))
-        }
-        None => ("request", Err(HeadError::Malformed)),
-    };
-    let head = match head {
-        Ok(head) => head,
-        // No HTTP server would have let it through: the caller made it.
-        Err(HeadError::Malformed) => {
-            let description = "is not the head of an HTTP request";
-            return Err(Error::Invalid { field, description }.into());
-        }
-        Err(error) => return Ok(answer::denied(error.into())),
-    };
-    let (region, now_seconds) = (request.region.as_str(), now.unix_ms.div_euclid(1000));
-    let mut body_sha256 = [0; 64];
-    let expected = match service(request) {
-        S3 => Expected::s3(region, now_seconds),
-        service => {
-            if hex::encode_to_slice(&request.body_sha256, &mut body_sha256).is_err() {
-                let description = "must be 32 bytes for services other than s3";
-                return Err(Error::Invalid { field: "body_sha256", description }.into());
-            }
-            let expected = Expected::service(region, service, now_seconds, &body_sha256);
-            Expected { accepts_osc4: request.accepts_osc4, ..expected }
-        }
-    };
-    let verdict = decide_head(table, &head, &expected, now)?;
-    if request.host_candidates.is_empty() || !may_be_of_another_host(&verdict) {
-        return Ok(verdict);
-    }
-    for host in &request.host_candidates {
-        let mut buffer = vec![];
-        let Ok(head) = with_host(&head, host, &mut buffer) else { continue };
-        let mut verdict = decide_head(table, &head, &expected, now)?;
-        if let verify_signature_response::Verdict::Verified(verified) = &mut verdict {
-            verified.host_candidate.clone_from(host);
-            return Ok(verdict);
-        }
-    }
-    Ok(verdict)
-}
-
-/// Whether it may be for the host alone that a request was denied. For a key that nobody has, too, which so
-/// takes as long as any.
-fn may_be_of_another_host(verdict: &verify_signature_response::Verdict) -> bool {
-    let codes = [ErrorCode::SignatureDoesNotMatch, ErrorCode::InvalidAccessKeyId];
-    match verdict {
-        verify_signature_response::Verdict::Verified(_) => false,
-        verify_signature_response::Verdict::Denied(denied) => {
-            codes.iter().any(|code| code.as_str() == denied.code)
-        }
-    }
-}
-
-/// The same head with another host.
-fn with_host<'b>(
-    head: &Head<'_>,
-    host: &str,
-    buffer: &'b mut Vec<u8>,
-) -> Result<Head<'b>, HeadError> {
-    let method = std::str::from_utf8(head.method()).map_err(|_| HeadError::Malformed)?;
-    let mut target = head.path().to_vec();
-    if !head.query().is_empty() {
-        target.push(b'?');
-        target.extend(head.query());
-    }
-    let headers = head.headers().map(|(name, value)| {
-        let is_host = name.eq_ignore_ascii_case(b"host");
-        (name, if is_host { host.as_bytes() } else { value })
-    });
-    Head::from_parts(buffer, method, &target, headers)
-}
-
-fn decide_head(
-    table: &Table,
-    head: &Head<'_>,
-    expected: &Expected<'_>,
-    now: Now,
-) -> Result<verify_signature_response::Verdict, NoVerdict> {
-    let signed = match sigv4::authenticate(head, expected) {
-        Ok(signed) => signed,
-        Err(denial) => return Ok(answer::denied(denial)),
-    };
-    match verify(table, &signed, now) {
-        Verdict::Verified { profile, generation } => {
-            Ok(answer::verified(&signed, &profile, generation))
-        }
-        Verdict::Denied(denial) => Ok(answer::denied(denial)),
-        Verdict::NeedsDateKeys(day) => Err(NoVerdict::NeedsDateKeys(day)),
-    }
+    let (code, reason) = (Code::PermissionDenied, Reason::CallerNotAllowed);
+    Err(api::status(code, reason, "the caller may not make this call"))
 }

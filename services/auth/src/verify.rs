@@ -8,8 +8,9 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use read_model::{AccessKey, OlderDay, Profile, SECRETS_MAX, Table};
-use sigv4::{DateKey, Denial, SignedRequest, SigningKey, Spelling, StringToSign};
+use read_model::{AccessKey, OlderDay, Profile, SECRETS_MAX, Secret, Table};
+use sigv4::{DateKey, Denial, Scope, Signature, SignedRequest, SigningKey, Spelling, StringToSign};
+use zeroize::Zeroizing;
 
 const DAY_SECONDS: i64 = 86_400;
 
@@ -51,37 +52,90 @@ pub(crate) struct NeededDay {
     pub(crate) day: u32,
 }
 
+/// A signature, and what it is said to be of.
+#[derive(Clone, Copy)]
+pub(crate) struct Claim<'a> {
+    /// Who is said to have signed.
+    pub(crate) access_key_id: &'a str,
+    /// What the signing key is good for.
+    pub(crate) scope: Scope<'a>,
+    /// What is said to have been signed.
+    pub(crate) string_to_sign: &'a StringToSign,
+    /// By what.
+    pub(crate) signature: &'a Signature,
+}
+
 /// Verifies a request that has passed all checks that need no key.
 pub(crate) fn verify(table: &Table, request: &SignedRequest<'_>, now: Now) -> Verdict {
     if request.session_token().is_some() {
         // No temporary credentials are issued, so that no token can be right.
         return Verdict::Denied(Denial::invalid_token());
     }
-    let keys = table.pin();
-    let Some(key) = keys.access_key(request.access_key_id()) else {
-        spend(request, &request.string_to_sign(), SECRETS_MAX);
-        return Verdict::Denied(Denial::invalid_access_key_id(request.access_key_id()));
+    let claim = Claim {
+        access_key_id: request.access_key_id(),
+        scope: *request.scope(),
+        string_to_sign: &request.string_to_sign(),
+        signature: request.signature(),
     };
-    match find_secret(table, key, request, now) {
+    verify_claim(table, &claim, now, || request.signature_does_not_match())
+}
+
+/// Verifies a claim that has passed all checks that need no key; `mismatch` is the answer to a wrong
+/// signature.
+pub(crate) fn verify_claim(
+    table: &Table,
+    claim: &Claim<'_>,
+    now: Now,
+    mismatch: impl FnOnce() -> Denial,
+) -> Verdict {
+    let keys = table.pin();
+    let Some(key) = keys.access_key(claim.access_key_id) else {
+        spend(claim, SECRETS_MAX);
+        return Verdict::Denied(Denial::invalid_access_key_id(claim.access_key_id));
+    };
+    match find_secret(table, key, claim, now) {
         Found::Secret { generation, new_signing_key } => {
-            if let Some(denial) = refuse(key, request, now) {
+            if let Some(denial) = refuse(key, claim, now) {
                 return Verdict::Denied(denial);
             }
             if let Some(signing_key) = new_signing_key {
-                let scope = request.scope();
-                let day = day(request);
-                key.keep_signing_key(generation, day, scope.region(), scope.service(), signing_key);
+                let (region, service) = (claim.scope.region(), claim.scope.service());
+                key.keep_signing_key(generation, day(claim), region, service, signing_key);
             }
             Verdict::Verified { profile: key.user().profile(), generation }
         }
-        Found::None => Verdict::Denied(request.signature_does_not_match()),
+        Found::None => Verdict::Denied(mismatch()),
         Found::Unknown => Verdict::NeedsDateKeys(NeededDay {
-            access_key_id: request.access_key_id().to_owned(),
+            access_key_id: claim.access_key_id.to_owned(),
             version: key.version(),
-            spelling: request.scope().spelling(),
-            day: day(request),
+            spelling: claim.scope.spelling(),
+            day: day(claim),
         }),
     }
+}
+
+/// The signing key of a claim that has just been verified, and when its secret or its access key ends,
+/// in milliseconds since 1970. `None` if that is so already, or the key has changed meanwhile.
+pub(crate) fn signing_key(
+    table: &Table,
+    claim: &Claim<'_>,
+    generation: u32,
+    now: Now,
+) -> Option<(Zeroizing<[u8; 32]>, Option<i64>)> {
+    let keys = table.pin();
+    let key = keys.access_key(claim.access_key_id)?;
+    let is_its = |secret: &&Secret| secret.generation() == generation;
+    let secret = key.live_secrets(now.unix_ms).find(is_its)?;
+    let older = |day| {
+        let (id, spelling) = (claim.access_key_id, claim.scope.spelling());
+        table.older_day(id, key.version(), spelling, day, now.monotonic)
+    };
+    let signing_key = match secret.date_key(day(claim)) {
+        Some(date_key) => date_key.signing_key_bytes(&claim.scope),
+        None => older(day(claim))?.date_key(generation)?.signing_key_bytes(&claim.scope),
+    };
+    let ends = [secret.end_ms(), key.end_ms()];
+    Some((signing_key, ends.into_iter().flatten().min()))
 }
 
 /// Which secret signed.
@@ -98,14 +152,13 @@ enum Found {
 }
 
 /// Tries every live secret, also after one was right: which one it is does not show in the time.
-fn find_secret(table: &Table, key: &AccessKey, request: &SignedRequest<'_>, now: Now) -> Found {
-    let (scope, day) = (request.scope(), day(request));
-    let (region, service) = (scope.region(), scope.service());
+fn find_secret(table: &Table, key: &AccessKey, claim: &Claim<'_>, now: Now) -> Found {
+    let Claim { scope, string_to_sign, signature, .. } = claim;
+    let (region, service, day) = (scope.region(), scope.service(), day(claim));
     // Only date keys of AWS's spelling are fed, and only signing keys of it are kept: a scope's other parts
     // are the same in both.
     let spelling = scope.spelling();
     let is_fed = spelling == Spelling::Aws4;
-    let string_to_sign = request.string_to_sign();
     let mut older: Option<Arc<OlderDay>> = None;
     let mut found = Found::None;
     let mut derived = 0;
@@ -113,14 +166,14 @@ fn find_secret(table: &Table, key: &AccessKey, request: &SignedRequest<'_>, now:
         let generation = secret.generation();
         let kept = is_fed.then(|| key.signing_key(generation, day, region, service)).flatten();
         if let Some(signing_key) = kept {
-            if signing_key.verify(&string_to_sign, request.signature()) {
+            if signing_key.verify(string_to_sign, signature) {
                 found = Found::Secret { generation, new_signing_key: None };
             }
             continue;
         }
         let recent = is_fed.then(|| secret.date_key(day)).flatten();
         if recent.is_none() && older.is_none() {
-            let id = request.access_key_id();
+            let id = claim.access_key_id;
             older = table.older_day(id, key.version(), spelling, day, now.monotonic);
         }
         let older = older.as_deref();
@@ -133,42 +186,41 @@ fn find_secret(table: &Table, key: &AccessKey, request: &SignedRequest<'_>, now:
         };
         derived += 1;
         let signing_key = date_key.signing_key_of(scope);
-        if signing_key.verify(&string_to_sign, request.signature()) {
+        if signing_key.verify(string_to_sign, signature) {
             // Signing keys of older days would fill the place of today's.
             let new_signing_key = recent.is_some().then_some(signing_key);
             found = Found::Secret { generation, new_signing_key };
         }
     }
     if matches!(found, Found::None) {
-        spend(request, &string_to_sign, SECRETS_MAX - derived.min(SECRETS_MAX));
+        spend(claim, SECRETS_MAX - derived.min(SECRETS_MAX));
     }
     found
 }
 
 /// Whether the access key may be used, now that it is known that its holder asks.
-fn refuse(key: &AccessKey, request: &SignedRequest<'_>, now: Now) -> Option<Denial> {
+fn refuse(key: &AccessKey, claim: &Claim<'_>, now: Now) -> Option<Denial> {
     if key.user().is_locked() {
         return Some(Denial::access_denied("Access Denied"));
     }
     if !key.is_usable(now.unix_ms) {
-        return Some(Denial::invalid_access_key_id(request.access_key_id()));
+        return Some(Denial::invalid_access_key_id(claim.access_key_id));
     }
     None
 }
 
 /// Derives and compares to no end, so that a refusal takes as long as any other.
-fn spend(request: &SignedRequest<'_>, string_to_sign: &StringToSign, times: usize) {
-    let scope = request.scope();
+fn spend(claim: &Claim<'_>, times: usize) {
     for _ in 0..times {
         let nobodys = black_box(DateKey::from_bytes([0x5a; 32]));
-        let signing_key = nobodys.signing_key_of(scope);
-        black_box(signing_key.verify(string_to_sign, request.signature()));
+        let signing_key = nobodys.signing_key_of(&claim.scope);
+        black_box(signing_key.verify(claim.string_to_sign, claim.signature));
     }
 }
 
 /// The day of the credential scope, counted from 1970-01-01.
-fn day(request: &SignedRequest<'_>) -> u32 {
-    let days = request.scope().date().start_unix_seconds().div_euclid(DAY_SECONDS);
+fn day(claim: &Claim<'_>) -> u32 {
+    let days = claim.scope.date().start_unix_seconds().div_euclid(DAY_SECONDS);
     u32::try_from(days).unwrap_or(0) // before 1970: as unknown as any day that long ago
 }
 

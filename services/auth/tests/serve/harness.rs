@@ -132,6 +132,13 @@ impl Harness {
         Ok(self.client.clone().verify_signature(request).await?.into_inner())
     }
 
+    /// A client that shows this token.
+    pub(crate) fn client(&self, token: &str) -> AuthServiceClient<rpc::Channel> {
+        let token = Token::parse(token).expect("is one");
+        let target = Target::in_the_clear(self.uri.clone(), token);
+        AuthServiceClient::new(target.channel().expect("is a URI"))
+    }
+
     /// Asks about a head, once the position has been applied: the secret's generation, or the S3
     /// error code.
     pub(crate) async fn ask(&self, head: &str, min_position: u64) -> Result<u32, String> {

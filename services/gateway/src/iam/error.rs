@@ -163,6 +163,7 @@ impl IamError {
             | Reason::ReadModelStale
             | Reason::ReadModelEmpty
             | Reason::WatchEnded
+            | Reason::StreamEnded
             | Reason::DateKeysUnavailable
             | Reason::AccountHasUsers
             | Reason::LifetimesLonger

@@ -177,6 +177,7 @@ impl OntapError {
             | Reason::ReadModelStale
             | Reason::ReadModelEmpty
             | Reason::WatchEnded
+            | Reason::StreamEnded
             | Reason::DateKeysUnavailable
             | Reason::AccountHasUsers
             | Reason::NotDeleted

@@ -189,6 +189,7 @@ impl OscError {
             | Reason::ReadModelStale
             | Reason::ReadModelEmpty
             | Reason::WatchEnded
+            | Reason::StreamEnded
             | Reason::DateKeysUnavailable
             | Reason::AccountHasUsers
             | Reason::SlotTaken

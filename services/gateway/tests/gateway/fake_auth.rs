@@ -7,11 +7,15 @@ use api::auth::v1::auth_service_server::{AuthService, AuthServiceServer};
 use api::auth::v1::verify_signature_request::Request as Form;
 use api::auth::v1::verify_signature_response::Verdict;
 use api::auth::v1::{
-    PayloadMode, Principal, Verified, VerifySignatureRequest, VerifySignatureResponse,
+    BatchVerifySignaturesRequest, BatchVerifySignaturesResponse, ExplainSignatureRequest,
+    ExplainSignatureResponse, GetSigningKeyRequest, GetSigningKeyResponse, PayloadMode, Principal,
+    StreamVerifySignaturesRequest, StreamVerifySignaturesResponse, Verified,
+    VerifySignatureRequest, VerifySignatureResponse, VerifyStringToSignRequest,
+    VerifyStringToSignResponse,
 };
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 use tonic_health::server::HealthReporter;
 
 pub(crate) const ACCOUNT: &str = "0192f0c1-2d3e-7000-8000-000000000001";
@@ -135,5 +139,45 @@ impl AuthService for Service {
         let answer = tokio::task::spawn_blocking(move || say(&String::from_utf8_lossy(&head)));
         let verdict = answer.await.expect("no panic")?;
         Ok(Response::new(VerifySignatureResponse { verdict, ..Default::default() }))
+    }
+
+    // What the gateway does not ask.
+
+    type StreamVerifySignaturesStream =
+        tokio_stream::Empty<Result<StreamVerifySignaturesResponse, Status>>;
+
+    async fn stream_verify_signatures(
+        &self,
+        _: Request<Streaming<StreamVerifySignaturesRequest>>,
+    ) -> Result<Response<Self::StreamVerifySignaturesStream>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn batch_verify_signatures(
+        &self,
+        _: Request<BatchVerifySignaturesRequest>,
+    ) -> Result<Response<BatchVerifySignaturesResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn verify_string_to_sign(
+        &self,
+        _: Request<VerifyStringToSignRequest>,
+    ) -> Result<Response<VerifyStringToSignResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn get_signing_key(
+        &self,
+        _: Request<GetSigningKeyRequest>,
+    ) -> Result<Response<GetSigningKeyResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn explain_signature(
+        &self,
+        _: Request<ExplainSignatureRequest>,
+    ) -> Result<Response<ExplainSignatureResponse>, Status> {
+        Err(Status::unimplemented("not here"))
     }
 }

@@ -1,0 +1,201 @@
+//! `VerifySignatureRequest`: checked, and decided on one state of the read model.
+
+use api::auth::v1::VerifySignatureRequest;
+use api::auth::v1::verify_signature_request::Request as RequestForm;
+use read_model::Table;
+use sigv4::{Date, Denial, ErrorCode, Expected, Head, HeadError, Scope, SignedRequest};
+
+use crate::answer::{self, Verdict};
+use crate::status::Error;
+use crate::verifier::{NoVerdict, Question};
+use crate::verify::{self, Now, verify};
+
+const S3: &str = "s3";
+/// Each is as much work as a whole verification.
+const HOST_CANDIDATES_MAX: usize = 2;
+const HOST_BYTES_MAX: usize = 255;
+
+impl Question for VerifySignatureRequest {
+    type Answer = Verdict;
+
+    fn min_position(&self) -> u64 {
+        self.min_position
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        check(self)
+    }
+
+    fn decide(&self, table: &Table, now: Now) -> Result<Verdict, NoVerdict> {
+        for_each_host(self, now, |head, expected| decide_head(table, head, expected, now))
+    }
+}
+
+/// What can be said of a head, for one of the hosts that may have been signed.
+pub(crate) trait Judgement: From<Denial> {
+    /// The verdict in it.
+    fn verdict(&mut self) -> &mut Verdict;
+}
+
+impl Judgement for Verdict {
+    fn verdict(&mut self) -> &mut Verdict {
+        self
+    }
+}
+
+/// A name of a service as callers give it; empty means `s3`.
+pub(crate) fn service(given: &str) -> &str {
+    if given.is_empty() { S3 } else { given }
+}
+
+/// Checks region and service as a caller says it serves them.
+pub(crate) fn check_scope(region: &str, service: &str) -> Result<(), Error> {
+    let invalid = |field, description| Err(Error::Invalid { field, description });
+    let epoch = Date::from_unix_seconds(0);
+    if Scope::new(epoch, "any", service).is_none() {
+        return invalid("service", "must be up to 32 graphic ASCII characters other than '/'");
+    }
+    if Scope::new(epoch, region, S3).is_none() {
+        return invalid("region", "must be 1 to 64 graphic ASCII characters other than '/'");
+    }
+    Ok(())
+}
+
+/// Checks what the caller itself says, not the client it asks for.
+pub(crate) fn check(request: &VerifySignatureRequest) -> Result<(), Error> {
+    let invalid = |field, description| Err(Error::Invalid { field, description });
+    let service = service(&request.service);
+    check_scope(&request.region, service)?;
+    match (service, request.body_sha256.len()) {
+        (S3, 0) => {}
+        (S3, _) => return invalid("body_sha256", "must not be given for s3"),
+        (_, 32) => {}
+        (_, _) => return invalid("body_sha256", "must be 32 bytes for services other than s3"),
+    }
+    let hosts = &request.host_candidates;
+    if service == S3 && (request.accepts_osc4 || !hosts.is_empty()) {
+        return invalid("service", "must not be s3 with host_candidates or accepts_osc4");
+    }
+    let is_host = |host: &String| {
+        (1..=HOST_BYTES_MAX).contains(&host.len()) && host.bytes().all(|b| b.is_ascii_graphic())
+    };
+    if hosts.len() > HOST_CANDIDATES_MAX || !hosts.iter().all(is_host) {
+        return invalid("host_candidates", "must be at most 2 hosts of up to 255 bytes");
+    }
+    if request.request.is_none() {
+        return invalid("request", "must be given");
+    }
+    Ok(())
+}
+
+/// Judges the head of a request as it was sent, and then with each of the hosts that may have been signed in
+/// place of its own, until one is right.
+pub(crate) fn for_each_host<J: Judgement>(
+    request: &VerifySignatureRequest,
+    now: Now,
+    mut judge: impl FnMut(&Head<'_>, &Expected<'_>) -> Result<J, NoVerdict>,
+) -> Result<J, NoVerdict> {
+    let mut buffer = vec![]; // stays empty, and so off the heap, for a raw head
+    let (field, head) = match &request.request {
+        Some(RequestForm::RawHead(raw)) => ("raw_head", Head::parse(raw)),
+        Some(RequestForm::Head(parts)) => {
+            let headers = parts.headers.iter();
+            let headers = headers.map(|field| (field.name.as_bytes(), field.value.as_bytes()));
+            let target = parts.target.as_bytes();
+            ("head", Head::from_parts(&mut buffer, &parts.method, target, headers))
+        }
+        None => ("request", Err(HeadError::Malformed)),
+    };
+    let head = match head {
+        Ok(head) => head,
+        // No HTTP server would have let it through: the caller made it.
+        Err(HeadError::Malformed) => {
+            let description = "is not the head of an HTTP request";
+            return Err(Error::Invalid { field, description }.into());
+        }
+        Err(error) => return Ok(J::from(Denial::from(error))),
+    };
+    let (region, now_seconds) = (request.region.as_str(), now.unix_ms.div_euclid(1000));
+    let mut body_sha256 = [0; 64];
+    let expected = match service(&request.service) {
+        S3 => Expected::s3(region, now_seconds),
+        service => {
+            if hex::encode_to_slice(&request.body_sha256, &mut body_sha256).is_err() {
+                let description = "must be 32 bytes for services other than s3";
+                return Err(Error::Invalid { field: "body_sha256", description }.into());
+            }
+            let expected = Expected::service(region, service, now_seconds, &body_sha256);
+            Expected { accepts_osc4: request.accepts_osc4, ..expected }
+        }
+    };
+    let mut judgement = judge(&head, &expected)?;
+    if request.host_candidates.is_empty() || !may_be_of_another_host(judgement.verdict()) {
+        return Ok(judgement);
+    }
+    for host in &request.host_candidates {
+        let mut buffer = vec![];
+        let Ok(head) = with_host(&head, host, &mut buffer) else { continue };
+        let mut of_host = judge(&head, &expected)?;
+        if let Verdict::Verified(verified) = of_host.verdict() {
+            verified.host_candidate.clone_from(host);
+            return Ok(of_host);
+        }
+    }
+    Ok(judgement)
+}
+
+/// Whether it may be for the host alone that a request was denied. For a key that nobody has, too, which so
+/// takes as long as any.
+fn may_be_of_another_host(verdict: &Verdict) -> bool {
+    let codes = [ErrorCode::SignatureDoesNotMatch, ErrorCode::InvalidAccessKeyId];
+    match verdict {
+        Verdict::Verified(_) => false,
+        Verdict::Denied(denied) => codes.iter().any(|code| code.as_str() == denied.code),
+    }
+}
+
+/// The same head with another host.
+fn with_host<'b>(
+    head: &Head<'_>,
+    host: &str,
+    buffer: &'b mut Vec<u8>,
+) -> Result<Head<'b>, HeadError> {
+    let method = std::str::from_utf8(head.method()).map_err(|_| HeadError::Malformed)?;
+    let mut target = head.path().to_vec();
+    if !head.query().is_empty() {
+        target.push(b'?');
+        target.extend(head.query());
+    }
+    let headers = head.headers().map(|(name, value)| {
+        let is_host = name.eq_ignore_ascii_case(b"host");
+        (name, if is_host { host.as_bytes() } else { value })
+    });
+    Head::from_parts(buffer, method, &target, headers)
+}
+
+fn decide_head(
+    table: &Table,
+    head: &Head<'_>,
+    expected: &Expected<'_>,
+    now: Now,
+) -> Result<Verdict, NoVerdict> {
+    let signed = match sigv4::authenticate(head, expected) {
+        Ok(signed) => signed,
+        Err(denial) => return Ok(denial.into()),
+    };
+    decide_signed(table, &signed, now)
+}
+
+pub(crate) fn decide_signed(
+    table: &Table,
+    signed: &SignedRequest<'_>,
+    now: Now,
+) -> Result<Verdict, NoVerdict> {
+    match verify(table, signed, now) {
+        verify::Verdict::Verified { profile, generation } => {
+            Ok(answer::verified(signed, &profile, generation))
+        }
+        verify::Verdict::Denied(denial) => Ok(denial.into()),
+        verify::Verdict::NeedsDateKeys(day) => Err(NoVerdict::NeedsDateKeys(day)),
+    }
+}

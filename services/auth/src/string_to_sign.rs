@@ -1,0 +1,131 @@
+//! `VerifyStringToSignRequest`: checked, and decided on one state of the read model.
+
+use api::auth::v1::{Verified, VerifyStringToSignRequest};
+use prost_types::Timestamp;
+use read_model::{Profile, Table};
+use sigv4::{Denial, EXPIRES_SECONDS_MAX, ErrorCode, Expected, Signature, StringToSign};
+
+use crate::answer::{self, Verdict};
+use crate::request::{check_scope, service};
+use crate::status::Error;
+use crate::verifier::{NoVerdict, Question};
+use crate::verify::{self, Claim, Now, verify_claim};
+
+/// A string to sign has 218 bytes at most, with the longest scope.
+const STRING_TO_SIGN_BYTES_MAX: usize = 1024;
+/// An access key ID has at most 128 bytes (IAM API reference, `accessKeyIdType`).
+const ACCESS_KEY_ID_BYTES_MAX: usize = 128;
+
+impl Question for VerifyStringToSignRequest {
+    type Answer = Verdict;
+
+    fn min_position(&self) -> u64 {
+        self.min_position
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        check(self)
+    }
+
+    fn decide(&self, table: &Table, now: Now) -> Result<Verdict, NoVerdict> {
+        decide(self, table, now, |_, profile, generation, timestamp| {
+            verified(self, profile, generation, timestamp)
+        })
+    }
+}
+
+/// Checks what the caller itself says, not the client it asks for.
+pub(crate) fn check(request: &VerifyStringToSignRequest) -> Result<(), Error> {
+    check_scope(&request.region, service(&request.service))?;
+    if request.string_to_sign.is_empty() {
+        let description = "must be given";
+        return Err(Error::Invalid { field: "string_to_sign", description });
+    }
+    Ok(())
+}
+
+/// Decides on a string to sign; `verified` makes the answer if its signature is right.
+pub(crate) fn decide<A: From<Denial>>(
+    request: &VerifyStringToSignRequest,
+    table: &Table,
+    now: Now,
+    verified: impl FnOnce(&Claim<'_>, &Profile, u32, sigv4::Timestamp) -> A,
+) -> Result<A, NoVerdict> {
+    // All three come from the client: how long they are is its mistake, not the caller's.
+    let parsed = match &request.string_to_sign {
+        text if text.len() <= STRING_TO_SIGN_BYTES_MAX => StringToSign::parse(text),
+        _ => None,
+    };
+    let Some((timestamp, scope, string_to_sign)) = parsed else {
+        return Ok(malformed("the string to sign is not that of AWS4-HMAC-SHA256.").into());
+    };
+    if !is_access_key_id(&request.access_key_id) {
+        return Ok(malformed("the Credential is mal-formed.").into());
+    }
+    let expected = Expected {
+        service: service(&request.service),
+        ..Expected::s3(&request.region, now.unix_ms.div_euclid(1000))
+    };
+    let in_time = |()| match request.expires_seconds {
+        None => expected.check_skew(timestamp),
+        Some(seconds) if seconds > EXPIRES_SECONDS_MAX => {
+            let message = "X-Amz-Expires must be less than a week (in seconds)";
+            Err(Denial::new(ErrorCode::AuthorizationQueryParametersError, message))
+        }
+        Some(seconds) => expected.check_expiry(timestamp, seconds),
+    };
+    if let Err(denial) = expected.check_scope(&scope, timestamp).and_then(in_time) {
+        return Ok(denial.into());
+    }
+    let claim = Claim {
+        access_key_id: &request.access_key_id,
+        scope,
+        string_to_sign: &string_to_sign,
+        signature: &Signature::from_hex(request.signature.as_bytes()),
+    };
+    let mismatch = || {
+        Denial::signature_does_not_match()
+            .with("AWSAccessKeyId", claim.access_key_id)
+            .with("StringToSign", String::from_utf8_lossy(string_to_sign.as_bytes()))
+    };
+    match verify_claim(table, &claim, now, mismatch) {
+        verify::Verdict::Verified { profile, generation } => {
+            Ok(verified(&claim, &profile, generation, timestamp))
+        }
+        verify::Verdict::Denied(denial) => Ok(denial.into()),
+        verify::Verdict::NeedsDateKeys(day) => Err(NoVerdict::NeedsDateKeys(day)),
+    }
+}
+
+/// Says who signed: all that a string to sign tells.
+fn verified(
+    request: &VerifyStringToSignRequest,
+    profile: &Profile,
+    secret_generation: u32,
+    timestamp: sigv4::Timestamp,
+) -> Verdict {
+    Verdict::Verified(Verified {
+        principal: Some(answer::principal(profile)),
+        access_key_id: request.access_key_id.clone(),
+        secret_generation,
+        scope: Some(api::auth::v1::Scope {
+            date: timestamp.date().as_str().to_owned(),
+            region: request.region.clone(),
+            service: service(&request.service).to_owned(),
+        }),
+        presigned: request.expires_seconds.is_some(),
+        signature: request.signature.clone(),
+        sign_time: Some(Timestamp { seconds: timestamp.unix_seconds(), nanos: 0 }),
+        ..Verified::default()
+    })
+}
+
+fn is_access_key_id(text: &str) -> bool {
+    (1..=ACCESS_KEY_ID_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
+}
+
+fn malformed(what: &str) -> Denial {
+    let message = format!("The authorization header is malformed; {what}");
+    Denial::new(ErrorCode::AuthorizationHeaderMalformed, message)
+}

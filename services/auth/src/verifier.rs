@@ -1,0 +1,144 @@
+//! Brings a question and the read model together: waits for what is missing, then looks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use read_model::{NotApplied, ReadModel, Table, position};
+use sigv4::Denial;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::older_days::{Fetched, OlderDays};
+use crate::status::Error;
+use crate::verify::{NeededDay, Now};
+
+/// How long `min_position` is waited for. A caller's shorter deadline ends the call before.
+const MIN_POSITION_WAIT_MAX: Duration = Duration::from_secs(1);
+/// How often a verdict is tried again because the key changed while its date keys were fetched.
+const ATTEMPTS_MAX: usize = 3;
+
+/// Something to be said of a signature, of whatever form.
+pub(crate) trait Question {
+    /// What there is to say.
+    type Answer: From<Denial>;
+
+    /// The position that must have been applied.
+    fn min_position(&self) -> u64;
+
+    /// Checks what the caller itself says, not the client it asks for.
+    fn check(&self) -> Result<(), Error>;
+
+    /// Looks once, at one state of the read model, without waiting.
+    fn decide(&self, table: &Table, now: Now) -> Result<Self::Answer, NoVerdict>;
+}
+
+/// An answer, and how the read model stood.
+pub(crate) struct Reached<A> {
+    pub(crate) answer: A,
+    /// Everything up to here had been applied.
+    pub(crate) position: u64,
+    /// Time since identity was last heard.
+    pub(crate) staleness_ms: u64,
+}
+
+/// Why one look at the read model gave no verdict.
+pub(crate) enum NoVerdict {
+    /// There is none to be had.
+    Error(Error),
+    /// There is one once these are fetched.
+    NeedsDateKeys(NeededDay),
+}
+
+impl NoVerdict {
+    /// Whether there may be a verdict for who waits.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::NeedsDateKeys(_) | Self::Error(Error::Behind))
+    }
+}
+
+impl From<NotApplied> for NoVerdict {
+    fn from(reason: NotApplied) -> Self {
+        Self::Error(reason.into())
+    }
+}
+
+impl From<Error> for NoVerdict {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// Answers questions from the read model.
+pub(crate) struct Verifier {
+    model: Arc<ReadModel>,
+    older_days: OlderDays,
+    clock: Arc<dyn Clock>,
+    hard_staleness: Duration,
+}
+
+impl Verifier {
+    pub(crate) fn new(config: &Config, model: Arc<ReadModel>, older_days: OlderDays) -> Self {
+        let clock = Arc::clone(&config.clock);
+        Self { model, older_days, clock, hard_staleness: config.hard_staleness }
+    }
+
+    /// Answers a question, once what it needs is there.
+    pub(crate) async fn answer<Q: Question>(
+        &self,
+        question: &Q,
+    ) -> Result<Reached<Q::Answer>, Error> {
+        question.check()?;
+        if self.model.position().is_none() {
+            return Err(Error::Empty);
+        }
+        let deadline = Instant::now() + MIN_POSITION_WAIT_MAX;
+        self.model.wait_for(question.min_position(), deadline).await?;
+        for _ in 0..ATTEMPTS_MAX {
+            // Nothing of this look is held while waiting: afterwards all is checked again.
+            let day = match self.look(question) {
+                Ok(reached) => return Ok(reached),
+                Err(NoVerdict::Error(error)) => return Err(error),
+                Err(NoVerdict::NeedsDateKeys(day)) => day,
+            };
+            match self.older_days.fetch(&self.model, &day).await {
+                Fetched::Kept => {}
+                Fetched::NoSuchAccessKey => {
+                    let position = self.model.position();
+                    position::applied(position, question.min_position())?;
+                    return Ok(Reached {
+                        answer: Denial::invalid_access_key_id(&day.access_key_id).into(),
+                        position: position.unwrap_or_default(),
+                        staleness_ms: self.staleness_ms(self.now()),
+                    });
+                }
+                Fetched::Unavailable => return Err(Error::NoDateKeys),
+            }
+        }
+        Err(Error::NoDateKeys)
+    }
+
+    /// Looks once, without waiting, at a question that has been checked.
+    pub(crate) fn look<Q: Question>(&self, question: &Q) -> Result<Reached<Q::Answer>, NoVerdict> {
+        let table = self.model.table();
+        let table = table.as_ref().ok_or(Error::Empty)?;
+        let now = self.now();
+        if self.model.staleness(now.monotonic) > self.hard_staleness {
+            return Err(Error::Stale.into());
+        }
+        let position = table.position(); // before the look, so that it holds for it
+        // Another table may have taken the place of the one that was waited for.
+        position::applied(Some(position), question.min_position())?;
+        let answer = question.decide(table, now)?;
+        Ok(Reached { answer, position, staleness_ms: self.staleness_ms(now) })
+    }
+
+    fn now(&self) -> Now {
+        Now { unix_ms: self.clock.unix_ms(), monotonic: self.clock.monotonic() }
+    }
+
+    fn staleness_ms(&self, now: Now) -> u64 {
+        let staleness = self.model.staleness(now.monotonic);
+        u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX)
+    }
+}
