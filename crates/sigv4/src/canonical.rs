@@ -25,6 +25,8 @@ pub(crate) struct CanonicalRequest<'r, 'a> {
 pub(crate) enum Path {
     /// Encoded once, and not normalised.
     OfS3,
+    /// As it was sent, of which no service makes a canonical request; some clients do.
+    AsSent,
     /// Not normalised, and encoded as it was sent.
     EncodedAgain,
     /// Normalised, and encoded as it was sent, which an SDK had encoded once already.
@@ -61,6 +63,7 @@ impl CanonicalRequest<'_, '_> {
         out.push(b'\n');
         match self.path {
             Path::OfS3 => percent::encode(self.head.path(), Part::Path, out),
+            Path::AsSent => out.write(self.head.path()),
             Path::EncodedAgain => write_encoded_again(self.head.path(), out),
             Path::Normalised => write_normalised(self.head.path(), out, percent::encode_again),
         }

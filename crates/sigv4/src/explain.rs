@@ -12,6 +12,7 @@ use crate::bytes::text;
 use crate::denial::Denial;
 use crate::expected::Expected;
 use crate::head::Head;
+use crate::percent;
 use crate::request::{SignedRequest, authenticate};
 use crate::string_to_sign::StringToSign;
 
@@ -106,6 +107,12 @@ pub fn explain(
             explanation
         }
     }
+}
+
+/// The text that a query name or value stands for; what is not UTF-8 becomes U+FFFD.
+#[must_use]
+pub fn decoded(value: &[u8]) -> String {
+    text(&percent::decoded(value).collect::<Vec<u8>>())
 }
 
 /// The headers that a denial says must have been signed, `host` apart.

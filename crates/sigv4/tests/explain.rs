@@ -65,6 +65,22 @@ fn what_was_signed_instead_is_found_by_trying() {
 }
 
 #[test]
+fn a_path_that_was_not_encoded_is_found_by_trying() {
+    let raw = GET.replace("a%20key", "a+key");
+    let head = Head::parse(raw.as_bytes()).unwrap();
+    let expected = Expected::s3("us-east-1", NOW);
+    let request = sigv4::authenticate(&head, &expected).unwrap();
+    let canonical = String::from_utf8(request.canonical_request()).unwrap();
+    let canonical = canonical.replace("a%2Bkey", "a+key");
+    let hash = Sha256::digest(canonical).into();
+    let text = sigv4::StringToSign::new(request.timestamp(), request.scope(), &hash);
+    let date_key = DateKey::derive(SECRET.as_bytes(), &request.scope().date());
+    let signature = date_key.signing_key_of(request.scope()).sign(&text).to_hex();
+    let raw = raw.replace("SIGNATURE", std::str::from_utf8(&signature).unwrap());
+    assert_eq!(told(&raw, &expected, None).hints, [Hint::PathNotEncoded, Hint::Secret]);
+}
+
+#[test]
 fn a_body_that_differs_is_told_of() {
     let hash = |body: &str| hex::encode(Sha256::digest(body));
     let template = GET.replace("UNSIGNED-PAYLOAD", &hash("a"));

@@ -22,7 +22,8 @@ pub(super) fn tried(
 ) -> Vec<Hint> {
     let mut hints = vec![];
     for (hint, path) in paths(expected) {
-        if verifies(&request.clone().with_path(path)) {
+        // Of paths that are written in the same way the first explains it.
+        if hints.is_empty() && verifies(&request.clone().with_path(path)) {
             hints.push(hint);
         }
     }
@@ -58,15 +59,20 @@ pub(super) fn tried(
 fn paths(expected: &Expected<'_>) -> Vec<(Hint, Path)> {
     match (expected.dialect, expected.normalizes_path) {
         (Dialect::S3, _) => vec![
+            (Hint::PathNotEncoded, Path::AsSent),
             (Hint::PathEncodedTwice, Path::EncodedAgain),
             (Hint::PathEncodedTwice, Path::Normalised),
         ],
-        (Dialect::General { .. }, true) => {
-            vec![(Hint::PathEncodedOnce, Path::OfS3), (Hint::PathNotNormalised, Path::EncodedAgain)]
-        }
-        (Dialect::General { .. }, false) => {
-            vec![(Hint::PathEncodedOnce, Path::OfS3), (Hint::PathNormalised, Path::Normalised)]
-        }
+        (Dialect::General { .. }, true) => vec![
+            (Hint::PathEncodedOnce, Path::OfS3),
+            (Hint::PathNotEncoded, Path::AsSent),
+            (Hint::PathNotNormalised, Path::EncodedAgain),
+        ],
+        (Dialect::General { .. }, false) => vec![
+            (Hint::PathEncodedOnce, Path::OfS3),
+            (Hint::PathNotEncoded, Path::AsSent),
+            (Hint::PathNormalised, Path::Normalised),
+        ],
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Hint {
     PathEncodedTwice,
     /// The signature is right with the path encoded once.
     PathEncodedOnce,
+    /// The signature is right with the path as it was sent, characters that must be escaped too.
+    PathNotEncoded,
     /// The signature is right with empty and dot segments taken out of the path.
     PathNormalised,
     /// The signature is right with the path as it was sent, empty and dot segments too.
@@ -115,6 +117,10 @@ impl fmt::Display for Hint {
             ),
             Self::PathEncodedOnce => f.write_str(
                 "the signature is right with the path encoded once: only for s3 is that so",
+            ),
+            Self::PathNotEncoded => f.write_str(
+                "the signature is right with the path as it was sent: all but letters, digits and `-._~/` must be \
+                 signed, and better sent, percent-encoded",
             ),
             Self::PathNormalised => f.write_str(
                 "the signature is right with `//`, `/./` and `/../` taken out of the path: it must be signed \
