@@ -115,7 +115,7 @@ fn the_suites_are_accepted_and_canonicalised_byte_for_byte() {
 fn no_signature_of_the_suites_is_right_with_another_bit() {
     for vector in vectors() {
         let signature = vector.signature_sent();
-        for at in [0, 7, 20, signature.len() - 1] {
+        for at in [9, signature.len() - 1] {
             let digit = u8::from_str_radix(&signature[at..=at], 16).unwrap() ^ 1;
             let mut other = signature.clone();
             other.replace_range(at..=at, &format!("{digit:x}"));
