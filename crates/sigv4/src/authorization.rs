@@ -1,7 +1,9 @@
 //! The `Authorization` header.
 
+use crate::asymmetric;
 use crate::bytes::{find, split, text, trim};
 use crate::denial::Denial;
+use crate::expected::Expected;
 use crate::mechanism::Mechanism;
 use crate::spelling::Spelling;
 
@@ -12,6 +14,8 @@ pub const AUTHORIZATION_BYTES_MAX: usize = 8192;
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Authorization<'a> {
     pub(crate) spelling: Spelling,
+    /// Of Version 4A.
+    pub(crate) is_asymmetric: bool,
     pub(crate) credential: &'a [u8],
     pub(crate) signed_headers: &'a [u8],
     pub(crate) signature: &'a [u8],
@@ -20,7 +24,7 @@ pub(crate) struct Authorization<'a> {
 impl<'a> Authorization<'a> {
     /// Takes the header's value apart. Components may come in any order, with or without spaces around the
     /// commas; each must be there once and nothing else may.
-    pub(crate) fn parse(value: &'a [u8], accepts_osc4: bool) -> Result<Self, Denial> {
+    pub(crate) fn parse(value: &'a [u8], expected: &Expected<'_>) -> Result<Self, Denial> {
         let malformed = |what: &str| Mechanism::Header.malformed(what);
         if value.len() > AUTHORIZATION_BYTES_MAX {
             return Err(malformed("it is longer than 8192 bytes."));
@@ -32,12 +36,13 @@ impl<'a> Authorization<'a> {
             return Err(Denial::invalid_argument(message, "Authorization", text(value)));
         }
         let (scheme, components) = value.split_at(scheme_len);
-        if scheme == b"AWS" || scheme == b"AWS4-ECDSA-P256-SHA256" {
+        let is_asymmetric = scheme == asymmetric::ALGORITHM.as_bytes();
+        if scheme == b"AWS" || (is_asymmetric && !expected.accepts_sigv4a) {
             return Err(Denial::unsupported_mechanism());
         }
-        let spelling = if scheme == Spelling::Aws4.algorithm().as_bytes() {
+        let spelling = if is_asymmetric || scheme == Spelling::Aws4.algorithm().as_bytes() {
             Spelling::Aws4
-        } else if accepts_osc4 && scheme == Spelling::Osc4.algorithm().as_bytes() {
+        } else if expected.accepts_osc4 && scheme == Spelling::Osc4.algorithm().as_bytes() {
             Spelling::Osc4
         } else {
             // The rest of a header of another scheme may be a password: it is not repeated.
@@ -65,6 +70,7 @@ impl<'a> Authorization<'a> {
         }
         Ok(Self {
             spelling,
+            is_asymmetric,
             credential: credential.ok_or_else(|| malformed("missing Credential."))?,
             signed_headers: signed_headers.ok_or_else(|| malformed("missing SignedHeaders."))?,
             signature: signature.ok_or_else(|| malformed("missing Signature."))?,

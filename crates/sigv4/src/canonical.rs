@@ -3,7 +3,7 @@
 //! Source: AWS, "Create a signed AWS API request", step 1.
 
 use crate::bytes::find;
-use crate::expected::Dialect;
+use crate::expected::{Dialect, Expected};
 use crate::head::{Head, PARAMETERS_MAX};
 use crate::percent::{self, Part};
 use crate::query::{NAME_BYTES_MAX, Place, places};
@@ -26,15 +26,20 @@ pub(crate) struct CanonicalRequest<'r, 'a> {
 pub(crate) enum Path {
     /// Encoded once, and not normalised.
     OfS3,
+    /// As it was sent, of which no service makes a canonical request; some clients do.
+    AsSent,
+    /// Not normalised, and encoded as it was sent.
+    EncodedAgain,
     /// Normalised, and encoded as it was sent, which an SDK had encoded once already.
     Normalised,
 }
 
 impl Path {
-    pub(crate) fn of(dialect: Dialect<'_>) -> Self {
-        match dialect {
+    pub(crate) fn of(expected: &Expected<'_>) -> Self {
+        match expected.dialect {
             Dialect::S3 => Self::OfS3,
-            Dialect::General { .. } => Self::Normalised,
+            Dialect::General { .. } if expected.normalizes_path => Self::Normalised,
+            Dialect::General { .. } => Self::EncodedAgain,
         }
     }
 }
@@ -59,7 +64,9 @@ impl CanonicalRequest<'_, '_> {
         out.push(b'\n');
         match self.path {
             Path::OfS3 => percent::encode(self.head.path(), Part::Path, out),
-            Path::Normalised => write_normalised(self.head.path(), out),
+            Path::AsSent => out.write(self.head.path()),
+            Path::EncodedAgain => write_encoded_again(self.head.path(), out),
+            Path::Normalised => write_normalised(self.head.path(), out, percent::encode_again),
         }
         out.push(b'\n');
         if !self.head.query().is_empty() {
@@ -123,9 +130,19 @@ impl CanonicalRequest<'_, '_> {
     }
 }
 
-/// Writes a path without its empty and its dot segments (RFC 3986, section 5.2.4), all else than unreserved
-/// characters and separators escaped, `%` too.
-fn write_normalised(path: &[u8], out: &mut impl Sink) {
+/// Writes a path with all else than unreserved characters and separators escaped, `%` too.
+fn write_encoded_again(path: &[u8], out: &mut impl Sink) {
+    for (index, segment) in path.split(|&byte| byte == b'/').enumerate() {
+        if index > 0 {
+            out.push(b'/');
+        }
+        percent::encode_again(segment, out);
+    }
+}
+
+/// Writes a path without its empty and its dot segments (RFC 3986, section 5.2.4), each of the others by
+/// `write`.
+pub(crate) fn write_normalised<S: Sink>(path: &[u8], out: &mut S, write: impl Fn(&[u8], &mut S)) {
     let mut segments: Vec<&[u8]> = vec![];
     for segment in path.split(|&byte| byte == b'/') {
         match segment {
@@ -136,7 +153,7 @@ fn write_normalised(path: &[u8], out: &mut impl Sink) {
     }
     for segment in &segments {
         out.push(b'/');
-        percent::encode_again(segment, out);
+        write(segment, out);
     }
     // A path that ends with one of these names a folder.
     let is_folder = [&b"/"[..], b"/.", b"/.."].iter().any(|end| path.ends_with(end));

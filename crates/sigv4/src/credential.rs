@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::asymmetric;
 use crate::bytes::{find, find_no_word};
 use crate::date::Date;
 use crate::spelling::Spelling;
@@ -23,6 +24,7 @@ pub struct Scope<'a> {
     region: &'a str,
     service: &'a str,
     spelling: Spelling,
+    is_asymmetric: bool,
 }
 
 impl<'a> Scope<'a> {
@@ -38,6 +40,7 @@ impl<'a> Scope<'a> {
             region,
             service,
             spelling: Spelling::Aws4,
+            is_asymmetric: false,
         })
     }
 
@@ -55,6 +58,23 @@ impl<'a> Scope<'a> {
         Self { spelling, ..self }
     }
 
+    /// The scope of a signature of Version 4A, which does not name the region: it is good for a set of them.
+    #[must_use]
+    pub const fn asymmetric(self) -> Self {
+        Self { is_asymmetric: true, ..self }
+    }
+
+    /// Whether it is that of a signature of Version 4A, which only a public key verifies.
+    #[must_use]
+    pub const fn is_asymmetric(&self) -> bool {
+        self.is_asymmetric
+    }
+
+    /// What the string to sign begins with.
+    pub(crate) const fn algorithm(&self) -> &'static str {
+        if self.is_asymmetric { asymmetric::ALGORITHM } else { self.spelling.algorithm() }
+    }
+
     /// How the scope is spelled.
     #[must_use]
     pub fn spelling(&self) -> Spelling {
@@ -67,7 +87,7 @@ impl<'a> Scope<'a> {
         self.date
     }
 
-    /// The region, such as `us-east-1`.
+    /// The region, such as `us-east-1`; in Version 4A one that the signature is good for.
     #[must_use]
     pub fn region(&self) -> &'a str {
         self.region
@@ -79,12 +99,14 @@ impl<'a> Scope<'a> {
         self.service
     }
 
-    /// Writes `YYYYMMDD/region/service/terminal`, piece by piece.
+    /// Writes `YYYYMMDD/region/service/terminal`, piece by piece; in Version 4A without the region.
     #[inline]
     pub(crate) fn write(&self, write: &mut impl FnMut(&[u8])) {
         write(self.date.as_str().as_bytes());
-        write(b"/");
-        write(self.region.as_bytes());
+        if !self.is_asymmetric {
+            write(b"/");
+            write(self.region.as_bytes());
+        }
         write(b"/");
         write(self.service.as_bytes());
         write(b"/");
@@ -92,10 +114,14 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// `YYYYMMDD/region/service/terminal`
+/// `YYYYMMDD/region/service/terminal`; in Version 4A without the region.
 impl fmt::Display for Scope<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}/{}", self.date, self.region, self.service, self.spelling.terminal())
+        write!(f, "{}/", self.date)?;
+        if !self.is_asymmetric {
+            write!(f, "{}/", self.region)?;
+        }
+        write!(f, "{}/{}", self.service, self.spelling.terminal())
     }
 }
 
@@ -124,14 +150,15 @@ impl AccessKeyId {
 pub(crate) struct Credential<'t> {
     pub(crate) access_key_id: AccessKeyId,
     pub(crate) date: &'t [u8],
-    pub(crate) region: &'t [u8],
+    /// `None` in Version 4A.
+    pub(crate) region: Option<&'t [u8]>,
     pub(crate) service: &'t [u8],
     pub(crate) terminal: &'t [u8],
 }
 
 impl<'t> Credential<'t> {
     /// Splits from the right, because an access key ID of some systems has slashes in it.
-    pub(crate) fn parse(text: &'t [u8]) -> Option<Self> {
+    pub(crate) fn parse(text: &'t [u8], has_region: bool) -> Option<Self> {
         // Where the last four slashes stand, the last one last.
         let (mut slashes, mut count) = ([0; 4], 0);
         let mut slash = find(text, 0, b'/');
@@ -140,14 +167,16 @@ impl<'t> Credential<'t> {
             count += 1;
             slash = find(text, slash + 1, b'/');
         }
-        let [before_date, before_region, before_service, before_terminal] = slashes;
-        if count < slashes.len() {
+        let [first, second, before_service, before_terminal] = slashes;
+        let (before_date, date_end) =
+            if has_region { (first, second) } else { (second, before_service) };
+        if count < if has_region { 4 } else { 3 } {
             return None;
         }
         Some(Self {
             access_key_id: AccessKeyId::parse(&text[..before_date])?,
-            date: &text[before_date + 1..before_region],
-            region: &text[before_region + 1..before_service],
+            date: &text[before_date + 1..date_end],
+            region: has_region.then(|| &text[second + 1..before_service]),
             service: &text[before_service + 1..before_terminal],
             terminal: &text[before_terminal + 1..],
         })
@@ -165,16 +194,21 @@ mod tests {
     #[test]
     fn a_credential_is_split_from_the_right() {
         let credential =
-            Credential::parse(b"team/a/key/20130524/us-east-1/s3/aws4_request").unwrap();
+            Credential::parse(b"team/a/key/20130524/us-east-1/s3/aws4_request", true).unwrap();
         assert_eq!(credential.access_key_id.as_str(), "team/a/key");
-        assert_eq!((credential.date, credential.region), (&b"20130524"[..], &b"us-east-1"[..]));
+        assert_eq!(
+            (credential.date, credential.region),
+            (&b"20130524"[..], Some(&b"us-east-1"[..]))
+        );
+        let credential = Credential::parse(b"a/key/20130524/s3/aws4_request", false).unwrap();
+        assert_eq!((credential.access_key_id.as_str(), credential.region), ("a/key", None));
         assert!(credential.has_terminal(Spelling::Aws4));
         assert!(!credential.has_terminal(Spelling::Osc4));
     }
 
     #[test]
     fn a_credential_needs_five_parts_and_a_readable_access_key_id() {
-        let check = |text: &[u8]| assert!(Credential::parse(text).is_none());
+        let check = |text: &[u8]| assert!(Credential::parse(text, true).is_none());
         check(b"");
         check(b"20130524/us-east-1/s3/aws4_request");
         check(b"/20130524/us-east-1/s3/aws4_request");

@@ -215,7 +215,7 @@ impl Denial {
             .with("ArgumentValue", value)
     }
 
-    /// Signature Version 2 and 4A are known and not spoken.
+    /// Signature Version 2 is known and not spoken, and 4A only where it is expected.
     pub(crate) fn unsupported_mechanism() -> Self {
         Self::invalid_request(
             "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",

@@ -5,6 +5,7 @@ use crate::credential::{AccessKeyId, Credential, Scope};
 use crate::date::{Date, Timestamp};
 use crate::denial::{Denial, ErrorCode};
 use crate::mechanism::Mechanism;
+use crate::region_set::{self, covers};
 use crate::spelling::Spelling;
 
 /// A request may be dated 15 minutes off, in seconds: S3's `MaxAllowedSkewMilliseconds` of 900000.
@@ -27,6 +28,23 @@ pub struct Expected<'a> {
     pub dialect: Dialect<'a>,
     /// Whether OUTSCALE's spelling of a signature is accepted beside AWS's.
     pub accepts_osc4: bool,
+    /// Whether signatures of Version 4A are accepted beside those of Version 4: who verifies them needs
+    /// [`PublicKey`](crate::PublicKey)s.
+    pub accepts_sigv4a: bool,
+    /// Whether a [`Dialect::General`] path is normalised, as it is by every service of AWS that is known.
+    pub normalizes_path: bool,
+}
+
+/// By which kind of key a request is signed, and where it says for which regions.
+#[derive(Clone, Copy)]
+pub(crate) enum Scheme<'r> {
+    /// By a shared one, for the region in the credential scope.
+    Symmetric(Spelling),
+    /// By a private one.
+    Asymmetric {
+        /// The value of `X-Amz-Region-Set`.
+        region_set: Option<&'r [u8]>,
+    },
 }
 
 /// How a service has its requests canonicalised.
@@ -56,6 +74,8 @@ impl<'a> Expected<'a> {
             skew_seconds_max: SKEW_SECONDS_MAX,
             dialect: Dialect::S3,
             accepts_osc4: false,
+            accepts_sigv4a: false,
+            normalizes_path: true,
         }
     }
 
@@ -74,6 +94,8 @@ impl<'a> Expected<'a> {
             skew_seconds_max: SKEW_SECONDS_MAX,
             dialect: Dialect::General { body_sha256 },
             accepts_osc4: false,
+            accepts_sigv4a: false,
+            normalizes_path: true,
         }
     }
 
@@ -131,16 +153,20 @@ impl<'a> Expected<'a> {
         &self,
         text_: &[u8],
         mechanism: Mechanism,
-        spelling: Spelling,
+        scheme: Scheme<'_>,
     ) -> Result<(AccessKeyId, Scope<'a>), Denial> {
         let malformed = |what: String| mechanism.malformed_credential(&what);
+        let (spelling, region) = match scheme {
+            Scheme::Symmetric(spelling) => (spelling, "REGION/"),
+            Scheme::Asymmetric { .. } => (Spelling::Aws4, ""),
+        };
         let expected = spelling.terminal();
         let shape = || {
             malformed(format!(
-                "the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/{expected}\"."
+                "the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/{region}SERVICE/{expected}\"."
             ))
         };
-        let credential = Credential::parse(text_).ok_or_else(shape)?;
+        let credential = Credential::parse(text_, !region.is_empty()).ok_or_else(shape)?;
         self.check_service(credential.service, mechanism)?;
         if !credential.has_terminal(spelling) {
             let terminal = text(credential.terminal);
@@ -154,10 +180,21 @@ impl<'a> Expected<'a> {
                 text(credential.date)
             ))
         })?;
-        self.check_region(credential.region, mechanism)?;
+        match (scheme, credential.region) {
+            (Scheme::Symmetric(_), region) => {
+                self.check_region(region.unwrap_or_default(), mechanism)?;
+            }
+            (Scheme::Asymmetric { region_set }, _) => {
+                self.check_region_set(region_set, mechanism)?
+            }
+        }
         // The scope's own limits: a server that expects a longer region than they allow serves nobody.
         let scope = Scope::new(date, self.region, self.service).ok_or_else(shape)?;
-        Ok((credential.access_key_id, scope.spelled(spelling)))
+        let scope = match scheme {
+            Scheme::Symmetric(spelling) => scope.spelled(spelling),
+            Scheme::Asymmetric { .. } => scope.asymmetric(),
+        };
+        Ok((credential.access_key_id, scope))
     }
 
     fn check_service(&self, service: &[u8], mechanism: Mechanism) -> Result<(), Denial> {
@@ -177,6 +214,25 @@ impl<'a> Expected<'a> {
         let (given, expected) = (text(region), self.region);
         Err(mechanism
             .malformed_credential(&format!("the region '{given}' is wrong; expecting '{expected}'"))
+            .with("Region", expected))
+    }
+
+    /// Checks that a signature of Version 4A is good for the region: `X-Amz-Region-Set` must be there.
+    fn check_region_set(&self, set: Option<&[u8]>, mechanism: Mechanism) -> Result<(), Denial> {
+        let Some(set) = set.filter(|set| (1..=region_set::BYTES_MAX).contains(&set.len())) else {
+            return Err(mechanism.malformed(&format!(
+                "X-Amz-Region-Set must be given, with 1 to {} bytes.",
+                region_set::BYTES_MAX
+            )));
+        };
+        if covers(set, self.region.as_bytes()) {
+            return Ok(());
+        }
+        let (given, expected) = (text(set), self.region);
+        Err(mechanism
+            .malformed_credential(&format!(
+                "the region set '{given}' is wrong; expecting '{expected}'"
+            ))
             .with("Region", expected))
     }
 

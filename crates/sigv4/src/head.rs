@@ -1,5 +1,7 @@
 //! The head of an HTTP request as it stood on the wire, borrowed and checked.
 
+mod lenient;
+
 use std::fmt;
 use std::ops::Range;
 
@@ -153,6 +155,12 @@ impl<'a> Head<'a> {
 
     pub(crate) fn headers_len(&self) -> usize {
         self.headers_len
+    }
+
+    /// The value of the first header of this name, in whatever case.
+    pub(crate) fn first(&self, name: &[u8]) -> Option<&'a [u8]> {
+        let mut named = self.headers().filter(|(of, _)| of.eq_ignore_ascii_case(name));
+        named.next().map(|(_, value)| value)
     }
 
     pub(crate) fn name(&self, index: usize) -> &'a [u8] {

@@ -41,6 +41,10 @@
 //! # assert_eq!(verify(get_object, 1_369_354_501).unwrap_err().code.as_str(), "RequestTimeTooSkewed");
 //! ```
 //!
+//! Signatures of Version 4A, which a [`PublicKey`] verifies ([`SignedRequest::is_signed_for`]), are refused unless
+//! [`Expected::accepts_sigv4a`] says otherwise: a [`SigningKey`] never verifies one of them, nor a public key one
+//! of Version 4. [`explain`] tells why a request is refused.
+//!
 //! Who canonicalises elsewhere sends a [`StringToSign`]: it is parsed, held against [`Expected`] and verified
 //! by [`SigningKey::verify`] alike.
 //!
@@ -62,6 +66,8 @@
 //!   among them, also in a presigned URL. Each must be in the request; a query parameter does not stand for it.
 //! * **Once only.** `Authorization`, `Host`, `Date`, `x-amz-date`, `x-amz-content-sha256`, `x-amz-security-token`
 //!   and the `X-Amz-*` parameters of a presigned URL may be given once. Header and query never mix.
+//! * **Regions of Version 4A.** `X-Amz-Region-Set` is a signed header or, in a presigned URL, a parameter: names
+//!   with commas between, in which `*` stands for any text. The credential scope has no region.
 //! * **Presigned payload.** `UNSIGNED-PAYLOAD`, unless `x-amz-content-sha256` is given as a signed header or
 //!   as the parameter `X-Amz-Content-Sha256`; if it is given as both, they must be the same.
 //! * **Chunks.** A chunk that is followed by another with data has at least 8192 bytes, signed or not. A size has at most
@@ -71,6 +77,7 @@
 //!   replaced before the key is held against the policy. The form's date is good for a week.
 
 mod announced;
+mod asymmetric;
 mod authorization;
 mod bytes;
 mod canonical;
@@ -81,6 +88,7 @@ mod credential;
 mod date;
 mod denial;
 mod expected;
+pub mod explain;
 mod head;
 mod key;
 mod mechanism;
@@ -89,6 +97,7 @@ mod percent;
 mod policy;
 mod post;
 mod query;
+mod region_set;
 mod request;
 mod signed_headers;
 mod sink;
@@ -97,6 +106,7 @@ mod string_to_sign;
 mod trailer;
 
 pub use announced::{AnnouncedChunks, DECODED_BYTES_MAX};
+pub use asymmetric::{AsymmetricSignature, PrivateKey, PublicKey};
 pub use authorization::AUTHORIZATION_BYTES_MAX;
 pub use chain::SignatureChain;
 pub use checksum::ChecksumAlgorithm;

@@ -55,6 +55,7 @@ pub(crate) struct Headers<'a> {
     pub(crate) authorization: Option<&'a [u8]>,
     pub(crate) content_sha256: Option<&'a [u8]>,
     pub(crate) date: Option<&'a [u8]>,
+    pub(crate) region_set: Option<&'a [u8]>,
     pub(crate) security_token: Option<&'a [u8]>,
     pub(crate) x_amz_date: Option<&'a [u8]>,
     pub(crate) x_osc_date: Option<&'a [u8]>,
@@ -74,6 +75,7 @@ impl<'a> Headers<'a> {
                 10 if is("x-amz-date") => &mut found.x_amz_date,
                 10 if is("x-osc-date") => &mut found.x_osc_date,
                 13 if is("authorization") => &mut found.authorization,
+                16 if is("x-amz-region-set") => &mut found.region_set,
                 20 if is("x-amz-content-sha256") => &mut found.content_sha256,
                 20 if is("x-amz-security-token") => &mut found.security_token,
                 _ => continue,
@@ -101,6 +103,7 @@ pub(crate) struct Parameters<'a> {
     pub(crate) credential: Option<&'a [u8]>,
     pub(crate) date: Option<&'a [u8]>,
     pub(crate) expires: Option<&'a [u8]>,
+    pub(crate) region_set: Option<&'a [u8]>,
     pub(crate) security_token: Option<&'a [u8]>,
     pub(crate) signature: Option<&'a [u8]>,
     pub(crate) signed_headers: Option<&'a [u8]>,
@@ -120,6 +123,7 @@ impl<'a> Parameters<'a> {
                 b"X-Amz-Credential" => &mut found.credential,
                 b"X-Amz-Date" => &mut found.date,
                 b"X-Amz-Expires" => &mut found.expires,
+                b"X-Amz-Region-Set" => &mut found.region_set,
                 b"X-Amz-Security-Token" => &mut found.security_token,
                 b"X-Amz-Signature" => &mut found.signature,
                 b"X-Amz-SignedHeaders" => &mut found.signed_headers,
@@ -134,7 +138,7 @@ impl<'a> Parameters<'a> {
         found
     }
 
-    /// Whether any parameter of a presigned URL is there. The payload's hash alone makes none.
+    /// Whether any parameter of a presigned URL is there. The payload's hash or a region set alone makes none.
     fn has_version_4(&self) -> bool {
         self.algorithm.is_some()
             || self.credential.is_some()

@@ -108,6 +108,16 @@ pub(crate) fn decoded(mut raw: &[u8]) -> impl Iterator<Item = u8> {
     })
 }
 
+/// The bytes that a query name or value stands for, as far as they fit.
+pub(crate) fn decode<'b>(value: &[u8], buffer: &'b mut [u8]) -> &'b [u8] {
+    let mut len = 0;
+    for (slot, byte) in buffer.iter_mut().zip(decoded(value)) {
+        *slot = byte;
+        len += 1;
+    }
+    &buffer[..len]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use crate::bytes::{is_token, text};
 use crate::credential::{AccessKeyId, Scope};
 use crate::date::Timestamp;
 use crate::denial::{Denial, ErrorCode};
-use crate::expected::{EXPIRES_SECONDS_MAX, Expected, check_dates};
+use crate::expected::{EXPIRES_SECONDS_MAX, Expected, Scheme, check_dates};
 use crate::key::{Signature, SigningKey};
 use crate::mechanism::Mechanism;
 use crate::policy::{Condition, Policy};
@@ -70,8 +70,11 @@ pub fn authenticate_post<'a>(
     if algorithm != Spelling::Aws4.algorithm() {
         return Err(mechanism.malformed("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\""));
     }
-    let (access_key_id, scope) =
-        expected.check_credential(credential.as_bytes(), mechanism, Spelling::Aws4)?;
+    let (access_key_id, scope) = expected.check_credential(
+        credential.as_bytes(),
+        mechanism,
+        Scheme::Symmetric(Spelling::Aws4),
+    )?;
     let timestamp = Timestamp::parse(date.as_bytes()).ok_or_else(|| {
         mechanism
             .malformed("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")

@@ -3,23 +3,25 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::asymmetric::{self, AsymmetricSignature, PublicKey};
 use crate::authorization::Authorization;
 use crate::bytes::text;
 use crate::canonical::{CanonicalRequest, Path};
 use crate::credential::{AccessKeyId, CREDENTIAL_BYTES_MAX, Scope};
 use crate::date::Timestamp;
 use crate::denial::Denial;
-use crate::expected::{Dialect, EXPIRES_SECONDS_MAX, Expected, check_dates};
+use crate::expected::{Dialect, EXPIRES_SECONDS_MAX, Expected, Scheme, check_dates};
 use crate::head::Head;
 use crate::key::{Signature, SigningKey};
 use crate::mechanism::{Authentication, Headers, Mechanism, Parameters};
 use crate::payload::PayloadMode;
 use crate::percent;
+use crate::region_set;
 use crate::signed_headers::SignedHeaders;
 use crate::spelling::Spelling;
 use crate::string_to_sign::StringToSign;
 
-const UNSIGNED_PAYLOAD: &[u8] = b"UNSIGNED-PAYLOAD";
+pub(crate) const UNSIGNED_PAYLOAD: &[u8] = b"UNSIGNED-PAYLOAD";
 
 /// Makes every check of a request that needs no key, in the order of S3.
 ///
@@ -46,10 +48,15 @@ fn from_header<'a>(
     expected: &Expected<'a>,
 ) -> Result<SignedRequest<'a>, Denial> {
     let mechanism = Mechanism::Header;
-    let authorization = Authorization::parse(value, expected.accepts_osc4)?;
+    let authorization = Authorization::parse(value, expected)?;
     let spelling = authorization.spelling;
+    let scheme = if authorization.is_asymmetric {
+        Scheme::Asymmetric { region_set: headers.region_set }
+    } else {
+        Scheme::Symmetric(spelling)
+    };
     let (access_key_id, scope) =
-        expected.check_credential(authorization.credential, mechanism, spelling)?;
+        expected.check_credential(authorization.credential, mechanism, scheme)?;
     let timestamp = timestamp(headers, spelling)?;
     check_dates(scope.date(), timestamp, mechanism)?;
     expected.check_skew(timestamp)?;
@@ -62,13 +69,13 @@ fn from_header<'a>(
     };
     Ok(SignedRequest {
         head,
-        path: Path::of(expected.dialect),
+        path: Path::of(expected),
         mechanism,
         access_key_id,
         scope,
         timestamp,
         expires_seconds: None,
-        payload_mode: payload_mode(payload)?,
+        payload_mode: payload_mode(payload, &scope)?,
         payload,
         session_token: SessionToken::find(headers.security_token, None)?,
         signed_headers: SignedHeaders::resolve(
@@ -78,12 +85,12 @@ fn from_header<'a>(
             spelling,
         )?,
         signature_text: authorization.signature,
-        signature: Signature::from_hex(authorization.signature),
+        signature: symmetric_signature(authorization.signature, &scope),
     })
 }
 
 /// When a request says that it was signed, in the header of its spelling.
-fn timestamp(headers: &Headers<'_>, spelling: Spelling) -> Result<Timestamp, Denial> {
+pub(crate) fn timestamp(headers: &Headers<'_>, spelling: Spelling) -> Result<Timestamp, Denial> {
     let (found, missing) = match (spelling, headers.x_amz_date, headers.date) {
         (Spelling::Osc4, _, _) => (
             headers.x_osc_date.and_then(Timestamp::parse),
@@ -121,20 +128,23 @@ fn from_query<'a>(
     let date = required(parameters.date)?;
     let signed_headers = required(parameters.signed_headers)?;
     let expires = required(parameters.expires)?;
-    if algorithm == b"AWS4-ECDSA-P256-SHA256" {
+    let is_asymmetric = algorithm == asymmetric::ALGORITHM.as_bytes();
+    if is_asymmetric && !expected.accepts_sigv4a {
         return Err(Denial::unsupported_mechanism());
     }
-    if algorithm != Spelling::Aws4.algorithm().as_bytes() {
+    if !is_asymmetric && algorithm != Spelling::Aws4.algorithm().as_bytes() {
         return Err(mechanism.malformed("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\""));
     }
     let mut buffer = [0; CREDENTIAL_BYTES_MAX + 1]; // one more, so that what is cut is too long anyway
-    let mut len = 0;
-    for (slot, byte) in buffer.iter_mut().zip(percent::decoded(credential)) {
-        *slot = byte;
-        len += 1;
-    }
-    let (access_key_id, scope) =
-        expected.check_credential(&buffer[..len], mechanism, Spelling::Aws4)?;
+    let credential = percent::decode(credential, &mut buffer);
+    let mut set_buffer = [0; region_set::BYTES_MAX + 1]; // as above
+    let scheme = if is_asymmetric {
+        let region_set = region_set::of_query(headers, parameters, &mut set_buffer)?;
+        Scheme::Asymmetric { region_set }
+    } else {
+        Scheme::Symmetric(Spelling::Aws4)
+    };
+    let (access_key_id, scope) = expected.check_credential(credential, mechanism, scheme)?;
     let timestamp = Timestamp::parse(date).ok_or_else(|| {
         mechanism
             .malformed("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
@@ -155,23 +165,34 @@ fn from_query<'a>(
     };
     Ok(SignedRequest {
         head,
-        path: Path::of(expected.dialect),
+        path: Path::of(expected),
         mechanism,
         access_key_id,
         scope,
         timestamp,
         expires_seconds: Some(expires_seconds),
-        payload_mode: payload_mode(payload)?,
+        payload_mode: payload_mode(payload, &scope)?,
         payload,
         session_token: SessionToken::find(headers.security_token, parameters.security_token)?,
         signed_headers: SignedHeaders::resolve(head, signed_headers, mechanism, Spelling::Aws4)?,
         signature_text,
-        signature: Signature::from_hex(signature_text),
+        signature: symmetric_signature(signature_text, &scope),
     })
 }
 
-fn payload_mode(value: &[u8]) -> Result<PayloadMode, Denial> {
-    PayloadMode::parse(value).ok_or_else(|| {
+/// The signature that a signing key can verify: none that can be right if it is of Version 4A, whatever it
+/// looks like.
+fn symmetric_signature(text: &[u8], scope: &Scope<'_>) -> Signature {
+    Signature::from_hex(if scope.is_asymmetric() { b"" } else { text })
+}
+
+/// Reads the mode, which for a signature of Version 4A is none with chunks that a signing key signs.
+fn payload_mode(value: &[u8], scope: &Scope<'_>) -> Result<PayloadMode, Denial> {
+    let fits = |mode: &PayloadMode| match mode {
+        PayloadMode::SignedChunks | PayloadMode::SignedChunksTrailer => !scope.is_asymmetric(),
+        PayloadMode::Sha256(_) | PayloadMode::Unsigned | PayloadMode::UnsignedChunksTrailer => true,
+    };
+    PayloadMode::parse(value).filter(fits).ok_or_else(|| {
         let message = "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, \
                        STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER \
                        or a valid sha256 value.";
@@ -309,7 +330,8 @@ impl<'a> SignedRequest<'a> {
         self.session_token.map(SessionToken::decode)
     }
 
-    /// The signature that the client sent; the first one of an `aws-chunked` body builds on it.
+    /// The signature that the client sent; the first one of an `aws-chunked` body builds on it. Of Version 4A
+    /// it is [`SignedRequest::asymmetric_signature`], and this one matches nothing.
     #[must_use]
     pub fn signature(&self) -> &Signature {
         &self.signature
@@ -327,6 +349,20 @@ impl<'a> SignedRequest<'a> {
     #[must_use]
     pub fn is_signed_by(&self, key: &SigningKey) -> bool {
         key.verify(&self.string_to_sign(), &self.signature)
+    }
+
+    /// The signature of Version 4A that the client sent, if it is one.
+    #[must_use]
+    pub fn asymmetric_signature(&self) -> Option<AsymmetricSignature> {
+        let is_asymmetric = self.scope.is_asymmetric();
+        is_asymmetric.then(|| AsymmetricSignature::from_hex(self.signature_text))
+    }
+
+    /// Whether the client's signature is of Version 4A and one of the private key that belongs to `key`.
+    #[must_use]
+    pub fn is_signed_for(&self, key: &PublicKey) -> bool {
+        let signature = self.asymmetric_signature();
+        signature.is_some_and(|signature| key.verify(&self.string_to_sign(), &signature))
     }
 
     /// The canonical request, for diagnostics: allocates.
@@ -349,6 +385,24 @@ impl<'a> SignedRequest<'a> {
             .with("StringToSignBytes", octets(string_to_sign.as_bytes()))
             .with("CanonicalRequest", text(&canonical_request))
             .with("CanonicalRequestBytes", octets(&canonical_request))
+    }
+
+    /// What of the body is signed.
+    pub(crate) fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// The same with the path written in another way.
+    pub(crate) fn with_path(self, path: Path) -> Self {
+        Self { path, ..self }
+    }
+
+    /// The same with something else signed of the body.
+    pub(crate) fn with_payload<'b>(self, payload: &'b [u8]) -> SignedRequest<'b>
+    where
+        'a: 'b,
+    {
+        SignedRequest { payload, ..self }
     }
 
     fn canonical(&self) -> CanonicalRequest<'_, 'a> {

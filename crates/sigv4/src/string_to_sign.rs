@@ -37,7 +37,7 @@ impl StringToSign {
             copy(piece, &mut out[len..len + piece.len()]);
             len += piece.len();
         };
-        write(scope.spelling().algorithm().as_bytes());
+        write(scope.algorithm().as_bytes());
         write(b"\n");
         write(timestamp.as_str().as_bytes());
         write(b"\n");

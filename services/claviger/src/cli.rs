@@ -9,6 +9,7 @@ mod log;
 mod shared;
 mod time;
 mod user;
+mod verify;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -25,8 +26,11 @@ pub(crate) use self::key::{
 };
 pub(crate) use self::keystore::{KeystoreArgs, KeystoreCommand};
 pub(crate) use self::log::{LogArgs, LogCommand};
-pub(crate) use self::shared::{ChangeArgs, Connection, CredentialArgs, CredentialFormat};
+pub(crate) use self::shared::{
+    CallerArgs, ChangeArgs, Connection, CredentialArgs, CredentialFormat,
+};
 pub(crate) use self::user::{UserArgs, UserChanges, UserCommand};
+pub(crate) use self::verify::{Switch, VerifyArgs};
 use crate::config;
 use crate::exit::Outcome;
 use crate::output::{self, Format};
@@ -73,6 +77,8 @@ pub(crate) enum Command {
     Keystore(KeystoreArgs),
     /// Make, show and revoke the tokens by which operators are known
     AdminToken(AdminTokenArgs),
+    /// Say whether a request is signed right, and why not
+    Verify(Box<VerifyArgs>),
     /// Print a script that completes commands in a shell
     Completion(CompletionArgs),
     /// Print the manual page, or write one for each command

@@ -7,6 +7,7 @@ pub(crate) mod key;
 pub(crate) mod keystore;
 pub(crate) mod log;
 pub(crate) mod user;
+pub(crate) mod verify;
 
 mod credential;
 mod files;
@@ -25,10 +26,10 @@ use prost_types::Timestamp;
 use rpc::{Channel, ClientTls, Target, Token};
 use tonic::Request;
 
-use crate::cli::Connection;
+use crate::cli::{CallerArgs, Connection};
 use crate::config::secret;
 use crate::config::tls::Tls;
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Failure, Outcome};
 use crate::output::Format;
 
 const TOKEN_VARIABLE: &str = "CLAVIGER_TOKEN";
@@ -51,48 +52,13 @@ async fn with_client(
 ) -> Outcome {
     let endpoint = connection.endpoint.clone();
     let client = Client::new(connection)?;
-    work(&client).await.map_err(|failure| match failure.exit {
-        Exit::Unavailable => {
-            Failure { message: format!("{endpoint}: {}", failure.message), ..failure }
-        }
-        Exit::Failed | Exit::Usage | Exit::NotFound | Exit::Denied | Exit::Conflict => failure,
-    })
+    work(&client).await.map_err(|failure| failure.at(&endpoint))
 }
 
 impl Client {
     fn new(connection: Connection) -> Outcome<Self> {
-        let wrong = |error: anyhow::Error| Failure::usage(format!("{error:#}"));
-        let Connection { endpoint, token_file, account, output, .. } = connection;
-        let tls = Tls {
-            prefix: "--tls-",
-            certificate_file: connection.tls_certificate_file,
-            key_file: connection.tls_key_file,
-            ca_file: connection.tls_ca_file,
-            server_name: connection.tls_server_name,
-            require_client_certificate: false,
-        };
-        let tls = match (Target::is_https(&endpoint), tls.is_set()) {
-            (true, _) => Some(tls.client().map_err(wrong)?),
-            (false, false) => None,
-            // Nor would the token be sent in the clear by whoever means to use TLS.
-            (false, true) => {
-                let message = "TLS is set, but the endpoint does not begin with https://";
-                return Err(Failure::usage(format!("{endpoint}: {message}")));
-            }
-        };
-        let found = secret::find(TOKEN_VARIABLE, token_file.as_deref(), None).map_err(wrong)?;
-        let token = found.map(|text| Token::parse(&text)).transpose();
-        let token = token.map_err(|error| Failure::usage(error.to_string()))?;
-        if token.is_none() && !tls.as_ref().is_some_and(ClientTls::has_certificate) {
-            let message = format!(
-                "no token: set {TOKEN_VARIABLE}, or give --token-file or --tls-certificate-file"
-            );
-            return Err(Failure::usage(message));
-        }
-        let target = Target { uri: endpoint, token, tls };
-        let channel = target.channel().with_context(|| format!("endpoint {}", target.uri));
-        let channel = channel.map_err(wrong)?;
-        Ok(Self { channel, account, output })
+        let Connection { endpoint, caller, account, output } = connection;
+        Ok(Self { channel: channel(endpoint, caller)?, account, output })
     }
 
     fn accounts(&self) -> AccountServiceClient<Channel> {
@@ -140,6 +106,41 @@ impl Client {
         }
         Ok(format!("{}/users/{user}", self.account().await?))
     }
+}
+
+/// A channel to a server, as someone whom it may know.
+fn channel(endpoint: String, caller: CallerArgs) -> Outcome<Channel> {
+    let wrong = |error: anyhow::Error| Failure::usage(format!("{error:#}"));
+    let tls = Tls {
+        prefix: "--tls-",
+        certificate_file: caller.tls_certificate_file,
+        key_file: caller.tls_key_file,
+        ca_file: caller.tls_ca_file,
+        server_name: caller.tls_server_name,
+        require_client_certificate: false,
+    };
+    let tls = match (Target::is_https(&endpoint), tls.is_set()) {
+        (true, _) => Some(tls.client().map_err(wrong)?),
+        (false, false) => None,
+        // Nor would the token be sent in the clear by whoever means to use TLS.
+        (false, true) => {
+            let message = "TLS is set, but the endpoint does not begin with https://";
+            return Err(Failure::usage(format!("{endpoint}: {message}")));
+        }
+    };
+    let found = secret::find(TOKEN_VARIABLE, caller.token_file.as_deref(), None).map_err(wrong)?;
+    let token = found.map(|text| Token::parse(&text)).transpose();
+    let token = token.map_err(|error| Failure::usage(error.to_string()))?;
+    if token.is_none() && !tls.as_ref().is_some_and(ClientTls::has_certificate) {
+        let message = format!(
+            "no token: set {TOKEN_VARIABLE}, or give --token-file or --tls-certificate-file"
+        );
+        return Err(Failure::usage(message));
+    }
+    let target = Target { uri: endpoint, token, tls };
+    let channel = target.channel().with_context(|| format!("endpoint {}", target.uri));
+    let channel = channel.map_err(wrong)?;
+    Ok(channel)
 }
 
 /// All items of a list, page by page. `page` gives the page that a token names, and the token of the

@@ -17,7 +17,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// What was named does not exist.
     NotFound = 3,
-    /// The caller is not known, or may not do this.
+    /// The caller is not known, or may not do this; or a request that was to be verified is denied.
     Denied = 4,
     /// It exists already, has changed meanwhile, or is in a state that forbids this.
     Conflict = 5,
@@ -48,6 +48,18 @@ impl Failure {
 
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self { exit: Exit::NotFound, message: message.into() }
+    }
+
+    pub(crate) fn denied(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Denied, message: message.into() }
+    }
+
+    /// Names the server, if it could not be reached.
+    pub(crate) fn at(self, endpoint: &str) -> Self {
+        match self.exit {
+            Exit::Unavailable => Self { message: format!("{endpoint}: {}", self.message), ..self },
+            Exit::Failed | Exit::Usage | Exit::NotFound | Exit::Denied | Exit::Conflict => self,
+        }
     }
 
     /// Writes the line to stderr, and gives the code to end with.

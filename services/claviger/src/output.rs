@@ -101,6 +101,26 @@ impl Format {
     }
 }
 
+impl Format {
+    /// Prints something that is no message: its fields as JSON or YAML, or `text`, which is for people.
+    ///
+    /// # Errors
+    /// If stdout cannot be written to.
+    pub(crate) fn show_value(
+        self,
+        value: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Outcome {
+        let json = || serde_json::to_value(value).context("is not JSON");
+        let pretty = || serde_json::to_string_pretty(value).context("is not JSON");
+        print(&match self {
+            Self::Table => text(),
+            Self::Json => pretty()? + "\n",
+            Self::Yaml => yaml::document(&json()?),
+        })
+    }
+}
+
 /// A message of the type that `full_name` names, as `-o json` prints it.
 ///
 /// # Errors
@@ -176,7 +196,7 @@ impl Serialize for ProtoJson {
     }
 }
 
-fn table_text<const N: usize>(table: &Table<N>) -> String {
+pub(crate) fn table_text<const N: usize>(table: &Table<N>) -> String {
     let titled = table.headings.iter().any(|heading| !heading.is_empty());
     let mut widths = table.headings.map(str::len);
     for row in &table.rows {
@@ -201,7 +221,7 @@ fn line<'a>(widths: &[usize], cells: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// A cell as it is printed. What a label holds must neither break the line nor reach the terminal.
-fn shown(cell: &str) -> String {
+pub(crate) fn shown(cell: &str) -> String {
     if cell.is_empty() {
         return NOTHING.to_owned();
     }

@@ -16,28 +16,36 @@ pub(crate) struct Connection {
     #[arg(long, global = true, env = "CLAVIGER_ENDPOINT", value_name = "URI")]
     #[arg(default_value = "http://127.0.0.1:7110")]
     pub(crate) endpoint: String,
-    /// A file that holds the admin token and that only its owner may read; or else the variable
-    /// CLAVIGER_TOKEN holds it. It may be left out with --tls-certificate-file
-    #[arg(long, global = true, env = "CLAVIGER_TOKEN_FILE", value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
-    /// Authorities in PEM that make identity's certificate, for https [default: those of the system]
-    #[arg(long, global = true, env = "CLAVIGER_TLS_CA_FILE", value_name = "FILE")]
-    pub(crate) tls_ca_file: Option<PathBuf>,
-    /// A certificate in PEM by which identity knows who calls, if no token is given
-    #[arg(long, global = true, env = "CLAVIGER_TLS_CERTIFICATE_FILE", value_name = "FILE")]
-    pub(crate) tls_certificate_file: Option<PathBuf>,
-    /// The key to it in PEM, which only its owner may read
-    #[arg(long, global = true, env = "CLAVIGER_TLS_KEY_FILE", value_name = "FILE")]
-    pub(crate) tls_key_file: Option<PathBuf>,
-    /// Whom identity's certificate must name, spiffe://... or dns:HOST [default: the host of its URI]
-    #[arg(long, global = true, env = "CLAVIGER_TLS_SERVER_NAME", value_name = "NAME")]
-    pub(crate) tls_server_name: Option<String>,
+    #[command(flatten)]
+    pub(crate) caller: CallerArgs,
     /// The account, by UUID or number; may be left out where there is only one
     #[arg(long, global = true, env = "CLAVIGER_ACCOUNT", value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
     /// How answers are printed: json is the proto3 JSON of the gRPC answer
     #[arg(short, long, global = true, env = "CLAVIGER_OUTPUT", value_enum, default_value_t)]
     pub(crate) output: Format,
+}
+
+/// As whom a server is asked, and how it is known.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Connection and output")]
+pub(crate) struct CallerArgs {
+    /// A file that holds the admin token and that only its owner may read; or else the variable
+    /// CLAVIGER_TOKEN holds it. It may be left out with --tls-certificate-file
+    #[arg(long, global = true, env = "CLAVIGER_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Authorities in PEM that make the server's certificate, for https [default: those of the system]
+    #[arg(long, global = true, env = "CLAVIGER_TLS_CA_FILE", value_name = "FILE")]
+    pub(crate) tls_ca_file: Option<PathBuf>,
+    /// A certificate in PEM by which the server knows who calls, if no token is given
+    #[arg(long, global = true, env = "CLAVIGER_TLS_CERTIFICATE_FILE", value_name = "FILE")]
+    pub(crate) tls_certificate_file: Option<PathBuf>,
+    /// The key to it in PEM, which only its owner may read
+    #[arg(long, global = true, env = "CLAVIGER_TLS_KEY_FILE", value_name = "FILE")]
+    pub(crate) tls_key_file: Option<PathBuf>,
+    /// Whom the server's certificate must name, spiffe://... or dns:HOST [default: the host of its URI]
+    #[arg(long, global = true, env = "CLAVIGER_TLS_SERVER_NAME", value_name = "NAME")]
+    pub(crate) tls_server_name: Option<String>,
 }
 
 /// What makes asking again safe.

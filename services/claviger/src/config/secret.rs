@@ -34,7 +34,28 @@ pub(crate) fn find(
 
 /// Reads a secret, without the line feed that files end in. The path `-` stands for stdin.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Zeroizing<String>> {
-    let read = || {
+    read_if(path, |mode| {
+        ensure!(mode & 0o077 == 0, "others may read it (mode {mode:o}): chmod 600 it");
+        Ok(())
+    })
+}
+
+/// As [`read`], but says so where others may read the file, and reads it: for a secret that may well be
+/// everybody's, such as that of a published example.
+pub(crate) fn read_any(path: &Path) -> anyhow::Result<Zeroizing<String>> {
+    read_if(path, |mode| {
+        if mode & 0o077 != 0 {
+            eprintln!("note: others may read {} (mode {mode:o})", path.display());
+        }
+        Ok(())
+    })
+}
+
+fn read_if(
+    path: &Path,
+    check: impl Fn(u32) -> anyhow::Result<()>,
+) -> anyhow::Result<Zeroizing<String>> {
+    let read = || -> anyhow::Result<Zeroizing<String>> {
         if path == Path::new("-") {
             let mut text = Zeroizing::new(String::new());
             io::stdin().lock().take(FILE_BYTES_MAX).read_to_string(&mut text)?;
@@ -42,13 +63,12 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Zeroizing<String>> {
         }
         let file = File::open(path)?;
         let mode = file.metadata()?.permissions().mode() & 0o777;
-        ensure!(mode & 0o077 == 0, "others may read it (mode {mode:o}): chmod 600 it");
+        check(mode)?;
         let mut text = Zeroizing::new(String::new());
         file.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
         Ok(text)
     };
-    let text: Zeroizing<String> =
-        read().with_context(|| format!("secret file {}", path.display()))?;
+    let text = read().with_context(|| format!("secret file {}", path.display()))?;
     Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
