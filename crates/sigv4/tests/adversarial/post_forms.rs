@@ -242,6 +242,20 @@ fn the_name_of_a_file_is_no_way_out_of_the_policy() {
 }
 
 #[test]
+fn a_policy_speaks_of_the_key_with_the_name_of_the_file_in_it() {
+    let key = |condition: &str, file_name: &str| {
+        let mut form = Form::signed(condition, &[("key", "user/${filename}")]);
+        form.file_name = Some(file_name.to_owned());
+        form.verdict(NOW, |_| ()).is_ok()
+    };
+    let prefix = r#", ["starts-with", "$key", "user/a"]"#;
+    assert_eq!((key(prefix, "a.jpg"), key(prefix, "b.jpg")), (true, false));
+    let exactly = r#", {"key": "user/a.jpg"}"#;
+    assert_eq!((key(exactly, "a.jpg"), key(exactly, "b.jpg")), (true, false));
+    assert!(!key(r#", {"key": "user/${filename}"}"#, "a.jpg"));
+}
+
+#[test]
 fn the_length_of_the_file_is_within_every_range_of_the_policy() {
     let form =
         Form::signed(r#", ["content-length-range", 2, 10], ["content-length-range", 0, 8]"#, &[]);
