@@ -81,13 +81,20 @@ fn requests_are_verified_by_hand_as_described() {
     let dev = home.start();
     let script = |heading| blocks_of("docs/verify.md", heading).join("\n");
     let shown = shell(&home, &dev, &format!("set -e\n{}", script("By the secret access key")));
-    let (right, wrong) = shown.split_once("code                SignatureDoesNotMatch").expect(&shown);
-    assert!(right.contains("verdict             verified") && right.contains("\n  GET\n"), "{right}");
+    let (right, wrong) =
+        shown.split_once("code                SignatureDoesNotMatch").expect(&shown);
+    assert!(
+        right.contains("verdict             verified") && right.contains("\n  GET\n"),
+        "{right}"
+    );
     assert!(wrong.contains("1. the signature is right for GET") && wrong.contains("ended with 4"));
     let secret = dev.root().secret;
     assert!(!shown.contains(&secret), "{shown}");
     let shown = shell(&home, &dev, &script("By auth"));
-    assert!(shown.contains("verdict             verified") && shown.contains("\n  GET\n"), "{shown}");
+    assert!(
+        shown.contains("verdict             verified") && shown.contains("\n  GET\n"),
+        "{shown}"
+    );
     // auth does not know the method that was signed any better than the key's holder does.
     let other = "claviger verify --endpoint http://127.0.0.1:7120 -o json < other.http || echo $?";
     let shown = shell(&home, &dev, other);
