@@ -64,8 +64,9 @@
 //!   space, tabs inside stay; values of a repeated name are joined by commas in the order received.
 //! * **Signed headers.** Lower-case, sorted, each once, `host` and every `x-amz-*` header of the request
 //!   among them, also in a presigned URL. Each must be in the request; a query parameter does not stand for it.
-//! * **Once only.** `Authorization`, `Host`, `Date`, `x-amz-date`, `x-amz-content-sha256`, `x-amz-security-token`
-//!   and the `X-Amz-*` parameters of a presigned URL may be given once. Header and query never mix.
+//! * **Once only.** `Authorization`, `Host`, `Date`, `x-amz-date`, `x-amz-content-sha256`, `x-amz-region-set`,
+//!   `x-amz-security-token` and the `X-Amz-*` parameters of a presigned URL may be given once. Header and query
+//!   never mix.
 //! * **Regions of Version 4A.** `X-Amz-Region-Set` is a signed header or, in a presigned URL, a parameter: names
 //!   with commas between, in which `*` stands for any text. The credential scope has no region.
 //! * **Presigned payload.** `UNSIGNED-PAYLOAD`, unless `x-amz-content-sha256` is given as a signed header or

@@ -4,11 +4,27 @@ mod server;
 
 use proptest::prelude::*;
 use server::{GET, NOW, PRESIGNED, sign, verdict};
-use sigv4::{Date, Denial, Head, PayloadMode, Signature, StringToSign, Timestamp};
+use sigv4::explain::{Explanation, explain};
+use sigv4::{
+    AsymmetricSignature, Date, Denial, Expected, Head, PayloadMode, PublicKey, Signature,
+    StringToSign, Timestamp,
+};
 
 /// All texts of a denial can be asked for.
 fn show(verdict: Result<(), Denial>) -> usize {
     verdict.map_or_else(|denial| format!("{denial} {denial:?}").len(), |()| 0)
+}
+
+/// Explains a request to who expects all that there is, with a key that no signature is of.
+fn explained(raw: &[u8]) -> usize {
+    let expected = Expected { accepts_sigv4a: true, ..Expected::s3("us-east-1", NOW) };
+    let told = match Head::parse_lenient(raw) {
+        Ok(head) => explain(&head, &expected, Some(&[b'0'; 64]), |_| false),
+        Err(error) => Explanation::denied(error.into()),
+    };
+    assert!(told.denial.is_some());
+    assert_eq!(told.canonical_request.is_some(), told.string_to_sign.is_some());
+    told.hints.iter().map(|hint| hint.to_string().len()).sum()
 }
 
 /// A signed request with some bytes replaced, removed or inserted.
@@ -40,6 +56,9 @@ proptest! {
         let _ = PayloadMode::parse(&raw);
         let _ = StringToSign::parse(&raw);
         let _ = Signature::from_hex(&raw).to_hex();
+        let _ = AsymmetricSignature::from_hex(&raw);
+        let _ = PublicKey::from_bytes(&raw);
+        explained(&raw);
         let _ = Timestamp::from_unix_seconds(now).to_extended();
     }
 
@@ -47,12 +66,15 @@ proptest! {
     fn any_target_and_headers_get_a_verdict(target in "/[ -~]{0,60}", authorization in "AWS4-HMAC-SHA256 [ -~]{0,200}") {
         let raw = format!("GET {target}\r\nhost: h\r\nauthorization: {authorization}\r\n");
         show(verdict(raw.as_bytes(), NOW));
+        explained(raw.as_bytes());
+        explained(raw.replace("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256").as_bytes());
         show(verdict(format!("GET {target}\r\nhost: h\r\n").as_bytes(), NOW));
     }
 
     #[test]
     fn a_damaged_request_gets_a_verdict(raw in damaged()) {
         show(verdict(&raw, NOW));
+        explained(&raw);
     }
 
     #[test]

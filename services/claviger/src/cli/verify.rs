@@ -52,7 +52,7 @@ pub(crate) struct VerifyArgs {
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) session_token: Option<String>,
     /// URI of auth, https:// or http://, which knows the access keys: it is asked, as an operator
-    #[arg(long, env = "CLAVIGER_AUTH_ENDPOINT", value_name = "URI")]
+    #[arg(long, value_name = "URI")]
     #[arg(help_heading = "Connection and output", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) endpoint: Option<String>,
     #[command(flatten)]

@@ -78,7 +78,11 @@ impl Report {
         }
         let name = b"x-amz-content-sha256";
         let given = head.headers().find(|(header, _)| header.eq_ignore_ascii_case(name));
-        let given = given.map(|(_, value)| value);
+        let parameter = || {
+            let mut pairs = head.query().split(|&byte| byte == b'&');
+            pairs.find_map(|pair| pair.strip_prefix(b"X-Amz-Content-Sha256="))
+        };
+        let given = given.map(|(_, value)| value).or_else(parameter);
         let is_hash = matches!(given.and_then(PayloadMode::parse), Some(PayloadMode::Sha256(_)));
         if !is_hash || given == Some(&asked.body_sha256) {
             return self;
