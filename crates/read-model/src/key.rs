@@ -197,7 +197,8 @@ fn slot(day: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::UserRecord;
+    use crate::account::Account;
+    use crate::change::{LockoutMode, UserRecord};
 
     fn date_key(byte: u8) -> DateKey {
         DateKey::from_bytes([byte; 32])
@@ -233,7 +234,11 @@ mod tests {
             root: false,
             locked: false,
         };
-        AccessKey::new(record, Arc::new(User::new(user)), 0)
+        AccessKey::new(
+            record,
+            Arc::new(User::new(user, Arc::new(Account::new(LockoutMode::Off)))),
+            0,
+        )
     }
 
     fn live(key: &AccessKey, now_ms: i64) -> Vec<u32> {

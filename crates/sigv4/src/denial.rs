@@ -51,6 +51,8 @@ pub enum ErrorCode {
     RequestTimeTooSkewed,
     /// The signature is not the one of this request and this key.
     SignatureDoesNotMatch,
+    /// The client is to wait: a decision of the caller.
+    SlowDown,
 }
 
 impl ErrorCode {
@@ -71,10 +73,11 @@ impl ErrorCode {
             Self::RequestHeaderSectionTooLarge => "RequestHeaderSectionTooLarge",
             Self::RequestTimeTooSkewed => "RequestTimeTooSkewed",
             Self::SignatureDoesNotMatch => "SignatureDoesNotMatch",
+            Self::SlowDown => "SlowDown",
         }
     }
 
-    /// The HTTP status that goes with it: 400 or 403.
+    /// The HTTP status that goes with it: 400, 403 or 503.
     #[must_use]
     pub const fn http_status(self) -> u16 {
         match self {
@@ -91,6 +94,7 @@ impl ErrorCode {
             | Self::InvalidToken
             | Self::InvalidUri
             | Self::RequestHeaderSectionTooLarge => 400,
+            Self::SlowDown => 503,
         }
     }
 }
@@ -126,6 +130,12 @@ impl Denial {
     pub fn invalid_access_key_id(access_key_id: &str) -> Self {
         let message = "The AWS Access Key Id you provided does not exist in our records.";
         Self::new(ErrorCode::InvalidAccessKeyId, message).with("AWSAccessKeyId", access_key_id)
+    }
+
+    /// 503 `SlowDown`: for a client that is to ask again later.
+    #[must_use]
+    pub fn slow_down() -> Self {
+        Self::new(ErrorCode::SlowDown, "Please reduce your request rate.")
     }
 
     /// 400 `InvalidToken`: a session token that is unknown, of another key, missing or not wanted.

@@ -7,6 +7,8 @@ use read_model::Profile;
 use sigv4::{Denial, SignedRequest};
 use uuid::Uuid;
 
+use crate::lockout::LockedOut;
+
 /// Says who signed a request, and what the signature covers.
 pub(crate) fn verified(
     request: &SignedRequest<'_>,
@@ -51,7 +53,23 @@ pub(crate) fn denied(denial: Denial) -> Verdict {
         http_status: denial.code.http_status().into(),
         message: denial.message.into_owned(),
         details: denial.details.into_iter().map(detail).collect(),
+        retry_after_seconds: 0,
     })
+}
+
+/// Says that whoever asks is locked out, whatever the signature: by source, that he is to slow down; by access
+/// key, that he may not.
+pub(crate) fn locked_out(locked_out: LockedOut) -> Verdict {
+    let denial = match locked_out.by_source {
+        true => Denial::slow_down(),
+        false => Denial::access_denied("Access Denied"),
+    };
+    let seconds = locked_out.left.as_millis().div_ceil(1000);
+    let retry_after_seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+    match denied(denial) {
+        Verdict::Denied(denied) => Verdict::Denied(Denied { retry_after_seconds, ..denied }),
+        verdict @ Verdict::Verified(_) => verdict,
+    }
 }
 
 fn principal(profile: &Profile) -> Principal {

@@ -6,24 +6,31 @@
 //!
 //! A verdict is reached by `verify`, which is synchronous and knows no gRPC. All around it brings
 //! the request there and the verdict back: `service`, `answer`, `status`. The read model is filled
-//! by `feed` and, for presigned URLs of older days, by `older_days`.
+//! by `feed` and, for presigned URLs of older days, by `older_days`. What becomes of verdicts, `uses` and
+//! `lockout` keep, and `report` tells identity.
 
 mod answer;
 mod clock;
 mod config;
 mod feed;
 mod freshness;
+mod lockout;
 mod metrics;
 mod older_days;
+mod outcome;
 mod record;
+mod report;
 mod service;
+mod source;
 mod status;
+mod uses;
 mod verify;
 
 use std::sync::Arc;
 
 use api::auth::v1::auth_service_server::AuthServiceServer;
 use api::identity::v1::credential_feed_service_client::CredentialFeedServiceClient;
+use lockout::Lockouts;
 use read_model::ReadModel;
 use telemetry::ReadyFlag;
 use tokio::net::TcpListener;
@@ -31,6 +38,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
+use uses::Uses;
 
 pub use clock::{Clock, SystemClock};
 pub use config::Config;
@@ -56,13 +64,16 @@ pub async fn serve(
     let model = Arc::new(ReadModel::new());
     config.callers.check()?;
     let identity = CredentialFeedServiceClient::new(config.identity.channel()?);
+    let (uses, lockouts) = (Arc::new(Uses::default()), Arc::new(Lockouts::default()));
     let metrics = Arc::new(metrics::Metrics::new(&model, &config.clock));
+    metrics::register(&uses, &lockouts);
     let (is_ready, ready_watch) = watch::channel(false);
 
     let service = service::Service::new(
         &config,
         Arc::clone(&model),
         older_days::OlderDays::new(identity.clone(), Arc::clone(&config.clock)),
+        outcome::Kept { uses: Arc::clone(&uses), lockouts: Arc::clone(&lockouts) },
         metrics,
     );
     let service = AuthServiceServer::new(service).max_decoding_message_size(REQUEST_BYTES_MAX);
@@ -80,7 +91,15 @@ pub async fn serve(
     // Ended when this function is, in whatever way.
     let mut tasks = JoinSet::new();
     let clock = Arc::clone(&config.clock);
-    tasks.spawn(feed::follow(identity, Arc::clone(&model), clock, shutdown));
+    let reporter = report::Reporter {
+        client: identity.clone(),
+        clock: Arc::clone(&clock),
+        uses,
+        lockouts: Arc::clone(&lockouts),
+    };
+    let served_all = CancellationToken::new();
+    let reporting = tokio::spawn(reporter.run(served_all.clone()));
+    tasks.spawn(feed::follow(identity, Arc::clone(&model), lockouts, clock, shutdown));
     tasks.spawn(freshness::watch(config, model, ready.clone(), is_ready));
     let served = tokio::select! {
         served = server.serve(routes) => served,
@@ -90,5 +109,7 @@ pub async fn serve(
         },
     };
     ready.set(false);
+    served_all.cancel();
+    reporting.await?;
     served
 }

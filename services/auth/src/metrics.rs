@@ -9,11 +9,14 @@ use read_model::{ReadModel, position};
 use telemetry::KeyValue;
 
 use crate::clock::Clock;
+use crate::lockout::Lockouts;
 use crate::status::Error;
+use crate::uses::Uses;
 
 /// Every outcome there is, `other` for those that are not known here.
-const OUTCOMES: [&str; 21] = [
+const OUTCOMES: [&str; 22] = [
     "verified",
+    "locked_out",
     "AccessDenied",
     "AuthorizationHeaderMalformed",
     "AuthorizationQueryParametersError",
@@ -104,6 +107,7 @@ impl Metrics {
         let outcome = match answer {
             Ok(response) => match &response.verdict {
                 Some(Verdict::Verified(_)) => "verified",
+                Some(Verdict::Denied(denied)) if denied.retry_after_seconds > 0 => "locked_out",
                 Some(Verdict::Denied(denied)) => &denied.code,
                 None => "other",
             },
@@ -112,4 +116,29 @@ impl Metrics {
         let index = OUTCOMES.iter().position(|known| *known == outcome);
         self.outcomes[index.unwrap_or(OUTCOMES.len() - 1)].fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// Registers what is counted of uses and lock-outs, as long as they live.
+pub(crate) fn register(uses: &Arc<Uses>, lockouts: &Arc<Lockouts>) {
+    let meter = telemetry::meter();
+    let uses = Arc::downgrade(uses);
+    meter
+        .u64_observable_counter("claviger.auth.uses.lost")
+        .with_description("Uses of access keys that were not noted, or not reported.")
+        .with_callback(move |observer| {
+            if let Some(uses) = uses.upgrade() {
+                observer.observe(uses.lost(), &[]);
+            }
+        })
+        .build();
+    let lockouts = Arc::downgrade(lockouts);
+    meter
+        .u64_observable_counter("claviger.auth.lockouts")
+        .with_description("Lock-outs after failed authentications that began here.")
+        .with_callback(move |observer| {
+            if let Some(lockouts) = lockouts.upgrade() {
+                observer.observe(lockouts.begun(), &[]);
+            }
+        })
+        .build();
 }

@@ -1,5 +1,6 @@
 //! `VerifySignature`: from the call to the verdict and back.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +18,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::older_days::{Fetched, OlderDays};
+use crate::outcome::{self, Client, Decided, Kept};
 use crate::status::Error;
-use crate::verify::{NeededDay, Now, Verdict, verify};
+use crate::verify::{NeededDay, Now};
 
 /// How long `min_position` is waited for. A caller's shorter deadline ends the call before.
 const MIN_POSITION_WAIT_MAX: Duration = Duration::from_secs(1);
@@ -31,6 +33,7 @@ pub(crate) struct Service {
     older_days: OlderDays,
     clock: Arc<dyn Clock>,
     hard_staleness: Duration,
+    kept: Kept,
     metrics: Arc<Metrics>,
 }
 
@@ -48,6 +51,12 @@ impl From<NotApplied> for NoVerdict {
     }
 }
 
+impl From<NeededDay> for NoVerdict {
+    fn from(day: NeededDay) -> Self {
+        Self::NeedsDateKeys(day)
+    }
+}
+
 impl From<Error> for NoVerdict {
     fn from(error: Error) -> Self {
         Self::Error(error)
@@ -59,10 +68,11 @@ impl Service {
         config: &Config,
         model: Arc<ReadModel>,
         older_days: OlderDays,
+        kept: Kept,
         metrics: Arc<Metrics>,
     ) -> Self {
         let clock = Arc::clone(&config.clock);
-        Self { model, older_days, clock, hard_staleness: config.hard_staleness, metrics }
+        Self { model, older_days, clock, hard_staleness: config.hard_staleness, kept, metrics }
     }
 
     async fn answer(
@@ -111,7 +121,7 @@ impl Service {
         let position = table.position(); // before the look, so that it holds for it
         // Another table may have taken the place of the one that was waited for.
         position::applied(Some(position), request.min_position)?;
-        let verdict = Some(decide(table, request, now)?);
+        let verdict = Some(decide(table, &self.kept, request, now)?);
         Ok(VerifySignatureResponse { verdict, position, staleness_ms: self.staleness_ms(now) })
     }
 
@@ -147,6 +157,11 @@ fn service(request: &VerifySignatureRequest) -> &str {
     if request.service.is_empty() { S3 } else { &request.service }
 }
 
+/// Where the client called from, if the caller says so.
+fn source_address(request: &VerifySignatureRequest) -> Option<IpAddr> {
+    request.source_address.parse().ok()
+}
+
 /// Checks what the caller itself says, not the client it asks for.
 fn check(request: &VerifySignatureRequest) -> Result<(), Error> {
     let invalid = |field, description| Err(Error::Invalid { field, description });
@@ -173,6 +188,9 @@ fn check(request: &VerifySignatureRequest) -> Result<(), Error> {
     if Scope::new(epoch, &request.region, S3).is_none() {
         return invalid("region", "must be 1 to 64 graphic ASCII characters other than '/'");
     }
+    if !request.source_address.is_empty() && source_address(request).is_none() {
+        return invalid("source_address", "must be an IP address");
+    }
     if request.request.is_none() {
         return invalid("request", "must be given");
     }
@@ -181,6 +199,7 @@ fn check(request: &VerifySignatureRequest) -> Result<(), Error> {
 
 fn decide(
     table: &Table,
+    kept: &Kept,
     request: &VerifySignatureRequest,
     now: Now,
 ) -> Result<verify_signature_response::Verdict, NoVerdict> {
@@ -217,18 +236,23 @@ fn decide(
             Expected { accepts_osc4: request.accepts_osc4, ..expected }
         }
     };
-    let verdict = decide_head(table, &head, &expected, now)?;
-    if request.host_candidates.is_empty() || !may_be_of_another_host(&verdict) {
-        return Ok(verdict);
-    }
-    for host in &request.host_candidates {
+    let client = Client { kept, address: source_address(request), now };
+    let Decided { verdict, failure } = outcome::of(table, &head, &expected, client)?;
+    let hosts: &[String] = match may_be_of_another_host(&verdict) {
+        true => &request.host_candidates,
+        false => &[],
+    };
+    for host in hosts {
         let mut buffer = vec![];
         let Ok(head) = with_host(&head, host, &mut buffer) else { continue };
-        let mut verdict = decide_head(table, &head, &expected, now)?;
+        let Decided { mut verdict, .. } = outcome::of(table, &head, &expected, client)?;
         if let verify_signature_response::Verdict::Verified(verified) = &mut verdict {
             verified.host_candidate.clone_from(host);
             return Ok(verdict);
         }
+    }
+    if let Some(failure) = failure {
+        failure.count(&kept.lockouts, now);
     }
     Ok(verdict)
 }
@@ -262,23 +286,4 @@ fn with_host<'b>(
         (name, if is_host { host.as_bytes() } else { value })
     });
     Head::from_parts(buffer, method, &target, headers)
-}
-
-fn decide_head(
-    table: &Table,
-    head: &Head<'_>,
-    expected: &Expected<'_>,
-    now: Now,
-) -> Result<verify_signature_response::Verdict, NoVerdict> {
-    let signed = match sigv4::authenticate(head, expected) {
-        Ok(signed) => signed,
-        Err(denial) => return Ok(answer::denied(denial)),
-    };
-    match verify(table, &signed, now) {
-        Verdict::Verified { profile, generation } => {
-            Ok(answer::verified(&signed, &profile, generation))
-        }
-        Verdict::Denied(denial) => Ok(answer::denied(denial)),
-        Verdict::NeedsDateKeys(day) => Err(NoVerdict::NeedsDateKeys(day)),
-    }
 }

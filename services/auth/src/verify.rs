@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use read_model::{AccessKey, OlderDay, Profile, SECRETS_MAX, Table};
+use read_model::{AccessKey, LockoutMode, OlderDay, Profile, SECRETS_MAX, Table};
 use sigv4::{DateKey, Denial, SignedRequest, SigningKey, Spelling, StringToSign};
 
 const DAY_SECONDS: i64 = 86_400;
@@ -20,6 +20,25 @@ pub(crate) struct Now {
     pub(crate) unix_ms: i64,
     /// Since any start, never going back.
     pub(crate) monotonic: Duration,
+}
+
+/// What there is to say of a request, and what the signature proved.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// What is answered, if whoever signed is not locked out.
+    pub(crate) verdict: Verdict,
+    pub(crate) proof: Proof,
+}
+
+/// Whether the signature was of the access key that it names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Proof {
+    /// There is no such access key, or it cannot be told yet.
+    None,
+    /// It was, whether or not the key may be used. Its account counts failed authentications so.
+    Right(LockoutMode),
+    /// It was not.
+    Wrong(LockoutMode),
 }
 
 /// What there is to say of a signature.
@@ -52,36 +71,46 @@ pub(crate) struct NeededDay {
 }
 
 /// Verifies a request that has passed all checks that need no key.
-pub(crate) fn verify(table: &Table, request: &SignedRequest<'_>, now: Now) -> Verdict {
+///
+/// Whoever answers must look at `lockout` first, unless nothing was proved.
+pub(crate) fn verify(table: &Table, request: &SignedRequest<'_>, now: Now) -> Judged {
     if request.session_token().is_some() {
         // No temporary credentials are issued, so that no token can be right.
-        return Verdict::Denied(Denial::invalid_token());
+        return Judged { verdict: Verdict::Denied(Denial::invalid_token()), proof: Proof::None };
     }
     let keys = table.pin();
     let Some(key) = keys.access_key(request.access_key_id()) else {
         spend(request, &request.string_to_sign(), SECRETS_MAX);
-        return Verdict::Denied(Denial::invalid_access_key_id(request.access_key_id()));
+        let denial = Denial::invalid_access_key_id(request.access_key_id());
+        return Judged { verdict: Verdict::Denied(denial), proof: Proof::None };
     };
-    match find_secret(table, key, request, now) {
+    let lockout = key.user().lockout();
+    let (verdict, proof) = match find_secret(table, key, request, now) {
         Found::Secret { generation, new_signing_key } => {
-            if let Some(denial) = refuse(key, request, now) {
-                return Verdict::Denied(denial);
-            }
-            if let Some(signing_key) = new_signing_key {
-                let scope = request.scope();
-                let day = day(request);
-                key.keep_signing_key(generation, day, scope.region(), scope.service(), signing_key);
-            }
-            Verdict::Verified { profile: key.user().profile(), generation }
+            let verdict = match refuse(key, request, now) {
+                Some(denial) => Verdict::Denied(denial),
+                None => {
+                    if let Some(new) = new_signing_key {
+                        let (scope, day) = (request.scope(), day(request));
+                        key.keep_signing_key(generation, day, scope.region(), scope.service(), new);
+                    }
+                    Verdict::Verified { profile: key.user().profile(), generation }
+                }
+            };
+            (verdict, Proof::Right(lockout))
         }
-        Found::None => Verdict::Denied(request.signature_does_not_match()),
-        Found::Unknown => Verdict::NeedsDateKeys(NeededDay {
-            access_key_id: request.access_key_id().to_owned(),
-            version: key.version(),
-            spelling: request.scope().spelling(),
-            day: day(request),
-        }),
-    }
+        Found::None => (Verdict::Denied(request.signature_does_not_match()), Proof::Wrong(lockout)),
+        Found::Unknown => {
+            let needed = NeededDay {
+                access_key_id: request.access_key_id().to_owned(),
+                version: key.version(),
+                spelling: request.scope().spelling(),
+                day: day(request),
+            };
+            (Verdict::NeedsDateKeys(needed), Proof::None)
+        }
+    };
+    Judged { verdict, proof }
 }
 
 /// Which secret signed.

@@ -109,7 +109,7 @@ fn ask(table: &Table, head: &str, now_ms: i64) -> Verdict {
     let expected = Expected::s3("us-east-1", now_ms / 1000);
     let now = Now { unix_ms: now_ms, monotonic: Duration::from_secs(100) };
     match authenticate(&head, &expected) {
-        Ok(request) => verify(table, &request, now),
+        Ok(request) => verify(table, &request, now).verdict,
         Err(denial) => Verdict::Denied(denial),
     }
 }
@@ -411,7 +411,7 @@ fn expects_osc4() -> Expected<'static> {
 fn ask_osc4(table: &Table, head: &str) -> Verdict {
     let head = Head::parse(head.as_bytes()).expect("is a head");
     let request = authenticate(&head, &expects_osc4()).expect("is complete");
-    verify(table, &request, Now { unix_ms: NOW_MS, monotonic: Duration::from_secs(100) })
+    verify(table, &request, Now { unix_ms: NOW_MS, monotonic: Duration::from_secs(100) }).verdict
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod certificates;
 mod harness;
 mod identity;
+mod lockout;
 
 use std::time::Duration;
 
