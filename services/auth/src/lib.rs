@@ -9,6 +9,8 @@
 //! by `feed` and, for presigned URLs of older days, by `older_days`. What becomes of verdicts, `uses` and
 //! `lockout` keep, and `report` tells identity.
 
+#[cfg(test)]
+mod allocations;
 mod answer;
 mod clock;
 mod config;

@@ -25,7 +25,7 @@ use api::identity::v1::LockoutRecord;
 use read_model::LockoutMode;
 use sigv4::SignedRequest;
 use tokio::sync::Notify;
-use tracing::info;
+use tracing::debug;
 
 use crate::source::Source;
 use crate::verify::Now;
@@ -181,7 +181,7 @@ impl Lockouts {
         in_force.keep((access_key_id.into(), place.source), told, now);
         drop(in_force);
         self.to_report.notify_one();
-        info!(
+        debug!(
             access_key_id,
             source = place.source.map(tracing::field::display),
             failures,

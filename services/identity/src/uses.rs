@@ -10,7 +10,7 @@ use std::io;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use domain::AccessKeyId;
 use event_store::payload::proto_timestamp;
 use prost_types::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Error;
 use crate::model::time;
@@ -49,6 +50,8 @@ pub(crate) struct Uses {
     store: Option<sled::Db>,
     /// Held while a record is read, changed and written.
     writing: Mutex<()>,
+    /// Who waits to write waits here, and not on a thread: the disk may hang.
+    turns: Arc<Semaphore>,
 }
 
 /// The last use of one secret.
@@ -147,7 +150,15 @@ impl Uses {
         let store = store.inspect_err(|error| {
             tracing::error!(%error, "there is no store of last uses: none is kept or told");
         });
-        Self { store: store.ok(), writing: Mutex::new(()) }
+        Self { store: store.ok(), writing: Mutex::new(()), turns: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// Waits until nobody else writes.
+    ///
+    /// # Errors
+    /// None: it is never closed.
+    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, Error> {
+        Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Error::Internal)
     }
 
     /// Keeps what was reported, where it is later than what is kept. Reads and writes files.

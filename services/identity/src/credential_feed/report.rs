@@ -32,8 +32,12 @@ pub(super) async fn uses(
         let model = writer.model();
         uses.retain(|(id, _)| model.holds_access_key(id.as_str()));
     }
-    let writer = Arc::clone(writer);
-    let kept = tokio::task::spawn_blocking(move || writer.uses.keep(uses)).await;
+    let (writer, turn) = (Arc::clone(writer), writer.uses.turn().await?);
+    let kept = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        writer.uses.keep(uses)
+    });
+    let kept = kept.await;
     kept.unwrap_or(Err(Error::Internal))?;
     Ok(ReportUseResponse {})
 }
