@@ -68,7 +68,7 @@ async fn the_aws_cli_manages_users_and_access_keys() {
     let update = ["iam", "update-access-key", "--user-name", "bob", "--access-key-id", id];
     dev.aws_ok(&root, &[&update[..], &["--status", "Inactive"]].concat());
     check(&["iam", "list-access-keys", "--user-name", "bob"], "\"Inactive\"");
-    check(&["iam", "get-access-key-last-used", "--access-key-id", id], "\"N/A\"");
+    check(&["iam", "get-access-key-last-used", "--access-key-id", id], "\"bob\"");
     let refused = dev.aws(&root, &["iam", "delete-user", "--user-name", "bob"]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("DeleteConflict"), "{refused:?}");
     let delete = ["iam", "delete-access-key", "--user-name", "bob", "--access-key-id", id];

@@ -23,3 +23,4 @@ mod servers;
 mod support;
 mod tls;
 mod tracing;
+mod uses;

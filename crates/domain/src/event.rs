@@ -3,7 +3,7 @@
 use crate::tag::TagsChange;
 use crate::{
     AccessKeyId, AccountId, AccountNumber, AccountSettings, DisplayName, Email, Label,
-    SealedSecret, Slot, TimeToLive, Timestamp, TokenHash, UserName, UserPath,
+    SealedSecret, Slot, Source, TimeToLive, Timestamp, TokenHash, UserName, UserPath,
 };
 
 /// One event, of an account, of a user or of an admin token.
@@ -209,6 +209,17 @@ pub enum UserEvent {
         /// Number of the password.
         generation: u32,
     },
+    /// Too many authentications in a row failed with an access key, which is refused for a while.
+    AccessKeyLockedOut {
+        /// The access key.
+        id: AccessKeyId,
+        /// From where it is refused; from everywhere if not given.
+        source: Option<Source>,
+        /// Until when.
+        ends_at: Timestamp,
+        /// How many had failed.
+        failures: u32,
+    },
     /// A request changed nothing; recorded so that it is known when it comes again.
     Unchanged {
         /// The access key that it was about, if it was not about the user.
@@ -243,6 +254,7 @@ impl UserEvent {
             | Self::GracePeriodEnded { id }
             | Self::AccessKeyExpiring { id, .. }
             | Self::AccessKeyRotationDue { id, .. }
+            | Self::AccessKeyLockedOut { id, .. }
             | Self::AccessKeyDeleted { id, .. }
             | Self::AccessKeyUndeleted { id }
             | Self::AccessKeyPurged { id } => Some(id),

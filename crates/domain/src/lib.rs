@@ -14,6 +14,7 @@ mod name;
 mod refusal;
 mod secret;
 mod settings;
+mod source;
 mod tag;
 pub mod user;
 
@@ -35,6 +36,7 @@ pub use settings::{
     GRACE_PERIOD_SECONDS_MAX, InvalidSetting, LockoutMode, RETENTION_SECONDS_MAX,
     ROTATION_DUE_DAYS_MAX, Spelling,
 };
+pub use source::Source;
 pub use tag::{TAGS_MAX, Tag, Tags, TagsChange};
 pub use user::{Password, User, UserState};
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AccessKey, AccessKeyChanges, AccessKeyId, AccountSettings, DeletedAccessKey, Email, Expiry,
-    Label, NewAccessKey, SealedSecret, Tags, Timestamp, UserName, UserPath,
+    Label, NewAccessKey, SealedSecret, Source, Tags, Timestamp, UserName, UserPath,
 };
 
 /// Deleted access keys of one user that can be undeleted; of more, the first deleted is purged.
@@ -195,6 +195,18 @@ pub enum Command {
     },
     /// Leave the user without a password.
     RemovePassword,
+    /// Record that too many authentications in a row failed with an access key, if its account counts
+    /// them so: by source, or by access key.
+    LockOutAccessKey {
+        /// The access key.
+        id: AccessKeyId,
+        /// From where it is refused; from everywhere if not given.
+        source: Option<Source>,
+        /// Until when.
+        ends_at: Timestamp,
+        /// How many had failed.
+        failures: u32,
+    },
     /// Do what is due: announce what the account asks to be told, and purge what is past its time.
     Tick,
 }
@@ -211,6 +223,7 @@ impl Command {
             | Self::ReplaceAccessKey { id, .. }
             | Self::DeleteAccessKey { id, .. }
             | Self::UndeleteAccessKey { id }
+            | Self::LockOutAccessKey { id, .. }
             | Self::PurgeAccessKey { id } => Some(id),
             Self::Create(_)
             | Self::CreateWithAccessKey(..)

@@ -7,8 +7,8 @@ use api::event::v1::{self as proto, payload::Event as Kind};
 use bytes::Bytes;
 use domain::{
     AccessKeyId, AccountEvent, AccountId, AccountNumber, AccountSettings, AdminTokenEvent,
-    DisplayName, Email, Event, InvalidName, Label, LockoutMode, SealedSecret, Slot, Spelling, Tag,
-    TagsChange, TimeToLive, Timestamp, TokenHash, UserEvent, UserName, UserPath,
+    DisplayName, Email, Event, InvalidName, Label, LockoutMode, SealedSecret, Slot, Source,
+    Spelling, Tag, TagsChange, TimeToLive, Timestamp, TokenHash, UserEvent, UserName, UserPath,
 };
 use prost::Message;
 
@@ -205,6 +205,15 @@ pub fn decode(
         Kind::AccessKeyPurged(event) => {
             UserEvent::AccessKeyPurged { id: access_key_id(&event.access_key_id)? }
         }
+        Kind::AccessKeyLockedOut(event) => UserEvent::AccessKeyLockedOut {
+            id: access_key_id(&event.access_key_id)?,
+            source: match event.source.as_str() {
+                "" => None,
+                source => Some(named("source", Source::parse(source))?),
+            },
+            ends_at: required("end_time", event.end_time)?,
+            failures: event.failures,
+        },
         Kind::UserPasswordSet(event) => {
             UserEvent::PasswordSet { generation: event.generation, sealed: secret() }
         }
@@ -260,6 +269,7 @@ fn event_type(kind: &Kind) -> u32 {
         Kind::AccountUnchanged(_) => 31,
         Kind::UserPasswordSet(_) => 32,
         Kind::UserPasswordRemoved(_) => 33,
+        Kind::AccessKeyLockedOut(_) => 34,
     }
 }
 
@@ -435,6 +445,14 @@ fn user_kind(event: &UserEvent) -> Kind {
         UserEvent::AccessKeyPurged { id } => {
             Kind::AccessKeyPurged(proto::AccessKeyPurged { access_key_id: id.to_string() })
         }
+        UserEvent::AccessKeyLockedOut { id, source, ends_at, failures } => {
+            Kind::AccessKeyLockedOut(proto::AccessKeyLockedOut {
+                access_key_id: id.to_string(),
+                source: source.map(|source| source.to_string()).unwrap_or_default(),
+                end_time: Some(proto_timestamp(*ends_at)),
+                failures: *failures,
+            })
+        }
         UserEvent::Unchanged { access_key } => Kind::UserUnchanged(proto::UserUnchanged {
             access_key_id: access_key.as_ref().map(ToString::to_string).unwrap_or_default(),
         }),
@@ -491,13 +509,18 @@ pub fn proto_tag(tag: &Tag) -> proto::Tag {
     proto::Tag { key: tag.key().to_owned(), value: tag.value().to_owned() }
 }
 
-/// The protobuf form of an account's settings.
-pub fn proto_settings(settings: &AccountSettings) -> proto::AccountSettings {
-    let lockout_mode = match settings.lockout {
+/// The protobuf form of which failed authentications lock an access key.
+pub fn proto_lockout(mode: LockoutMode) -> proto::LockoutMode {
+    match mode {
         LockoutMode::Off => proto::LockoutMode::Off,
         LockoutMode::PerSource => proto::LockoutMode::PerSource,
         LockoutMode::PerKey => proto::LockoutMode::PerKey,
-    };
+    }
+}
+
+/// The protobuf form of an account's settings.
+pub fn proto_settings(settings: &AccountSettings) -> proto::AccountSettings {
+    let lockout_mode = proto_lockout(settings.lockout);
     proto::AccountSettings {
         access_keys_per_user_max: settings.access_keys_per_user_max.into(),
         access_key_lifetime_seconds_max: settings

@@ -5,9 +5,14 @@ use sigv4::DateKey;
 /// UUID of a user.
 pub type UserId = [u8; 16];
 
+/// UUID of an account.
+pub type AccountId = [u8; 16];
+
 /// The effect of one event, or a part of a snapshot. Applied in the order of the fields.
 #[derive(Clone, Debug, Default)]
 pub struct Change {
+    /// Accounts that are new or changed.
+    pub accounts: Vec<AccountRecord>,
     /// Users that are new or changed.
     pub users: Vec<UserRecord>,
     /// Access keys that are new or changed. Their users are known or stand in [`Change::users`].
@@ -18,13 +23,34 @@ pub struct Change {
     pub deleted_users: Vec<UserId>,
 }
 
+/// What is known of an account.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AccountRecord {
+    /// Its UUID.
+    pub account_id: AccountId,
+    /// Which failed authentications lock an access key.
+    pub lockout: LockoutMode,
+}
+
+/// Which failed authentications lock an access key.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum LockoutMode {
+    /// None.
+    Off,
+    /// Those from one source lock that source out.
+    #[default]
+    PerSource,
+    /// Those from anywhere lock the access key.
+    PerKey,
+}
+
 /// What is known of a user.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct UserRecord {
     /// Its UUID.
     pub user_id: UserId,
     /// UUID of its account.
-    pub account_id: [u8; 16],
+    pub account_id: AccountId,
     /// The account's number, 12 decimal digits.
     pub account_number: String,
     /// Its name.

@@ -48,6 +48,7 @@
 //! assert_eq!(table.position(), 7);
 //! ```
 
+mod account;
 mod change;
 mod id;
 mod key;
@@ -58,7 +59,10 @@ mod signing_keys;
 mod table;
 mod user;
 
-pub use change::{AccessKeyRecord, Change, DateKeyRecord, SecretRecord, UserId, UserRecord};
+pub use change::{
+    AccessKeyRecord, AccountId, AccountRecord, Change, DateKeyRecord, LockoutMode, SecretRecord,
+    UserId, UserRecord,
+};
 pub use key::{AccessKey, SECRETS_MAX, Secret};
 pub use model::ReadModel;
 pub use older_days::{OLDER_DAY_LIFE, OLDER_DAYS_MAX, OlderDay};

@@ -9,7 +9,8 @@ use std::time::Duration;
 use papaya::Guard;
 use sigv4::{DateKey, Spelling};
 
-use crate::change::{AccessKeyRecord, Change, DateKeyRecord, UserId};
+use crate::account::Account;
+use crate::change::{AccessKeyRecord, AccountId, Change, DateKeyRecord, LockoutMode, UserId};
 use crate::id::KeyId;
 use crate::key::AccessKey;
 use crate::older_days::{OlderDay, OlderDays};
@@ -31,6 +32,15 @@ pub struct Table {
 #[derive(Default)]
 struct Writer {
     users: HashMap<UserId, Arc<User>>,
+    accounts: HashMap<AccountId, Arc<Account>>,
+}
+
+impl Writer {
+    /// An account; one that was not told yet asks for the default.
+    fn account(&mut self, id: AccountId) -> &Arc<Account> {
+        let unknown = || Arc::new(Account::new(LockoutMode::default()));
+        self.accounts.entry(id).or_insert_with(unknown)
+    }
 }
 
 /// The next [`AccessKey::version`], unlike any other for as long as anything is kept under it: of
@@ -52,11 +62,16 @@ impl Table {
     /// knows their user.
     pub fn apply(&self, change: Change) -> usize {
         let mut writer = self.writer();
+        for record in change.accounts {
+            writer.account(record.account_id).set_lockout(record.lockout);
+        }
         for record in change.users {
             match writer.users.get(&record.user_id) {
+                // A user never changes its account.
                 Some(user) => user.replace(record),
                 None => {
-                    writer.users.insert(record.user_id, Arc::new(User::new(record)));
+                    let account = Arc::clone(writer.account(record.account_id));
+                    writer.users.insert(record.user_id, Arc::new(User::new(record, account)));
                 }
             }
         }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 
-use crate::change::{UserId, UserRecord};
+use crate::account::Account;
+use crate::change::{LockoutMode, UserId, UserRecord};
 
 /// A user. Each of its access keys points to it, so that one flag locks them all at once.
 #[derive(Debug)]
@@ -15,6 +16,7 @@ pub struct User {
     /// How many access keys of the table point here. Only the writer looks.
     keys: AtomicUsize,
     profile: ArcSwap<Profile>,
+    account: Arc<Account>,
 }
 
 /// Who a user is.
@@ -33,12 +35,13 @@ pub struct Profile {
 }
 
 impl User {
-    pub(crate) fn new(record: UserRecord) -> Self {
+    pub(crate) fn new(record: UserRecord, account: Arc<Account>) -> Self {
         Self {
             locked: AtomicBool::new(record.locked),
             gone: AtomicBool::new(false),
             keys: AtomicUsize::new(0),
             profile: ArcSwap::from_pointee(Profile::of(record)),
+            account,
         }
     }
 
@@ -70,6 +73,11 @@ impl User {
     /// Whether it is locked, as of now.
     pub fn is_locked(&self) -> bool {
         self.locked.load(Ordering::Acquire)
+    }
+
+    /// Which failed authentications lock an access key of the user, as of now.
+    pub fn lockout(&self) -> LockoutMode {
+        self.account.lockout()
     }
 
     /// Who it is, as of now.

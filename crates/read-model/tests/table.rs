@@ -6,7 +6,8 @@ use std::thread;
 
 use proptest::prelude::*;
 use read_model::{
-    AccessKeyRecord, Change, DateKeyRecord, ReadModel, SecretRecord, Table, UserRecord,
+    AccessKeyRecord, AccountRecord, Change, DateKeyRecord, LockoutMode, ReadModel, SecretRecord,
+    Table, UserRecord,
 };
 use sigv4::DateKey;
 
@@ -291,4 +292,24 @@ fn an_access_key_may_come_back_under_its_id() {
     assert!(see(&table, 0).is_none());
     table.apply(create());
     assert!(see(&table, 0).is_some());
+}
+
+#[test]
+fn what_an_account_asks_holds_for_all_its_users_at_once() {
+    let table = Table::new();
+    let tell = |lockout| {
+        let accounts = vec![AccountRecord { account_id: [0; 16], lockout }];
+        table.apply(Change { accounts, ..Change::default() });
+    };
+    let lockout = || table.pin().access_key(&key_id(0)).expect("is known").user().lockout();
+    table.apply(Change {
+        users: vec![user(1, "alice", false)],
+        access_keys: vec![access_key(0, 1, State::Active, &[1])],
+        ..Change::default()
+    });
+    assert_eq!(lockout(), LockoutMode::PerSource, "what was not told is the default");
+    for mode in [LockoutMode::PerKey, LockoutMode::Off, LockoutMode::PerSource] {
+        tell(mode);
+        assert_eq!(lockout(), mode);
+    }
 }

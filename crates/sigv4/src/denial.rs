@@ -72,6 +72,8 @@ pub enum ErrorCode {
     RequestTimeTooSkewed,
     /// The signature is not the one of this request and this key.
     SignatureDoesNotMatch,
+    /// The client is to wait: a decision of the caller.
+    SlowDown,
     /// The body has another SHA-256 than the one that is signed.
     XAmzContentSha256Mismatch,
 }
@@ -104,11 +106,12 @@ impl ErrorCode {
             Self::RequestHeaderSectionTooLarge => "RequestHeaderSectionTooLarge",
             Self::RequestTimeTooSkewed => "RequestTimeTooSkewed",
             Self::SignatureDoesNotMatch => "SignatureDoesNotMatch",
+            Self::SlowDown => "SlowDown",
             Self::XAmzContentSha256Mismatch => "XAmzContentSHA256Mismatch",
         }
     }
 
-    /// The HTTP status that goes with it: 400, 403 or 411.
+    /// The HTTP status that goes with it: 400, 403, 411 or 503.
     #[must_use]
     pub const fn http_status(self) -> u16 {
         match self {
@@ -136,6 +139,7 @@ impl ErrorCode {
             | Self::MaxPostPreDataLengthExceeded
             | Self::RequestHeaderSectionTooLarge
             | Self::XAmzContentSha256Mismatch => 400,
+            Self::SlowDown => 503,
         }
     }
 }
@@ -171,6 +175,12 @@ impl Denial {
     pub fn invalid_access_key_id(access_key_id: &str) -> Self {
         let message = "The AWS Access Key Id you provided does not exist in our records.";
         Self::new(ErrorCode::InvalidAccessKeyId, message).with("AWSAccessKeyId", access_key_id)
+    }
+
+    /// 503 `SlowDown`: for a client that is to ask again later.
+    #[must_use]
+    pub fn slow_down() -> Self {
+        Self::new(ErrorCode::SlowDown, "Please reduce your request rate.")
     }
 
     /// 400 `InvalidToken`: a session token that is unknown, of another key, missing or not wanted.

@@ -13,6 +13,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::explain::Explained;
+use crate::lockout::LockedOut;
 use crate::verifier::Reached;
 
 /// A verdict, whatever it is asked by.
@@ -24,9 +25,15 @@ pub(crate) enum Verdict {
     Denied(Denied),
 }
 
+impl From<Denied> for Verdict {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
+    }
+}
+
 impl From<Denial> for Verdict {
     fn from(denial: Denial) -> Self {
-        Self::Denied(denied(denial))
+        denied(denial).into()
     }
 }
 
@@ -66,7 +73,7 @@ pub(crate) fn explanation(reached: Reached<Explained>) -> ExplainSignatureRespon
         staleness_ms,
         canonical_request: answer.canonical_request,
         string_to_sign: answer.string_to_sign,
-        hints: vec![],
+        hints: answer.hints,
     }
 }
 
@@ -124,7 +131,20 @@ pub(crate) fn denied(denial: Denial) -> Denied {
         http_status: denial.code.http_status().into(),
         message: denial.message.into_owned(),
         details: denial.details.into_iter().map(detail).collect(),
+        retry_after_seconds: 0,
     }
+}
+
+/// Says that whoever asks is locked out, whatever the signature: by source, that he is to slow down; by access
+/// key, that he may not.
+pub(crate) fn locked_out(locked_out: LockedOut) -> Denied {
+    let denial = match locked_out.by_source {
+        true => Denial::slow_down(),
+        false => Denial::access_denied("Access Denied"),
+    };
+    let seconds = locked_out.left.as_millis().div_ceil(1000);
+    let retry_after_seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+    Denied { retry_after_seconds, ..denied(denial) }
 }
 
 /// Says who somebody is.

@@ -1,30 +1,47 @@
-//! `ExplainSignature`: how a verdict was reached.
+//! `ExplainSignature`: how a verdict is reached, and what to look at first if the signature is wrong.
 
 use api::auth::v1::VerifySignatureRequest;
 use read_model::Table;
-use sigv4::{Denial, Expected, Head, authenticate};
+use sigv4::explain::{Explanation, explain as explain_head};
+use sigv4::{Denial, Expected, Head, SignedRequest, authenticate};
 
-use crate::answer::Verdict;
-use crate::request::{Judgement, check, decide_signed, for_each_host};
+use crate::answer::{self, Verdict};
+use crate::outcome::Kept;
+use crate::request::{Judgement, check, for_each_host};
 use crate::status::Error;
 use crate::verifier::{NoVerdict, Question};
-use crate::verify::Now;
+use crate::verify::{self, Claim, Judged, Now, Proof, verify};
 
 /// Asks how the verdict on a request is reached.
 pub(crate) struct Explain<'r>(pub(crate) &'r VerifySignatureRequest);
 
-/// A verdict and how it was reached.
+/// A verdict and how it was reached. It counts for nothing, and knows of no lock-out.
 pub(crate) struct Explained {
     pub(crate) verdict: Verdict,
-    /// Empty if the request was denied before.
+    /// Empty if the request cannot be canonicalised.
     pub(crate) canonical_request: Vec<u8>,
-    /// Empty if the request was denied before.
+    /// Empty if the request cannot be canonicalised.
     pub(crate) string_to_sign: String,
+    /// What to look at first; empty if nothing is wrong.
+    pub(crate) hints: Vec<String>,
+}
+
+impl Explained {
+    fn of(verdict: Verdict, explanation: Explanation) -> Self {
+        let string_to_sign = explanation.string_to_sign.as_ref();
+        let text = string_to_sign.map(|text| String::from_utf8_lossy(text.as_bytes()));
+        Self {
+            verdict,
+            canonical_request: explanation.canonical_request.unwrap_or_default(),
+            string_to_sign: text.unwrap_or_default().into_owned(),
+            hints: explanation.hints.iter().map(ToString::to_string).collect(),
+        }
+    }
 }
 
 impl From<Denial> for Explained {
     fn from(denial: Denial) -> Self {
-        Self { verdict: denial.into(), canonical_request: vec![], string_to_sign: String::new() }
+        Self::of(denial.clone().into(), Explanation::denied(denial))
     }
 }
 
@@ -45,8 +62,8 @@ impl Question for Explain<'_> {
         check(self.0)
     }
 
-    fn decide(&self, table: &Table, now: Now) -> Result<Explained, NoVerdict> {
-        for_each_host(self.0, now, |head, expected| explain(table, head, expected, now))
+    fn decide(&self, table: &Table, _: &Kept, now: Now) -> Result<Explained, NoVerdict> {
+        for_each_host(self.0, now, |head, expected| explain(table, head, expected, self.0, now))
     }
 }
 
@@ -54,16 +71,29 @@ fn explain(
     table: &Table,
     head: &Head<'_>,
     expected: &Expected<'_>,
+    request: &VerifySignatureRequest,
     now: Now,
 ) -> Result<Explained, NoVerdict> {
-    let signed = match authenticate(head, expected) {
-        Ok(signed) => signed,
-        Err(denial) => return Ok(denial.into()),
+    let verdict = match authenticate(head, expected) {
+        Err(denial) => denial.into(),
+        Ok(signed) => match judge(table, &signed, now).verdict {
+            verify::Verdict::Verified { profile, generation } => {
+                answer::verified(&signed, &profile, generation)
+            }
+            verify::Verdict::Denied(denial) => denial.into(),
+            verify::Verdict::NeedsDateKeys(day) => return Err(NoVerdict::NeedsDateKeys(day)),
+        },
     };
+    let mut body_sha256 = [0; 64];
+    let has_body = hex::encode_to_slice(&request.body_sha256, &mut body_sha256).is_ok();
+    let body_sha256 = has_body.then_some(&body_sha256);
+    let explanation = explain_head(head, expected, body_sha256, |signed| {
+        matches!(judge(table, signed, now).proof, Proof::Right(_))
+    });
+    Ok(Explained::of(verdict, explanation))
+}
+
+fn judge(table: &Table, signed: &SignedRequest<'_>, now: Now) -> Judged {
     let string_to_sign = signed.string_to_sign();
-    Ok(Explained {
-        verdict: decide_signed(table, &signed, now)?,
-        canonical_request: signed.canonical_request(),
-        string_to_sign: String::from_utf8_lossy(string_to_sign.as_bytes()).into_owned(),
-    })
+    verify(table, signed, &Claim::of(signed, &string_to_sign), now)
 }

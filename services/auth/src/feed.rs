@@ -14,7 +14,9 @@ use tonic::Status;
 use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
+use crate::lockout::Lockouts;
 use crate::record;
+use crate::verify::Now;
 
 /// A feed that is silent for so long is dead: there is a heartbeat each second.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -52,6 +54,7 @@ enum Ended {
 pub(crate) async fn follow(
     client: CredentialFeedServiceClient<Channel>,
     model: Arc<ReadModel>,
+    lockouts: Arc<Lockouts>,
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
 ) {
@@ -60,7 +63,8 @@ pub(crate) async fn follow(
     // Identity may well end first. Calls under way are then answered from what there is.
     while !shutdown.is_cancelled() {
         let loading = Some(Table::new());
-        let mut feed = Feed { model: &model, clock: &*clock, loading, log_id: &mut log_id };
+        let (lockouts, log_id) = (&*lockouts, &mut log_id);
+        let mut feed = Feed { model: &model, lockouts, clock: &*clock, loading, log_id };
         let ended = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
@@ -80,6 +84,7 @@ pub(crate) async fn follow(
 /// One connection.
 struct Feed<'m> {
     model: &'m ReadModel,
+    lockouts: &'m Lockouts,
     clock: &'m dyn Clock,
     /// What the snapshot is loaded into, until it is complete.
     loading: Option<Table>,
@@ -133,6 +138,12 @@ impl Feed<'_> {
                 debug!(missed, "added date keys");
                 0
             }
+            (Message::Lockouts(records), _) => {
+                let clock = self.clock;
+                let now = Now { unix_ms: clock.unix_ms(), monotonic: clock.monotonic() };
+                records.lockouts.iter().for_each(|record| self.lockouts.learn(record, now));
+                0
+            }
             // Until the snapshot is complete nothing is known that could be up to date.
             (Message::Heartbeat(_), Some(_)) => 0,
             (Message::Heartbeat(heartbeat), None) => {
@@ -169,6 +180,8 @@ impl Feed<'_> {
         info!(position, epoch = to, access_keys, "snapshot of all credentials is complete");
         let old = self.model.replace(table);
         self.model.heard(self.clock.monotonic());
+        // An identity that was started anew has forgotten who is locked out.
+        self.lockouts.report_again();
         // A table of millions takes a while to free and zero: not where calls are answered.
         tokio::task::spawn_blocking(move || drop(old));
         Ok(())

@@ -7,23 +7,31 @@
 //! it there, each in a module of its own: `request`, `string_to_sign`, `signing_key`, `explain`; the
 //! `verifier` waits for what they need. All around them bring the call there and the verdict back:
 //! `service`, `stream`, `answer`, `status`. The read model is filled by `feed` and, for presigned URLs
-//! of older days, by `older_days`.
+//! of older days, by `older_days`. What becomes of verdicts, `outcome` decides, `uses` and
+//! `lockout` keep, and `report` tells identity.
 
+#[cfg(test)]
+mod allocations;
 mod answer;
 mod clock;
 mod config;
 mod explain;
 mod feed;
 mod freshness;
+mod lockout;
 mod metrics;
 mod older_days;
+mod outcome;
 mod record;
+mod report;
 mod request;
 mod service;
 mod signing_key;
+mod source;
 mod status;
 mod stream;
 mod string_to_sign;
+mod uses;
 mod verifier;
 mod verify;
 
@@ -31,6 +39,7 @@ use std::sync::Arc;
 
 use api::auth::v1::auth_service_server::AuthServiceServer;
 use api::identity::v1::credential_feed_service_client::CredentialFeedServiceClient;
+use lockout::Lockouts;
 use read_model::ReadModel;
 use telemetry::ReadyFlag;
 use tokio::net::TcpListener;
@@ -38,6 +47,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
+use uses::Uses;
 
 pub use clock::{Clock, SystemClock};
 pub use config::Config;
@@ -63,12 +73,15 @@ pub async fn serve(
     let model = Arc::new(ReadModel::new());
     config.callers.check()?;
     let identity = CredentialFeedServiceClient::new(config.identity.channel()?);
+    let (uses, lockouts) = (Arc::new(Uses::default()), Arc::new(Lockouts::default()));
     let metrics = Arc::new(metrics::Metrics::new(&model, &config.clock));
+    metrics::register(&uses, &lockouts);
     let (is_ready, ready_watch) = watch::channel(false);
 
     let older_days = older_days::OlderDays::new(identity.clone(), Arc::clone(&config.clock));
-    let verifier = Arc::new(verifier::Verifier::new(&config, Arc::clone(&model), older_days));
-    let service = service::Service::new(verifier, metrics, shutdown.clone());
+    let kept = outcome::Kept { uses: Arc::clone(&uses), lockouts: Arc::clone(&lockouts) };
+    let verifier = verifier::Verifier::new(&config, Arc::clone(&model), older_days, kept);
+    let service = service::Service::new(Arc::new(verifier), metrics, shutdown.clone());
     let service = AuthServiceServer::new(service).max_decoding_message_size(REQUEST_BYTES_MAX);
     let guard = config.callers.guard(|_| true);
     let mut routes = rpc::routes(&[SERVICE])?;
@@ -84,7 +97,15 @@ pub async fn serve(
     // Ended when this function is, in whatever way.
     let mut tasks = JoinSet::new();
     let clock = Arc::clone(&config.clock);
-    tasks.spawn(feed::follow(identity, Arc::clone(&model), clock, shutdown));
+    let reporter = report::Reporter {
+        client: identity.clone(),
+        clock: Arc::clone(&clock),
+        uses,
+        lockouts: Arc::clone(&lockouts),
+    };
+    let served_all = CancellationToken::new();
+    let reporting = tokio::spawn(reporter.run(served_all.clone()));
+    tasks.spawn(feed::follow(identity, Arc::clone(&model), lockouts, clock, shutdown));
     tasks.spawn(freshness::watch(config, model, ready.clone(), is_ready));
     let served = tokio::select! {
         served = server.serve(routes) => served,
@@ -94,5 +115,7 @@ pub async fn serve(
         },
     };
     ready.set(false);
+    served_all.cancel();
+    reporting.await?;
     served
 }

@@ -8,12 +8,15 @@ use telemetry::KeyValue;
 
 use crate::answer::Verdict;
 use crate::clock::Clock;
+use crate::lockout::Lockouts;
 use crate::status::Error;
+use crate::uses::Uses;
 use crate::verifier::Reached;
 
 /// Every outcome there is, `other` for those that are not known here.
-const OUTCOMES: [&str; 21] = [
+const OUTCOMES: [&str; 22] = [
     "verified",
+    "locked_out",
     "AccessDenied",
     "AuthorizationHeaderMalformed",
     "AuthorizationQueryParametersError",
@@ -103,7 +106,10 @@ impl Metrics {
     pub(crate) fn count(&self, reached: &Result<Reached<Verdict>, Error>) {
         match reached {
             Ok(Reached { answer: Verdict::Verified(_), .. }) => self.count_outcome("verified"),
-            Ok(Reached { answer: Verdict::Denied(denied), .. }) => self.count_outcome(&denied.code),
+            Ok(Reached { answer: Verdict::Denied(denied), .. }) => {
+                let is_locked_out = denied.retry_after_seconds > 0;
+                self.count_outcome(if is_locked_out { "locked_out" } else { &denied.code });
+            }
             Err(error) => self.count_error(*error),
         }
     }
@@ -116,4 +122,29 @@ impl Metrics {
         let index = OUTCOMES.iter().position(|known| *known == outcome);
         self.outcomes[index.unwrap_or(OUTCOMES.len() - 1)].fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// Registers what is counted of uses and lock-outs, as long as they live.
+pub(crate) fn register(uses: &Arc<Uses>, lockouts: &Arc<Lockouts>) {
+    let meter = telemetry::meter();
+    let uses = Arc::downgrade(uses);
+    meter
+        .u64_observable_counter("claviger.auth.uses.lost")
+        .with_description("Uses of access keys that were not noted, or not reported.")
+        .with_callback(move |observer| {
+            if let Some(uses) = uses.upgrade() {
+                observer.observe(uses.lost(), &[]);
+            }
+        })
+        .build();
+    let lockouts = Arc::downgrade(lockouts);
+    meter
+        .u64_observable_counter("claviger.auth.lockouts")
+        .with_description("Lock-outs after failed authentications that began here.")
+        .with_callback(move |observer| {
+            if let Some(lockouts) = lockouts.upgrade() {
+                observer.observe(lockouts.begun(), &[]);
+            }
+        })
+        .build();
 }

@@ -3,9 +3,11 @@
 //! What cannot be read is logged and left out, without its content. If it stands for something that
 //! was known, that ends: what was true before is no longer, and what is true now is not known.
 
+use api::event::v1::LockoutMode as Mode;
 use api::identity::v1 as pb;
 use read_model::{
-    AccessKeyRecord, Change, DateKeyRecord, SECRETS_MAX, SecretRecord, UserId, UserRecord,
+    AccessKeyRecord, AccountRecord, Change, DateKeyRecord, LockoutMode, SECRETS_MAX, SecretRecord,
+    UserId, UserRecord,
 };
 use sigv4::DateKey;
 use tracing::warn;
@@ -32,6 +34,12 @@ enum Malformed {
 /// Reads records.
 pub(crate) fn change(records: pb::CredentialRecords) -> Change {
     let mut change = Change::default();
+    for record in records.accounts {
+        match account(&record) {
+            Ok(record) => change.accounts.push(record),
+            Err(malformed) => warn!(%malformed, "left out an account of the credential feed"),
+        }
+    }
     for record in records.users {
         let id = user_id(&record.user_id);
         match user(record) {
@@ -83,6 +91,16 @@ pub(crate) fn date_keys(records: Vec<pb::DateKeyRecord>) -> impl Iterator<Item =
             }
         }
     })
+}
+
+fn account(record: &pb::AccountRecord) -> Result<AccountRecord, Malformed> {
+    let account_id = record.account_id.as_slice().try_into().map_err(|_| Malformed::AccountId)?;
+    let lockout = match Mode::try_from(record.lockout_mode) {
+        Ok(Mode::Off) => LockoutMode::Off,
+        Ok(Mode::PerKey) => LockoutMode::PerKey,
+        Ok(Mode::PerSource | Mode::Unspecified) | Err(_) => LockoutMode::PerSource,
+    };
+    Ok(AccountRecord { account_id, lockout })
 }
 
 fn user(record: pb::UserRecord) -> Result<UserRecord, Malformed> {
@@ -168,7 +186,8 @@ mod tests {
 
     /// Reads one user and one access key, and tells what came out: users, access keys, deletions.
     fn check(user: pb::UserRecord, key: pb::AccessKeyRecord) -> (usize, usize, usize, usize) {
-        let records = pb::CredentialRecords { users: vec![user], access_keys: vec![key] };
+        let records =
+            pb::CredentialRecords { users: vec![user], access_keys: vec![key], accounts: vec![] };
         let read = change(records);
         let deleted = (read.deleted_users.len(), read.deleted_access_keys.len());
         (read.users.len(), read.access_keys.len(), deleted.0, deleted.1)
@@ -177,7 +196,8 @@ mod tests {
     #[test]
     fn records_are_read() {
         assert_eq!(check(a_user(), a_key()), (1, 1, 0, 0));
-        let read = change(pb::CredentialRecords { users: vec![], access_keys: vec![a_key()] });
+        let read =
+            change(pb::CredentialRecords { access_keys: vec![a_key()], ..Default::default() });
         let key = &read.access_keys[0];
         assert_eq!((key.not_before_ms, key.expires_at_ms), (Some(4), Some(5)));
     }
@@ -202,8 +222,27 @@ mod tests {
     fn a_date_key_that_cannot_be_read_does_not_take_its_secret_along() {
         let mut key = a_key();
         key.secrets[0].date_keys.push(pb::DateKey { day: 20_001, key: vec![3; 31] });
-        let records = pb::CredentialRecords { users: vec![], access_keys: vec![key] };
+        let records = pb::CredentialRecords { access_keys: vec![key], ..Default::default() };
         let read = change(records);
         assert_eq!(read.access_keys[0].secrets[0].date_keys.len(), 1);
+    }
+
+    #[test]
+    fn an_account_is_read_and_what_it_asks_for_is_by_source_if_that_is_not_known() {
+        for (told, lockout) in [
+            (Mode::Unspecified.into(), LockoutMode::PerSource),
+            (Mode::Off.into(), LockoutMode::Off),
+            (Mode::PerSource.into(), LockoutMode::PerSource),
+            (Mode::PerKey.into(), LockoutMode::PerKey),
+            (99, LockoutMode::PerSource),
+        ] {
+            let record = pb::AccountRecord { account_id: vec![2; 16], lockout_mode: told };
+            let records = pb::CredentialRecords { accounts: vec![record], ..Default::default() };
+            let expected = AccountRecord { account_id: [2; 16], lockout };
+            assert_eq!(change(records).accounts, [expected]);
+        }
+        let record = pb::AccountRecord { account_id: vec![2; 15], lockout_mode: 1 };
+        let records = pb::CredentialRecords { accounts: vec![record], ..Default::default() };
+        assert_eq!(change(records).accounts, []);
     }
 }

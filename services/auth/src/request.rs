@@ -1,14 +1,17 @@
 //! `VerifySignatureRequest`: checked, and decided on one state of the read model.
 
+use std::net::IpAddr;
+
 use api::auth::v1::VerifySignatureRequest;
 use api::auth::v1::verify_signature_request::Request as RequestForm;
 use read_model::Table;
-use sigv4::{Date, Denial, ErrorCode, Expected, Head, HeadError, Scope, SignedRequest};
+use sigv4::{Date, Denial, ErrorCode, Expected, Head, HeadError, Scope};
 
 use crate::answer::{self, Verdict};
+use crate::outcome::{self, Client, Failure, Kept, Outcome};
 use crate::status::Error;
 use crate::verifier::{NoVerdict, Question};
-use crate::verify::{self, Now, verify};
+use crate::verify::{Claim, Now, verify};
 
 const S3: &str = "s3";
 /// Each is as much work as a whole verification.
@@ -26,8 +29,16 @@ impl Question for VerifySignatureRequest {
         check(self)
     }
 
-    fn decide(&self, table: &Table, now: Now) -> Result<Verdict, NoVerdict> {
-        for_each_host(self, now, |head, expected| decide_head(table, head, expected, now))
+    fn decide(&self, table: &Table, kept: &Kept, now: Now) -> Result<Verdict, NoVerdict> {
+        let address = source_address(&self.source_address);
+        let Decided { verdict, failure } = for_each_host(self, now, |head, expected| {
+            let client = Client { kept, address, user_agent: user_agent(head), now };
+            decide_head(table, head, expected, client)
+        })?;
+        if let Some(failure) = failure {
+            failure.count(&kept.lockouts, now);
+        }
+        Ok(verdict)
     }
 }
 
@@ -37,15 +48,40 @@ pub(crate) trait Judgement: From<Denial> {
     fn verdict(&mut self) -> &mut Verdict;
 }
 
-impl Judgement for Verdict {
+/// A verdict, and the failed authentication that it may stand for.
+struct Decided {
+    verdict: Verdict,
+    failure: Option<Failure>,
+}
+
+impl From<Denial> for Decided {
+    fn from(denial: Denial) -> Self {
+        Self { verdict: denial.into(), failure: None }
+    }
+}
+
+impl Judgement for Decided {
     fn verdict(&mut self) -> &mut Verdict {
-        self
+        &mut self.verdict
     }
 }
 
 /// A name of a service as callers give it; empty means `s3`.
 pub(crate) fn service(given: &str) -> &str {
     if given.is_empty() { S3 } else { given }
+}
+
+/// Where a client called from, if the caller says so.
+pub(crate) fn source_address(given: &str) -> Option<IpAddr> {
+    given.parse().ok()
+}
+
+/// Checks the address that a client is said to have called from; it need not be given.
+pub(crate) fn check_source_address(given: &str) -> Result<(), Error> {
+    if given.is_empty() || source_address(given).is_some() {
+        return Ok(());
+    }
+    Err(Error::Invalid { field: "source_address", description: "must be an IP address" })
 }
 
 /// Checks region and service as a caller says it serves them.
@@ -82,6 +118,7 @@ pub(crate) fn check(request: &VerifySignatureRequest) -> Result<(), Error> {
     if hosts.len() > HOST_CANDIDATES_MAX || !hosts.iter().all(is_host) {
         return invalid("host_candidates", "must be at most 2 hosts of up to 255 bytes");
     }
+    check_source_address(&request.source_address)?;
     if request.request.is_none() {
         return invalid("request", "must be given");
     }
@@ -177,25 +214,27 @@ fn decide_head(
     table: &Table,
     head: &Head<'_>,
     expected: &Expected<'_>,
-    now: Now,
-) -> Result<Verdict, NoVerdict> {
+    client: Client<'_>,
+) -> Result<Decided, NoVerdict> {
     let signed = match sigv4::authenticate(head, expected) {
         Ok(signed) => signed,
         Err(denial) => return Ok(denial.into()),
     };
-    decide_signed(table, &signed, now)
+    let string_to_sign = signed.string_to_sign();
+    let claim = Claim::of(&signed, &string_to_sign);
+    let judged = verify(table, &signed, &claim, client.now);
+    Ok(match outcome::settle(&claim, judged, client)? {
+        Outcome::Verified { profile, generation } => {
+            let verdict = answer::verified(&signed, &profile, generation);
+            Decided { verdict, failure: None }
+        }
+        Outcome::Denied(denied, failure) => Decided { verdict: Verdict::Denied(denied), failure },
+    })
 }
 
-pub(crate) fn decide_signed(
-    table: &Table,
-    signed: &SignedRequest<'_>,
-    now: Now,
-) -> Result<Verdict, NoVerdict> {
-    match verify(table, signed, now) {
-        verify::Verdict::Verified { profile, generation } => {
-            Ok(answer::verified(signed, &profile, generation))
-        }
-        verify::Verdict::Denied(denial) => Ok(denial.into()),
-        verify::Verdict::NeedsDateKeys(day) => Err(NoVerdict::NeedsDateKeys(day)),
-    }
+/// What the client says that it is; empty if it does not.
+fn user_agent<'a>(head: &Head<'a>) -> &'a [u8] {
+    let mut headers = head.headers();
+    let found = headers.find(|(name, _)| name.eq_ignore_ascii_case(b"user-agent"));
+    found.map_or(&[], |(_, value)| value)
 }

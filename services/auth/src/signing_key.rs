@@ -1,12 +1,13 @@
 //! `GetSigningKey`: the key by which the chunks of an upload are signed, for whoever shows its head's signature.
 
 use api::auth::v1::get_signing_key_response::Result as Given;
-use api::auth::v1::{Scope, SigningKey, VerifyStringToSignRequest};
+use api::auth::v1::{Denied, Scope, SigningKey, VerifyStringToSignRequest};
 use prost_types::Timestamp;
 use read_model::{Profile, Table};
 use sigv4::{Denial, SKEW_SECONDS_MAX};
 
 use crate::answer;
+use crate::outcome::Kept;
 use crate::status::Error;
 use crate::string_to_sign::{check, decide};
 use crate::verifier::{NoVerdict, Question};
@@ -20,9 +21,15 @@ pub(crate) struct SigningKeyOf<'r>(pub(crate) &'r VerifyStringToSignRequest);
 /// The key, or why it is not given.
 pub(crate) struct Answer(pub(crate) Given);
 
+impl From<Denied> for Answer {
+    fn from(denied: Denied) -> Self {
+        Self(Given::Denied(denied))
+    }
+}
+
 impl From<Denial> for Answer {
     fn from(denial: Denial) -> Self {
-        Self(Given::Denied(answer::denied(denial)))
+        answer::denied(denial).into()
     }
 }
 
@@ -37,8 +44,8 @@ impl Question for SigningKeyOf<'_> {
         check(self.0)
     }
 
-    fn decide(&self, table: &Table, now: Now) -> Result<Answer, NoVerdict> {
-        decide(self.0, table, now, |claim, profile, generation, _| {
+    fn decide(&self, table: &Table, kept: &Kept, now: Now) -> Result<Answer, NoVerdict> {
+        decide(self.0, table, kept, now, |claim, profile, generation, _| {
             give(table, claim, profile, generation, now)
         })
     }

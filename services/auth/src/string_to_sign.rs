@@ -1,15 +1,16 @@
 //! `VerifyStringToSignRequest`: checked, and decided on one state of the read model.
 
-use api::auth::v1::{Verified, VerifyStringToSignRequest};
+use api::auth::v1::{Denied, Verified, VerifyStringToSignRequest};
 use prost_types::Timestamp;
 use read_model::{Profile, Table};
 use sigv4::{Denial, EXPIRES_SECONDS_MAX, ErrorCode, Expected, Signature, StringToSign};
 
 use crate::answer::{self, Verdict};
-use crate::request::{check_scope, service};
+use crate::outcome::{self, Client, Kept, Outcome};
+use crate::request::{check_scope, check_source_address, service, source_address};
 use crate::status::Error;
 use crate::verifier::{NoVerdict, Question};
-use crate::verify::{self, Claim, Now, verify_claim};
+use crate::verify::{Claim, Now, verify_claim};
 
 /// A string to sign has 218 bytes at most, with the longest scope.
 const STRING_TO_SIGN_BYTES_MAX: usize = 1024;
@@ -27,8 +28,8 @@ impl Question for VerifyStringToSignRequest {
         check(self)
     }
 
-    fn decide(&self, table: &Table, now: Now) -> Result<Verdict, NoVerdict> {
-        decide(self, table, now, |_, profile, generation, timestamp| {
+    fn decide(&self, table: &Table, kept: &Kept, now: Now) -> Result<Verdict, NoVerdict> {
+        decide(self, table, kept, now, |_, profile, generation, timestamp| {
             verified(self, profile, generation, timestamp)
         })
     }
@@ -37,6 +38,7 @@ impl Question for VerifyStringToSignRequest {
 /// Checks what the caller itself says, not the client it asks for.
 pub(crate) fn check(request: &VerifyStringToSignRequest) -> Result<(), Error> {
     check_scope(&request.region, service(&request.service))?;
+    check_source_address(&request.source_address)?;
     if request.string_to_sign.is_empty() {
         let description = "must be given";
         return Err(Error::Invalid { field: "string_to_sign", description });
@@ -45,9 +47,10 @@ pub(crate) fn check(request: &VerifyStringToSignRequest) -> Result<(), Error> {
 }
 
 /// Decides on a string to sign; `verified` makes the answer if its signature is right.
-pub(crate) fn decide<A: From<Denial>>(
+pub(crate) fn decide<A: From<Denied> + From<Denial>>(
     request: &VerifyStringToSignRequest,
     table: &Table,
+    kept: &Kept,
     now: Now,
     verified: impl FnOnce(&Claim<'_>, &Profile, u32, sigv4::Timestamp) -> A,
 ) -> Result<A, NoVerdict> {
@@ -88,13 +91,24 @@ pub(crate) fn decide<A: From<Denial>>(
             .with("AWSAccessKeyId", claim.access_key_id)
             .with("StringToSign", String::from_utf8_lossy(string_to_sign.as_bytes()))
     };
-    match verify_claim(table, &claim, now, mismatch) {
-        verify::Verdict::Verified { profile, generation } => {
-            Ok(verified(&claim, &profile, generation, timestamp))
+    let client = Client {
+        kept,
+        address: source_address(&request.source_address),
+        user_agent: request.user_agent.as_bytes(),
+        now,
+    };
+    let judged = verify_claim(table, &claim, now, mismatch);
+    Ok(match outcome::settle(&claim, judged, client)? {
+        Outcome::Verified { profile, generation } => {
+            verified(&claim, &profile, generation, timestamp)
         }
-        verify::Verdict::Denied(denial) => Ok(denial.into()),
-        verify::Verdict::NeedsDateKeys(day) => Err(NoVerdict::NeedsDateKeys(day)),
-    }
+        Outcome::Denied(denied, failure) => {
+            if let Some(failure) = failure {
+                failure.count(&kept.lockouts, now);
+            }
+            denied.into()
+        }
+    })
 }
 
 /// Says who signed: all that a string to sign tells.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::older_days::{Fetched, OlderDays};
+use crate::outcome::Kept;
 use crate::status::Error;
 use crate::verify::{NeededDay, Now};
 
@@ -30,7 +31,7 @@ pub(crate) trait Question {
     fn check(&self) -> Result<(), Error>;
 
     /// Looks once, at one state of the read model, without waiting.
-    fn decide(&self, table: &Table, now: Now) -> Result<Self::Answer, NoVerdict>;
+    fn decide(&self, table: &Table, kept: &Kept, now: Now) -> Result<Self::Answer, NoVerdict>;
 }
 
 /// An answer, and how the read model stood.
@@ -75,12 +76,18 @@ pub(crate) struct Verifier {
     older_days: OlderDays,
     clock: Arc<dyn Clock>,
     hard_staleness: Duration,
+    kept: Kept,
 }
 
 impl Verifier {
-    pub(crate) fn new(config: &Config, model: Arc<ReadModel>, older_days: OlderDays) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        model: Arc<ReadModel>,
+        older_days: OlderDays,
+        kept: Kept,
+    ) -> Self {
         let clock = Arc::clone(&config.clock);
-        Self { model, older_days, clock, hard_staleness: config.hard_staleness }
+        Self { model, older_days, clock, hard_staleness: config.hard_staleness, kept }
     }
 
     /// Answers a question, once what it needs is there.
@@ -129,7 +136,7 @@ impl Verifier {
         let position = table.position(); // before the look, so that it holds for it
         // Another table may have taken the place of the one that was waited for.
         position::applied(Some(position), question.min_position())?;
-        let answer = question.decide(table, now)?;
+        let answer = question.decide(table, &self.kept, now)?;
         Ok(Reached { answer, position, staleness_ms: self.staleness_ms(now) })
     }
 

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use read_model::{AccessKey, OlderDay, Profile, SECRETS_MAX, Secret, Table};
+use read_model::{AccessKey, LockoutMode, OlderDay, Profile, SECRETS_MAX, Secret, Table};
 use sigv4::{DateKey, Denial, Scope, Signature, SignedRequest, SigningKey, Spelling, StringToSign};
 use zeroize::Zeroizing;
 
@@ -21,6 +21,25 @@ pub(crate) struct Now {
     pub(crate) unix_ms: i64,
     /// Since any start, never going back.
     pub(crate) monotonic: Duration,
+}
+
+/// What there is to say of a request, and what the signature proved.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// What is answered, if whoever signed is not locked out.
+    pub(crate) verdict: Verdict,
+    pub(crate) proof: Proof,
+}
+
+/// Whether the signature was of the access key that it names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Proof {
+    /// There is no such access key, or it cannot be told yet.
+    None,
+    /// It was, whether or not the key may be used. Its account counts failed authentications so.
+    Right(LockoutMode),
+    /// It was not.
+    Wrong(LockoutMode),
 }
 
 /// What there is to say of a signature.
@@ -65,53 +84,77 @@ pub(crate) struct Claim<'a> {
     pub(crate) signature: &'a Signature,
 }
 
+impl<'a> Claim<'a> {
+    /// The claim that a request makes; `string_to_sign` is its own, which is made once.
+    pub(crate) fn of(request: &'a SignedRequest<'_>, string_to_sign: &'a StringToSign) -> Self {
+        Self {
+            access_key_id: request.access_key_id(),
+            scope: *request.scope(),
+            string_to_sign,
+            signature: request.signature(),
+        }
+    }
+}
+
 /// Verifies a request that has passed all checks that need no key.
-pub(crate) fn verify(table: &Table, request: &SignedRequest<'_>, now: Now) -> Verdict {
+///
+/// Whoever answers must look at `lockout` first, unless nothing was proved.
+pub(crate) fn verify(
+    table: &Table,
+    request: &SignedRequest<'_>,
+    claim: &Claim<'_>,
+    now: Now,
+) -> Judged {
     if request.session_token().is_some() {
         // No temporary credentials are issued, so that no token can be right.
-        return Verdict::Denied(Denial::invalid_token());
+        return Judged { verdict: Verdict::Denied(Denial::invalid_token()), proof: Proof::None };
     }
-    let claim = Claim {
-        access_key_id: request.access_key_id(),
-        scope: *request.scope(),
-        string_to_sign: &request.string_to_sign(),
-        signature: request.signature(),
-    };
-    verify_claim(table, &claim, now, || request.signature_does_not_match())
+    verify_claim(table, claim, now, || request.signature_does_not_match())
 }
 
 /// Verifies a claim that has passed all checks that need no key; `mismatch` is the answer to a wrong
 /// signature.
+///
+/// Whoever answers must look at `lockout` first, unless nothing was proved.
 pub(crate) fn verify_claim(
     table: &Table,
     claim: &Claim<'_>,
     now: Now,
     mismatch: impl FnOnce() -> Denial,
-) -> Verdict {
+) -> Judged {
     let keys = table.pin();
     let Some(key) = keys.access_key(claim.access_key_id) else {
         spend(claim, SECRETS_MAX);
-        return Verdict::Denied(Denial::invalid_access_key_id(claim.access_key_id));
+        let denial = Denial::invalid_access_key_id(claim.access_key_id);
+        return Judged { verdict: Verdict::Denied(denial), proof: Proof::None };
     };
-    match find_secret(table, key, claim, now) {
+    let lockout = key.user().lockout();
+    let (verdict, proof) = match find_secret(table, key, claim, now) {
         Found::Secret { generation, new_signing_key } => {
-            if let Some(denial) = refuse(key, claim, now) {
-                return Verdict::Denied(denial);
-            }
-            if let Some(signing_key) = new_signing_key {
-                let (region, service) = (claim.scope.region(), claim.scope.service());
-                key.keep_signing_key(generation, day(claim), region, service, signing_key);
-            }
-            Verdict::Verified { profile: key.user().profile(), generation }
+            let verdict = match refuse(key, claim, now) {
+                Some(denial) => Verdict::Denied(denial),
+                None => {
+                    if let Some(new) = new_signing_key {
+                        let (region, service) = (claim.scope.region(), claim.scope.service());
+                        key.keep_signing_key(generation, day(claim), region, service, new);
+                    }
+                    Verdict::Verified { profile: key.user().profile(), generation }
+                }
+            };
+            (verdict, Proof::Right(lockout))
         }
-        Found::None => Verdict::Denied(mismatch()),
-        Found::Unknown => Verdict::NeedsDateKeys(NeededDay {
-            access_key_id: claim.access_key_id.to_owned(),
-            version: key.version(),
-            spelling: claim.scope.spelling(),
-            day: day(claim),
-        }),
-    }
+        Found::None => (Verdict::Denied(mismatch()), Proof::Wrong(lockout)),
+        Found::Unknown => {
+            let needed = NeededDay {
+                access_key_id: claim.access_key_id.to_owned(),
+                version: key.version(),
+                spelling: claim.scope.spelling(),
+                day: day(claim),
+            };
+            (Verdict::NeedsDateKeys(needed), Proof::None)
+        }
+    };
+    Judged { verdict, proof }
 }
 
 /// The signing key of a claim that has just been verified, and when its secret or its access key ends,

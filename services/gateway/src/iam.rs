@@ -109,10 +109,12 @@ impl Iam {
         let answer = self.answer(client, &head, body, &request_id, entry);
         let answer = AssertUnwindSafe(answer).catch_unwind().await;
         let answer = answer.unwrap_or_else(|_panic| Err(IamError::internal()));
+        let mut retry_after = None;
         let (status, document) = match answer {
             Ok(document) => (StatusCode::OK, document),
             Err(error) => {
                 entry.code = error.code.clone().into_owned();
+                retry_after = error.retry_after;
                 (error.status, error.document(namespace, &request_id))
             }
         };
@@ -121,8 +123,9 @@ impl Iam {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
         headers.insert(SERVER, HeaderValue::from_static("claviger"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        let soon = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        if let Some(seconds) = retry_after.or(soon) {
+            headers.insert(RETRY_AFTER, seconds.into());
         }
         if let Ok(value) = HeaderValue::try_from(request_id) {
             headers.insert(REQUEST_ID, value);
@@ -141,7 +144,7 @@ impl Iam {
         let _place = self.places.try_acquire().map_err(|_| IamError::throttling())?;
         let body = request::read(body).await?;
         entry.bytes_in.add(body.len());
-        let principal = self.signer(head, &body, entry).await?;
+        let principal = self.signer(client, head, &body, entry).await?;
         let form = Form::parse(&body)?;
         let action = form.required("Action")?;
         let acting = {
@@ -170,6 +173,7 @@ impl Iam {
     /// Who signed a request.
     async fn signer(
         &self,
+        client: IpAddr,
         head: &Parts,
         body: &[u8],
         entry: &mut Entry,
@@ -187,7 +191,7 @@ impl Iam {
             let message = "Credential should be scoped to correct service: 'iam'.";
             return Err(IamError::new(StatusCode::FORBIDDEN, "SignatureDoesNotMatch", message));
         }
-        let verified = self.verifier.verify_for(head, region, service, body).await;
+        let verified = self.verifier.verify_for(client, head, region, service, body).await;
         let verified = verified.map_err(|denial| {
             if let Some(claimed) = denial.detail("AWSAccessKeyId") {
                 entry.claim(claimed);

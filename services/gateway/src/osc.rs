@@ -92,6 +92,7 @@ impl Osc {
         let answer = self.answer(origin, &head, body, entry);
         let answer = AssertUnwindSafe(answer).catch_unwind().await;
         let answer = answer.unwrap_or_else(|_panic| Err(OscError::internal()));
+        let mut retry_after = None;
         let (status, document) = match answer {
             Ok(mut answer) => {
                 let context = json!({ "RequestId": request_id });
@@ -100,6 +101,7 @@ impl Osc {
             }
             Err(error) => {
                 error.kind.clone_into(&mut entry.code);
+                retry_after = error.retry_after;
                 (error.status, error.document(&request_id))
             }
         };
@@ -111,8 +113,10 @@ impl Osc {
         if status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(ALLOW, HeaderValue::from_static("POST"));
         }
-        if [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&status) {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        let waits = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
+        let soon = waits.contains(&status).then_some(1);
+        if let Some(seconds) = retry_after.or(soon) {
+            headers.insert(RETRY_AFTER, seconds.into());
         }
         if let Ok(id) = HeaderValue::try_from(request_id) {
             headers.insert(HeaderName::from_static("x-request-id"), id);
@@ -164,7 +168,7 @@ impl Osc {
         entry: &mut Entry,
     ) -> Result<Principal, OscError> {
         match Shown::of(&head.headers) {
-            Shown::Signature => self.signer(head, route, body, entry).await,
+            Shown::Signature => self.signer(origin.client, head, route, body, entry).await,
             Shown::Password { login, password } if spec.takes_password => {
                 Ok(self.identity.verify_password(origin, login, &password).await?)
             }
@@ -180,6 +184,7 @@ impl Osc {
 
     async fn signer(
         &self,
+        client: IpAddr,
         head: &Parts,
         route: &Route<'_>,
         body: &[u8],
@@ -193,7 +198,7 @@ impl Osc {
         }
         let target = route.target(head.uri.query()).ok_or_else(OscError::internal)?;
         let hosts = without_port(&head.headers);
-        let verified = self.verifier.verify_call(head, &target, scope, hosts, body).await;
+        let verified = self.verifier.verify_call(client, head, &target, scope, hosts, body).await;
         let verified = verified.map_err(|denial| {
             if let Some(claimed) = denial.detail("AWSAccessKeyId") {
                 entry.claim(claimed);

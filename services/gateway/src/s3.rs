@@ -82,7 +82,8 @@ impl S3 {
             head: request.method() == Method::HEAD,
         };
         let mut entry = Entry::new(about.request_id.clone(), client, request.method().clone());
-        let answer = AssertUnwindSafe(self.answer(request, &mut entry)).catch_unwind().await;
+        let answer =
+            AssertUnwindSafe(self.answer(client, request, &mut entry)).catch_unwind().await;
         let answer = answer.unwrap_or_else(|_panic| Err(S3Error::internal()));
         let mut response = answer.unwrap_or_else(|error| {
             entry.code = error.code().to_owned();
@@ -109,6 +110,7 @@ impl S3 {
 
     async fn answer(
         &self,
+        client: IpAddr,
         request: Request<Incoming>,
         entry: &mut Entry,
     ) -> Result<Response<BoxBody>, S3Error> {
@@ -118,7 +120,7 @@ impl S3 {
         let target = Target::parse(&head.uri, &head.headers, &self.domains)?;
         check_method(&head, &target)?;
 
-        let verified = self.verifier.verify(&head, &target.sent).await?;
+        let verified = self.verifier.verify(client, &head, &target.sent).await?;
         entry.account_id = verified.account_id.to_string();
         entry.user_id.clone_from(&verified.user_id);
         entry.access_key_id.clone_from(&verified.access_key_id);

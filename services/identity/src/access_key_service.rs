@@ -50,7 +50,9 @@ impl AccessKeyService for AccessKeys {
         let call = Call::of(&self.0, &request)?;
         let request = request.into_inner();
         self.0.applied(request.min_position).await?;
-        let access_key = match history::read_time(&self.0, request.read_time)? {
+        let read_time = history::read_time(&self.0, request.read_time)?;
+        let is_now = read_time.is_none();
+        let access_key = match read_time {
             None => {
                 let model = self.0.model();
                 let (holder, id) = resource::access_key(&model, &call, "name", &request.name)?;
@@ -65,8 +67,11 @@ impl AccessKeyService for AccessKeys {
                 holder.and_then(|holder| shown(&holder, &id, at))
             }
         };
-        let access_key = Some(access_key.ok_or(Error::NoSuchAccessKey)?);
-        Ok(Response::new(GetAccessKeyResponse { access_key }))
+        let mut access_key = access_key.ok_or(Error::NoSuchAccessKey)?;
+        if is_now {
+            self.0.uses.tell(&mut access_key);
+        }
+        Ok(Response::new(GetAccessKeyResponse { access_key: Some(access_key) }))
     }
 
     async fn list_access_keys(
@@ -77,7 +82,11 @@ impl AccessKeyService for AccessKeys {
         let request = request.into_inner();
         self.0.applied(request.min_position).await?;
         let listed = match history::read_time(&self.0, request.read_time)? {
-            None => list::now(&self.0, &call, &request)?,
+            None => {
+                let mut listed = list::now(&self.0, &call, &request)?;
+                listed.access_keys.iter_mut().for_each(|key| self.0.uses.tell(key));
+                listed
+            }
             Some(at) => list::at(&self.0, &call, &request, at).await?,
         };
         Ok(Response::new(listed))

@@ -4,6 +4,9 @@
 //! meanwhile is sent again as a change: records replace what was known, so nothing is lost and
 //! nothing has to stand still.
 
+mod report;
+
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +14,15 @@ use std::time::Duration;
 use api::identity::v1::credential_feed_service_server::CredentialFeedService;
 use api::identity::v1::watch_credentials_response::Message;
 use api::identity::v1::{
-    AccessKeyRecord, CredentialChange, CredentialRecords, DateKey, DateKeyRecord, DateKeyRecords,
-    DeriveDateKeysRequest, DeriveDateKeysResponse, Heartbeat, SecretRecord, SignatureSpelling,
-    SnapshotComplete, UserRecord, WatchCredentialsRequest, WatchCredentialsResponse,
+    AccessKeyRecord, AccountRecord, CredentialChange, CredentialRecords, DateKey, DateKeyRecord,
+    DateKeyRecords, DeriveDateKeysRequest, DeriveDateKeysResponse, Heartbeat, LockoutRecord,
+    LockoutRecords, ReportLockoutRequest, ReportLockoutResponse, ReportUseRequest,
+    ReportUseResponse, SecretRecord, SignatureSpelling, SnapshotComplete, UserRecord,
+    WatchCredentialsRequest, WatchCredentialsResponse,
 };
-use domain::{AccessKey, AccessKeyId, Secret, UserId, UserState};
+use domain::{AccessKey, AccessKeyId, AccountId, Secret, UserId, UserState};
 use event_store::Position;
-use event_store::payload::proto_timestamp;
+use event_store::payload::{proto_lockout, proto_timestamp};
 use futures::Stream;
 use sigv4::Spelling;
 use tokio::sync::broadcast::error::RecvError;
@@ -28,7 +33,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::error::Error;
-use crate::model::{Effect, UserEntry};
+use crate::lockouts::REPORT_LOCKOUTS_MAX;
+use crate::model::{Effect, Model, UserEntry};
 use crate::vault::SecretOf;
 use crate::writer::{Change, Writer};
 
@@ -98,6 +104,20 @@ impl CredentialFeedService for CredentialFeed {
         let date_keys = date_key_records(&self.writer, &holder, key, spelling, request.day)?;
         Ok(Response::new(DeriveDateKeysResponse { date_keys }))
     }
+
+    async fn report_use(
+        &self,
+        request: Request<ReportUseRequest>,
+    ) -> Result<Response<ReportUseResponse>, Status> {
+        Ok(Response::new(report::uses(&self.writer, request.into_inner()).await?))
+    }
+
+    async fn report_lockout(
+        &self,
+        request: Request<ReportLockoutRequest>,
+    ) -> Result<Response<ReportLockoutResponse>, Status> {
+        Ok(Response::new(report::lockouts(&self.writer, request.into_inner()).await?))
+    }
 }
 
 /// One watcher.
@@ -109,6 +129,7 @@ struct Feed {
 impl Feed {
     async fn run(&self) -> Result<(), Error> {
         let (position, mut changes) = self.writer.watch_changes();
+        let mut lockouts = self.writer.lockouts.watch();
         let mut last_day = today(&self.writer) + 1;
         self.snapshot().await?;
         let complete = SnapshotComplete {
@@ -116,12 +137,14 @@ impl Feed {
             log_id: self.writer.log.log_id().as_bytes().to_vec(),
         };
         self.send(Message::SnapshotComplete(complete)).await?;
+        self.all_lockouts().await?;
         let mut sent = position;
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 change = changes.recv() => sent = self.change(change).await?,
+                lockout = lockouts.recv() => self.lockout(lockout).await?,
                 _ = heartbeat.tick() => {
                     let tomorrow = today(&self.writer) + 1;
                     // More than one after the clock has jumped, or the machine slept.
@@ -135,12 +158,15 @@ impl Feed {
         }
     }
 
-    /// Sends every user and access key, a piece at a time.
+    /// Sends every user and access key, a piece at a time, each with what its account asks for.
     async fn snapshot(&self) -> Result<(), Error> {
         let ids = self.writer.model().user_ids();
         for ids in ids.chunks(USERS_PER_MESSAGE) {
             let entries = self.entries(ids);
-            let mut records = CredentialRecords::default();
+            let mut records = CredentialRecords {
+                accounts: self.account_records(&entries),
+                ..Default::default()
+            };
             for entry in &entries {
                 records.users.extend(self.user_record(entry));
                 for key in &entry.user.access_keys {
@@ -159,6 +185,9 @@ impl Feed {
         let mut records = CredentialRecords::default();
         match effect {
             Effect::None => {}
+            Effect::Account(id) => {
+                records.accounts.push(account_record(&self.writer.model(), id));
+            }
             Effect::User(id) => match self.entry(id) {
                 Some(entry) => records.users.extend(self.user_record(&entry)),
                 None => change.deleted_user_ids.push(id.0.as_bytes().to_vec()),
@@ -227,6 +256,27 @@ impl Feed {
         Ok(())
     }
 
+    /// Tells who is locked out from now on; all anew if some were missed.
+    async fn lockout(&self, lockout: Result<LockoutRecord, RecvError>) -> Result<(), Error> {
+        match lockout {
+            Ok(lockout) => {
+                let lockouts = vec![lockout];
+                self.send(Message::Lockouts(LockoutRecords { lockouts })).await
+            }
+            Err(RecvError::Lagged(_)) => self.all_lockouts().await,
+            Err(RecvError::Closed) => Err(Error::WatchEnded),
+        }
+    }
+
+    async fn all_lockouts(&self) -> Result<(), Error> {
+        let in_force = self.writer.lockouts.in_force(self.writer.now().timestamp_millis());
+        for lockouts in in_force.chunks(REPORT_LOCKOUTS_MAX) {
+            let lockouts = lockouts.to_vec();
+            self.send(Message::Lockouts(LockoutRecords { lockouts })).await?;
+        }
+        Ok(())
+    }
+
     async fn send(&self, message: Message) -> Result<(), Error> {
         let response = WatchCredentialsResponse { message: Some(message) };
         self.messages.send(Ok(response)).await.map_err(|_| Error::WatchEnded)
@@ -242,6 +292,13 @@ impl Feed {
         self.writer.model().user(id).map(Arc::clone)
     }
 
+    /// The accounts of these users, each once.
+    fn account_records(&self, entries: &[Arc<UserEntry>]) -> Vec<AccountRecord> {
+        let ids: BTreeSet<_> = entries.iter().map(|entry| entry.account).collect();
+        let model = self.writer.model();
+        ids.into_iter().map(|id| account_record(&model, id)).collect()
+    }
+
     fn user_record(&self, entry: &UserEntry) -> Option<UserRecord> {
         let model = self.writer.model();
         let account = model.account(entry.account)?;
@@ -254,6 +311,11 @@ impl Feed {
             locked: entry.user.state == UserState::Locked,
         })
     }
+}
+
+fn account_record(model: &Model, id: AccountId) -> AccountRecord {
+    let lockout_mode = proto_lockout(model.settings(id).lockout).into();
+    AccountRecord { account_id: id.0.as_bytes().to_vec(), lockout_mode }
 }
 
 /// The record of an access key with the date keys of yesterday, today and tomorrow. None if it was

@@ -18,6 +18,7 @@ mod event_service;
 mod history;
 mod keystore_service;
 mod leased;
+mod lockouts;
 mod metrics;
 mod model;
 mod page;
@@ -30,6 +31,7 @@ mod status;
 mod stream;
 mod turn;
 mod user_service;
+mod uses;
 mod vault;
 mod writer;
 
@@ -61,6 +63,7 @@ use crate::caller::{Caller, Gate};
 use crate::checkpoint::{LogIdentity, Signed};
 use crate::model::Model;
 use crate::password::Passwords;
+use crate::uses::Uses;
 use crate::writer::Writer;
 
 /// The most bytes of a request.
@@ -85,10 +88,14 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 /// A checkpoint is due when the log has grown by so many events since the last.
 const CHECKPOINT_EVENTS: u64 = 10_000;
 
+/// How often last uses of access keys that are gone are forgotten.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+
 /// What identity needs to know.
 #[derive(Debug)]
 pub struct Config {
-    /// Holds the log (`log/`) and the keystore (`keystore`). One process at a time.
+    /// Holds the log (`log/`), the keystore (`keystore`), and when access keys were last used (`uses/`). One
+    /// process at a time.
     pub data_dir: PathBuf,
     /// Opens the keystore.
     pub keyring: Keyring,
@@ -155,7 +162,10 @@ pub async fn serve(
     done("the checkpoint is read");
     let from = model.position();
     let vault = vault::Vault::new(Arc::clone(&keystore), log.log_id()).await?;
-    let writer = Arc::new(Writer::replay(Arc::clone(&log), vault, clock, model).await?);
+    let folder = data_dir.join("uses");
+    let uses = tokio::task::spawn_blocking(move || Uses::open(&folder)).await?;
+    done("the store of last uses is open");
+    let writer = Arc::new(Writer::replay(Arc::clone(&log), vault, uses, clock, model).await?);
     done("what follows it is read");
     let unheld = writer.check_data_keys()?;
     done("the data keys are checked");
@@ -183,6 +193,7 @@ pub async fn serve(
     let gate = Gate { callers: Arc::new(callers), writer: Arc::clone(&writer) };
     let served = server.serve(routes(&gate, &keystore, &signing_key, &shutdown)?);
     tokio::spawn(rewrap(Arc::clone(&keystore), shutdown.clone()));
+    let swept = tokio::spawn(sweep_uses(Arc::clone(&writer)));
     let scheduled = tokio::spawn(schedule::run(Arc::clone(&writer), shutdown.clone()));
     let result = tokio::select! {
         result = served => result,
@@ -197,10 +208,13 @@ pub async fn serve(
     serving.send_replace(false);
     // What is scheduled ends with the shutdown, or has nothing left to write to.
     scheduled.abort();
+    swept.abort();
     if result.is_ok() {
         checkpoints.write_if_due(&writer, from).await;
     }
+    let flushed = tokio::task::spawn_blocking(move || writer.uses.flush()).await;
     log.close().await;
+    flushed?;
     result
 }
 
@@ -215,6 +229,17 @@ fn make_names_durable(folder: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Forgets, now and then, the last uses of access keys that are gone. Never returns.
+async fn sweep_uses(writer: Arc<Writer>) {
+    loop {
+        let of = Arc::clone(&writer);
+        let sweep = move || of.uses.sweep(|id| of.model().holds_access_key(id));
+        let forgotten = tokio::task::spawn_blocking(sweep).await.unwrap_or_default();
+        tracing::debug!(forgotten, "last uses of access keys that are gone were forgotten");
+        tokio::time::sleep(SWEEP_INTERVAL).await;
+    }
 }
 
 /// Wraps with the present key-encryption key whatever is wrapped with an older one.

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::{panic, thread};
 
 use domain::{
-    AccessKey, AccessKeyId, Account, AccountId, AccountNumber, AccountSettings, AdminToken,
-    AdminTokenEvent, AdminTokenId, Event, Timestamp, TokenHash, User, UserEvent, UserId, UserName,
-    account, admin_token, user,
+    AccessKey, AccessKeyId, Account, AccountEvent, AccountId, AccountNumber, AccountSettings,
+    AdminToken, AdminTokenEvent, AdminTokenId, Event, Timestamp, TokenHash, User, UserEvent,
+    UserId, UserName, account, admin_token, user,
 };
 use event_store::{Head, Position, Recorded, Revision};
 use serde::{Deserialize, Serialize};
@@ -104,6 +104,8 @@ pub(crate) struct KnownCommand {
 pub(crate) enum Effect {
     /// Nothing that a verifier knows.
     None,
+    /// What an account asks of access keys.
+    Account(AccountId),
     /// The user itself.
     User(UserId),
     /// The user is gone.
@@ -332,7 +334,13 @@ impl Model {
         let effect = match (stream, event) {
             (Stream::Account(id), Event::Account(event)) => {
                 self.apply_account(id, &event, recorded);
-                Effect::None
+                match event {
+                    AccountEvent::SettingsChanged { .. } => Effect::Account(id),
+                    AccountEvent::Created { .. }
+                    | AccountEvent::Renamed { .. }
+                    | AccountEvent::Deleted
+                    | AccountEvent::Unchanged => Effect::None,
+                }
             }
             (Stream::User(id), Event::User(event)) => self.apply_user(id, &event, recorded),
             (Stream::AdminToken(id), Event::AdminToken(event)) => {
@@ -434,6 +442,7 @@ impl Model {
             | UserEvent::AccessKeySlotChanged { .. }
             | UserEvent::AccessKeyExpiring { .. }
             | UserEvent::AccessKeyRotationDue { .. }
+            | UserEvent::AccessKeyLockedOut { .. }
             | UserEvent::Unchanged { .. } => Effect::None,
         };
         match user::evolve(known, event, time(recorded.time_ms)) {

@@ -138,6 +138,8 @@ fn access_key_at(holder: &UserEntry, key: &AccessKey, now: Timestamp) -> proto::
         generation: secret.generation,
         create_time: Some(proto_timestamp(secret.created_at)),
         expire_time: secret.expires_at.map(ends_at).map(proto_timestamp),
+        // No part of what an etag is of: told where it is asked for.
+        last_use: None,
     });
     proto::AccessKey {
         name: format!("{}/accessKeys/{}", user_name(holder.account, holder.id), key.id),
@@ -160,6 +162,7 @@ fn access_key_at(holder: &UserEntry, key: &AccessKey, now: Timestamp) -> proto::
         imported: key.imported,
         delete_time: None,
         purge_time: None,
+        last_use: None,
     }
 }
 

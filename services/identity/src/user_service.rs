@@ -77,7 +77,11 @@ impl UserService for Users {
         let request = request.into_inner();
         self.writer.applied(request.min_position).await?;
         let listed = match history::read_time(&self.writer, request.read_time)? {
-            None => list(&self.writer, &call, &request)?,
+            None => {
+                let mut listed = list(&self.writer, &call, &request)?;
+                listed.access_keys.iter_mut().for_each(|key| self.writer.uses.tell(key));
+                listed
+            }
             Some(at) => list_at(&self.writer, &call, &request, at).await?,
         };
         Ok(Response::new(listed))

@@ -33,9 +33,11 @@ use crate::answer;
 use crate::caller::Call;
 use crate::command::CommandKey;
 use crate::error::Error;
+use crate::lockouts::Lockouts;
 use crate::model::{Effect, KnownCommand, Model, UserEntry, time};
 use crate::stream::Stream;
 use crate::turn::{Held, Intent, Locks, Place, Places};
+use crate::uses::Uses;
 use crate::vault::{PasswordId, Prepared, Vault};
 
 /// How long a read waits for the position it asks for.
@@ -53,6 +55,9 @@ const ADMIN_TOKEN_NAME_CLAIM: &str = "admin-token-name";
 pub(crate) struct Writer {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) vault: Vault,
+    /// Beside the log.
+    pub(crate) uses: Uses,
+    pub(crate) lockouts: Lockouts,
     clock: Arc<dyn Clock>,
     model: RwLock<Model>,
     /// When the last event was recorded, in milliseconds since 1970. Beside the model, so that the
@@ -146,6 +151,7 @@ impl Writer {
     pub(crate) async fn replay(
         log: Arc<dyn EventLog>,
         vault: Vault,
+        uses: Uses,
         clock: Arc<dyn Clock>,
         mut model: Model,
     ) -> anyhow::Result<Self> {
@@ -166,6 +172,8 @@ impl Writer {
         Ok(Self {
             log,
             vault,
+            uses,
+            lockouts: Lockouts::new(),
             clock,
             recorded_ms: AtomicU64::new(model.time_ms()),
             applied: watch::channel(model.position()).0,
@@ -935,6 +943,7 @@ fn claims(account: AccountId, event: &Event, user: Option<&User>) -> Vec<ClaimOp
             | UserEvent::GracePeriodEnded { .. }
             | UserEvent::AccessKeyExpiring { .. }
             | UserEvent::AccessKeyRotationDue { .. }
+            | UserEvent::AccessKeyLockedOut { .. }
             | UserEvent::AccessKeyDeleted { .. }
             | UserEvent::AccessKeyUndeleted { .. }
             | UserEvent::AccessKeyPurged { .. }

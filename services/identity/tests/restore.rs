@@ -45,6 +45,7 @@ async fn told_date_key(identity: &Identity, access_key_id: &str) -> Option<Vec<u
             Message::SnapshotComplete(_)
             | Message::Change(_)
             | Message::DateKeys(_)
+            | Message::Lockouts(_)
             | Message::Heartbeat(_) => return None,
         }
     }

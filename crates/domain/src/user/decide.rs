@@ -6,8 +6,8 @@ use super::{Command, NewUser, RETAINED_ACCESS_KEYS_MAX, User, UserChanges, UserS
 use crate::access_key;
 use crate::{
     AccessKey, AccessKeyChanges, AccessKeyId, AccessKeyState, AccountSettings, Expiry,
-    GRACE_PERIOD_SECONDS_MAX, NewAccessKey, Refusal, SealedSecret, Slot, Tags, TimeToLive,
-    Timestamp, UserEvent,
+    GRACE_PERIOD_SECONDS_MAX, LockoutMode, NewAccessKey, Refusal, SealedSecret, Slot, Tags,
+    TimeToLive, Timestamp, UserEvent,
 };
 
 /// Decides what `command`, given at `now`, does to `user`, which is `None` until it was made and
@@ -105,6 +105,17 @@ impl Decider<'_> {
                 Ok(password_removed(self.user).into_iter().chain([set]).collect())
             }
             Command::RemovePassword => Ok(password_removed(self.user).into_iter().collect()),
+            Command::LockOutAccessKey { id, source, ends_at, failures } => {
+                self.find(&id)?;
+                let asked_for = match self.settings.lockout {
+                    LockoutMode::Off => false,
+                    LockoutMode::PerSource => source.is_some(),
+                    LockoutMode::PerKey => source.is_none(),
+                };
+                let in_force = asked_for && self.now < ends_at;
+                let event = UserEvent::AccessKeyLockedOut { id, source, ends_at, failures };
+                Ok(in_force.then_some(event).into_iter().collect())
+            }
             Command::Tick => Ok(self.tick()),
         }
     }

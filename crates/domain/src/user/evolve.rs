@@ -140,7 +140,7 @@ pub fn evolve(user: Option<User>, event: &UserEvent, at: Timestamp) -> Option<Us
                 password.changed_at = at;
             }
         }
-        UserEvent::Unchanged { .. } => return Some(user),
+        UserEvent::AccessKeyLockedOut { .. } | UserEvent::Unchanged { .. } => return Some(user),
     }
     if event.access_key_id().is_none() {
         user.modified_at = at;

@@ -8,6 +8,7 @@ mod deletion;
 mod expiry;
 mod grace;
 mod keys;
+mod lockout;
 mod password;
 mod profile;
 mod properties;

@@ -162,12 +162,20 @@ fn later_kinds() -> Vec<Event> {
         }),
         Event::User(UserEvent::PasswordSet { generation: 3, sealed: secret() }),
         Event::User(UserEvent::PasswordRemoved { generation: 3 }),
+        locked_out(Some("2001:db8:1:2::/64")),
+        locked_out(None),
     ];
     account
         .chain(user)
         .chain(admin_token.into_iter().map(Event::AdminToken))
         .chain(unchanged)
         .collect()
+}
+
+fn locked_out(source: Option<&str>) -> Event {
+    let source = source.map(|source| Source::parse(source).expect("one"));
+    let ends_at = at(1_700_000_000_006);
+    Event::User(UserEvent::AccessKeyLockedOut { id: id(), source, ends_at, failures: 40 })
 }
 
 #[test]

@@ -109,9 +109,14 @@ fn ask(table: &Table, head: &str, now_ms: i64) -> Verdict {
     let expected = Expected::s3("us-east-1", now_ms / 1000);
     let now = Now { unix_ms: now_ms, monotonic: Duration::from_secs(100) };
     match authenticate(&head, &expected) {
-        Ok(request) => verify(table, &request, now),
+        Ok(request) => judge(table, &request, now),
         Err(denial) => Verdict::Denied(denial),
     }
+}
+
+fn judge(table: &Table, request: &SignedRequest<'_>, now: Now) -> Verdict {
+    let string_to_sign = request.string_to_sign();
+    verify(table, request, &Claim::of(request, &string_to_sign), now).verdict
 }
 
 fn by_header(secret: &str) -> String {
@@ -411,7 +416,7 @@ fn expects_osc4() -> Expected<'static> {
 fn ask_osc4(table: &Table, head: &str) -> Verdict {
     let head = Head::parse(head.as_bytes()).expect("is a head");
     let request = authenticate(&head, &expects_osc4()).expect("is complete");
-    verify(table, &request, Now { unix_ms: NOW_MS, monotonic: Duration::from_secs(100) })
+    judge(table, &request, Now { unix_ms: NOW_MS, monotonic: Duration::from_secs(100) })
 }
 
 #[test]

@@ -195,7 +195,7 @@ pub(crate) fn records(
     users: Vec<pb::UserRecord>,
     keys: Vec<pb::AccessKeyRecord>,
 ) -> pb::CredentialRecords {
-    pb::CredentialRecords { users, access_keys: keys }
+    pb::CredentialRecords { users, access_keys: keys, ..Default::default() }
 }
 
 pub(crate) fn user() -> pb::UserRecord {

@@ -28,6 +28,7 @@ pub(crate) struct FakeIdentity {
     state: Arc<Mutex<State>>,
     derived: Arc<AtomicUsize>,
     watches: watch::Sender<usize>,
+    reported: watch::Sender<usize>,
 }
 
 #[derive(Default)]
@@ -38,6 +39,10 @@ struct State {
     /// Secrets by access key, for older days.
     secrets: HashMap<String, (u32, String)>,
     older_days_fail: bool,
+    /// What was reported.
+    uses: Vec<pb::UseRecord>,
+    lockouts: Vec<pb::LockoutRecord>,
+    reports_fail: bool,
 }
 
 impl FakeIdentity {
@@ -95,6 +100,25 @@ impl FakeIdentity {
         self.state().older_days_fail = fail;
     }
 
+    /// Whether reports are refused with UNAVAILABLE.
+    pub(crate) fn fail_reports(&self, fail: bool) {
+        self.state().reports_fail = fail;
+    }
+
+    /// Waits until so many uses were reported, and takes them.
+    pub(crate) async fn uses(&self, count: usize) -> Vec<pb::UseRecord> {
+        let mut reported = self.reported.subscribe();
+        reported.wait_for(|_| self.state().uses.len() >= count).await.expect("lives");
+        std::mem::take(&mut self.state().uses)
+    }
+
+    /// Waits until so many lock-outs were reported, and takes them.
+    pub(crate) async fn lockouts(&self, count: usize) -> Vec<pb::LockoutRecord> {
+        let mut reported = self.reported.subscribe();
+        reported.wait_for(|_| self.state().lockouts.len() >= count).await.expect("lives");
+        std::mem::take(&mut self.state().lockouts)
+    }
+
     /// How often date keys of an older day were asked for.
     pub(crate) fn derived(&self) -> usize {
         self.derived.load(Ordering::Acquire)
@@ -150,5 +174,33 @@ impl CredentialFeedService for FakeIdentity {
         let (generation, date_key) = (*generation, Some(date_key(secret, day)));
         let record = pb::DateKeyRecord { access_key_id, generation, date_key };
         Ok(Response::new(pb::DeriveDateKeysResponse { date_keys: vec![record] }))
+    }
+
+    async fn report_use(
+        &self,
+        request: Request<pb::ReportUseRequest>,
+    ) -> Result<Response<pb::ReportUseResponse>, Status> {
+        let mut state = self.state();
+        if state.reports_fail {
+            return Err(Status::unavailable("not now"));
+        }
+        state.uses.extend(request.into_inner().uses);
+        drop(state);
+        self.reported.send_modify(|reported| *reported += 1);
+        Ok(Response::new(pb::ReportUseResponse {}))
+    }
+
+    async fn report_lockout(
+        &self,
+        request: Request<pb::ReportLockoutRequest>,
+    ) -> Result<Response<pb::ReportLockoutResponse>, Status> {
+        let mut state = self.state();
+        if state.reports_fail {
+            return Err(Status::unavailable("not now"));
+        }
+        state.lockouts.extend(request.into_inner().lockouts);
+        drop(state);
+        self.reported.send_modify(|reported| *reported += 1);
+        Ok(Response::new(pb::ReportLockoutResponse {}))
     }
 }

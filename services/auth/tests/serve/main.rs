@@ -4,6 +4,7 @@ mod certificates;
 mod forms;
 mod harness;
 mod identity;
+mod lockout;
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 mod asked;
 
 use api::identity::v1::{
-    AccessKey, AccessKeyState, CreateAccessKeyRequest, DeleteAccessKeyRequest,
+    AccessKey, AccessKeyState, AccessKeyUse, CreateAccessKeyRequest, DeleteAccessKeyRequest,
     DeleteAccessKeyResponse, EndGracePeriodRequest, GetAccessKeyRequest, ListAccessKeysRequest,
     ListAccessKeysResponse, PurgeAccessKeyRequest, ReplaceAccessKeyRequest,
     RotateSecretAccessKeyRequest, UndeleteAccessKeyRequest, UpdateAccessKeyRequest,
@@ -214,7 +214,7 @@ fn show_deleted(
     }
 }
 
-fn table(keys: &[AccessKey]) -> Table<7> {
+fn table(keys: &[AccessKey]) -> Table<8> {
     let row = |key: &AccessKey| {
         [
             key.access_key_id.clone(),
@@ -222,34 +222,74 @@ fn table(keys: &[AccessKey]) -> Table<7> {
             instant(key.expire_time.as_ref()),
             secrets(key),
             instant(key.create_time.as_ref()),
+            instant(key.last_use.as_ref().and_then(|used| used.time.as_ref())),
             holder(key).to_owned(),
             key.label.clone(),
         ]
     };
-    let headings = ["ACCESS KEY ID", "STATE", "EXPIRES", "SECRETS", "CREATED", "USER ID", "LABEL"];
+    let headings = [
+        "ACCESS KEY ID",
+        "STATE",
+        "EXPIRES",
+        "SECRETS",
+        "CREATED",
+        "LAST USED",
+        "USER ID",
+        "LABEL",
+    ];
     Table::new(headings, keys.iter().map(row).collect())
 }
 
 /// One access key, a line for each of its fields.
 fn details(key: &AccessKey) -> Table<2> {
     let slot = if key.slot == 0 { String::new() } else { key.slot.to_string() };
-    Table::of_pairs(&[
-        ("access key id", &key.access_key_id),
-        ("state", state(key)),
+    let (state, secrets) = (state(key), secrets(key));
+    let (created, changed) = (instant(key.create_time.as_ref()), instant(key.update_time.as_ref()));
+    let (valid_from, expires) =
+        (instant(key.not_before_time.as_ref()), instant(key.expire_time.as_ref()));
+    let (deleted, gone) = (instant(key.delete_time.as_ref()), instant(key.purge_time.as_ref()));
+    let last_used = last_use(key.last_use.as_ref());
+    // Of one secret it is what is told of the access key.
+    let in_grace = Some(&key.secrets).filter(|secrets| secrets.len() > 1);
+    let of_secrets = in_grace.into_iter().flatten().map(|secret| {
+        (format!("last used #{}", secret.generation), last_use(secret.last_use.as_ref()))
+    });
+    let of_secrets: Vec<_> = of_secrets.collect();
+    let mut pairs = vec![
+        ("access key id", key.access_key_id.as_str()),
+        ("state", state),
         ("user id", holder(key)),
         ("label", &key.label),
         ("slot", &slot),
-        ("created", &instant(key.create_time.as_ref())),
-        ("changed", &instant(key.update_time.as_ref())),
-        ("valid from", &instant(key.not_before_time.as_ref())),
-        ("expires", &instant(key.expire_time.as_ref())),
+        ("created", &created),
+        ("changed", &changed),
+        ("valid from", &valid_from),
+        ("expires", &expires),
         ("time to live", &key.time_to_live),
-        ("secrets", &secrets(key)),
+        ("secrets", &secrets),
+        ("last used", &last_used),
+    ];
+    pairs.extend(of_secrets.iter().map(|(name, used)| (name.as_str(), used.as_str())));
+    pairs.extend([
         ("imported", if key.imported { "yes" } else { "no" }),
-        ("deleted", &instant(key.delete_time.as_ref())),
-        ("gone for good", &instant(key.purge_time.as_ref())),
+        ("deleted", &deleted),
+        ("gone for good", &gone),
         ("etag", &key.etag),
-    ])
+    ]);
+    Table::of_pairs(&pairs)
+}
+
+/// When, from where and by what, as far as it is known.
+fn last_use(used: Option<&AccessKeyUse>) -> String {
+    let Some(used) = used else { return String::new() };
+    let mut told = instant(used.time.as_ref());
+    if !used.source_address.is_empty() {
+        told = format!("{told} from {}", used.source_address);
+    }
+    if !used.user_agent.is_empty() {
+        told = format!("{told} by {}", used.user_agent);
+    }
+    told
 }
 
 fn state(key: &AccessKey) -> &'static str {

@@ -19,6 +19,8 @@ pub(crate) struct IamError {
     pub(crate) status: StatusCode,
     pub(crate) code: Cow<'static, str>,
     pub(crate) message: Cow<'static, str>,
+    /// After how many seconds asking again may help, where that is known.
+    pub(crate) retry_after: Option<u32>,
 }
 
 impl IamError {
@@ -27,7 +29,7 @@ impl IamError {
         code: impl Into<Cow<'static, str>>,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code: code.into(), message: message.into() }
+        Self { status, code: code.into(), message: message.into(), retry_after: None }
     }
 
     pub(crate) fn malformed_input(message: impl Into<Cow<'static, str>>) -> Self {
@@ -76,7 +78,7 @@ impl IamError {
                 Cow::Owned(message.to_owned()),
             )
         };
-        match denial.code() {
+        let error = match denial.code() {
             "InvalidAccessKeyId" | "InvalidToken" => forbidden(
                 "InvalidClientTokenId",
                 "The security token included in the request is invalid.",
@@ -90,10 +92,13 @@ impl IamError {
             "RequestTimeTooSkewed" => forbidden("SignatureDoesNotMatch", "Signature expired."),
             // A locked user, or no signature at all: auth says which by its words alone.
             "AccessDenied" => forbidden("AccessDenied", denial.message()),
+            // After too many wrong signatures.
+            "SlowDown" => Self::throttling(),
             "ServiceUnavailable" => Self::unavailable(),
             "InternalError" => Self::internal(),
             _ => incomplete(denial.message()),
-        }
+        };
+        Self { retry_after: denial.retry_after(), ..error }
     }
 
     /// What identity says against a call. `what` is what the request named.

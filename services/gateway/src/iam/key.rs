@@ -105,9 +105,12 @@ impl Call<'_> {
         let user = answer.user.ok_or_else(IamError::internal)?;
         document.text("UserName", &user.user_name);
         document.open("AccessKeyLastUsed");
-        // As AWS tells of a key that it has not seen used.
-        document.text("ServiceName", "N/A");
-        document.text("Region", "N/A");
+        let used = render::LastUsed::of(&key);
+        if let Some(date) = used.date {
+            document.text("LastUsedDate", &date);
+        }
+        document.text("ServiceName", used.service);
+        document.text("Region", used.region);
         document.close();
         Ok(())
     }

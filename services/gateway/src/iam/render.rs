@@ -24,6 +24,9 @@ pub(crate) fn user_id(uuid: &str) -> String {
     "AIDA".chars().chain(digits).collect()
 }
 
+/// What AWS says where there is nothing to tell.
+pub(super) const NOT_AVAILABLE: &str = "N/A";
+
 pub(crate) fn path(user: &User) -> &str {
     if user.path.is_empty() { NO_PATH } else { &user.path }
 }
@@ -51,6 +54,28 @@ pub(crate) fn user(document: &mut Document, principal: &Principal, user: &User, 
             document.close();
         }
         document.close();
+    }
+}
+
+/// When an access key was last used, and for what, as AWS tells it: `N/A` of one that it has not seen used.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct LastUsed<'a> {
+    pub(crate) date: Option<String>,
+    pub(crate) region: &'a str,
+    pub(crate) service: &'a str,
+}
+
+impl<'a> LastUsed<'a> {
+    pub(crate) fn of(key: &'a AccessKey) -> Self {
+        let told = |text: &'a str| if text.is_empty() { NOT_AVAILABLE } else { text };
+        match &key.last_use {
+            None => Self { date: None, region: NOT_AVAILABLE, service: NOT_AVAILABLE },
+            Some(used) => Self {
+                date: Some(date(used.time.as_ref())),
+                region: told(&used.region),
+                service: told(&used.service),
+            },
+        }
     }
 }
 

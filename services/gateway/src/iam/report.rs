@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 
 use super::error::IamError;
+use super::render::LastUsed;
 use super::{Call, render};
 use crate::xml::Document;
 
@@ -85,17 +86,24 @@ impl Call<'_> {
             render::date(user.create_time.as_ref()),
         );
         for at in 0..KEYS_SHOWN {
-            let (active, rotated) = match keys.get(at) {
-                None => ("false", "N/A".to_owned()),
+            match keys.get(at) {
+                None => table.push_str(",false,N/A,N/A,N/A,N/A"),
                 Some(key) => {
                     let secret = key.secrets.first();
                     let rotated = secret
                         .map_or(key.create_time.as_ref(), |secret| secret.create_time.as_ref());
                     let active = if render::status(key) == "Active" { "true" } else { "false" };
-                    (active, render::date(rotated))
+                    let LastUsed { date, region, service } = LastUsed::of(key);
+                    let _ = write!(
+                        table,
+                        ",{active},{},{},{},{}",
+                        render::date(rotated),
+                        date.as_deref().unwrap_or(render::NOT_AVAILABLE),
+                        cell(region),
+                        cell(service),
+                    );
                 }
-            };
-            let _ = write!(table, ",{active},{rotated},N/A,N/A,N/A");
+            }
         }
         table.push_str(",false,N/A,false,N/A\n");
     }

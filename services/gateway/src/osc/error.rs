@@ -23,6 +23,8 @@ pub(super) struct OscError {
     /// OUTSCALE's `Type`.
     pub(super) kind: &'static str,
     pub(super) details: Cow<'static, str>,
+    /// After how many seconds asking again may help, where that is known.
+    pub(super) retry_after: Option<u32>,
 }
 
 impl OscError {
@@ -32,7 +34,7 @@ impl OscError {
         kind: &'static str,
         details: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code, kind, details: details.into() }
+        Self { status, code, kind, details: details.into(), retry_after: None }
     }
 
     /// Who asks is not known.
@@ -122,7 +124,7 @@ impl OscError {
 
     /// What auth says against a signature.
     pub(super) fn of_signature(denial: &S3Error) -> Self {
-        match denial.code() {
+        let error = match denial.code() {
             "InvalidAccessKeyId" | "InvalidToken" => {
                 Self::unauthenticated("The access key is not valid.")
             }
@@ -130,10 +132,13 @@ impl OscError {
             "RequestTimeTooSkewed" => {
                 Self::unauthenticated("The request was signed too long ago, or in the future.")
             }
+            // After too many wrong signatures.
+            "SlowDown" => Self::throttling(),
             "ServiceUnavailable" => Self::unavailable(),
             "InternalError" => Self::internal(),
             _ => Self::unauthenticated(denial.message().to_owned()),
-        }
+        };
+        Self { retry_after: denial.retry_after(), ..error }
     }
 
     /// What identity says against a call.

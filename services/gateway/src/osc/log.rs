@@ -194,6 +194,7 @@ fn call_name(kind: &Kind) -> Option<&'static str> {
         Kind::UserUnchanged(UserUnchanged { .. })
         | Kind::AccountUnchanged(AccountUnchanged { .. })
         | Kind::AccessKeyExpiring(_)
+        | Kind::AccessKeyLockedOut(_)
         | Kind::AccessKeyRotationDue(_) => return None,
     })
 }

@@ -64,7 +64,7 @@ pub(crate) async fn check(
             let principal = identity.verify_password(origin, login, &password).await;
             principal.map_err(|status| Problem::of_status(&status))?
         }
-        Shown::Signature => signer(verifier, head, body, entry).await?,
+        Shown::Signature => signer(verifier, origin, (head, body), entry).await?,
     };
     Ok(Who::User(principal))
 }
@@ -72,8 +72,8 @@ pub(crate) async fn check(
 /// Who signed a request.
 async fn signer(
     verifier: &Verifier,
-    head: &Parts,
-    body: &[u8],
+    origin: &Origin,
+    (head, body): (&Parts, &[u8]),
     entry: &mut Entry,
 ) -> Result<Principal, Problem> {
     // Where it cannot be read, auth says what is wrong with it.
@@ -86,7 +86,8 @@ async fn signer(
         let detail = format!("the signature must be for the service {}", SERVICES.join(" or "));
         return Err(Problem::unauthenticated("SIGNATURE_DOES_NOT_MATCH", detail));
     }
-    let verified = verifier.verify_for(head, region, service, body).await.map_err(|denial| {
+    let verified = verifier.verify_for(origin.client, head, region, service, body).await;
+    let verified = verified.map_err(|denial| {
         if let Some(claimed) = denial.detail("AWSAccessKeyId") {
             entry.claim(claimed);
         }

@@ -89,9 +89,13 @@ impl Problem {
     /// What auth says against a signature.
     pub(crate) fn of_signature(denial: &S3Error) -> Self {
         let (reason, detail) = (screaming(denial.code()), denial.message().to_owned());
-        match denial.code() {
+        let problem = match denial.code() {
             "ServiceUnavailable" => Self::unavailable(),
             "InternalError" => Self::internal(),
+            "SlowDown" => {
+                let detail = "too many signatures were wrong";
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "LOCKED_OUT", detail)
+            }
             // Of a locked user; of what is no signature, auth says why not.
             "AccessDenied" if denial.message() == S3Error::access_denied().message() => {
                 Self::new(StatusCode::FORBIDDEN, reason, detail)
@@ -100,6 +104,10 @@ impl Problem {
                 Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, reason, detail)
             }
             _ => Self::unauthenticated(reason, detail),
+        };
+        match denial.retry_after() {
+            Some(seconds) => problem.after(seconds),
+            None => problem,
         }
     }
 
@@ -338,6 +346,9 @@ mod tests {
             let problem = Problem::of_signature(&S3Error::new(StatusCode::FORBIDDEN, code, "said"));
             assert_eq!((problem.status.as_u16(), &*problem.reason), (status, reason));
         }
+        let problem = Problem::of_signature(&S3Error::slow_down().after(60));
+        let told = (problem.status.as_u16(), &*problem.reason, problem.retry_after);
+        assert_eq!(told, (429, "LOCKED_OUT", Some(60)));
         // A signature that is right, of a user that is locked.
         let problem = Problem::of_signature(&S3Error::access_denied());
         assert_eq!((problem.status.as_u16(), &*problem.reason), (403, "ACCESS_DENIED"));

@@ -19,6 +19,8 @@ pub(crate) struct S3Error {
     message: Cow<'static, str>,
     /// Further elements, name and text, in order.
     details: Vec<(Cow<'static, str>, String)>,
+    /// After how many seconds asking again may help.
+    retry_after: Option<u32>,
 }
 
 /// What the document says of the request that it answers.
@@ -38,7 +40,13 @@ impl S3Error {
         code: impl Into<Cow<'static, str>>,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code: code.into(), message: message.into(), details: vec![] }
+        Self {
+            status,
+            code: code.into(),
+            message: message.into(),
+            details: vec![],
+            retry_after: None,
+        }
     }
 
     /// With one more element.
@@ -49,6 +57,16 @@ impl S3Error {
     ) -> Self {
         self.details.push((name.into(), text.into()));
         self
+    }
+
+    /// With so many seconds to wait before asking again; 0 for no such word.
+    pub(crate) fn after(self, seconds: u32) -> Self {
+        Self { retry_after: Some(seconds).filter(|seconds| *seconds > 0), ..self }
+    }
+
+    /// After how many seconds asking again may help, where that is known.
+    pub(crate) fn retry_after(&self) -> Option<u32> {
+        self.retry_after
     }
 
     pub(crate) fn code(&self) -> &str {
@@ -105,8 +123,9 @@ impl S3Error {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         headers.insert(SERVER, HeaderValue::from_static("claviger"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        let soon = (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        if let Some(seconds) = self.retry_after.or(soon) {
+            headers.insert(RETRY_AFTER, seconds.into());
         }
         response
     }

@@ -1,5 +1,6 @@
 //! Asking auth who signed a request.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use api::auth::v1::auth_service_client::AuthServiceClient;
@@ -55,19 +56,20 @@ impl Verifier {
         Self { auth: AuthServiceClient::new(channel), region, timeout }
     }
 
-    /// Who signed the request of this head, whose target was sent as `target`.
+    /// Who signed the request of this head, which came from `client` and whose target was sent as `target`.
     ///
     /// # Errors
     /// Auth's denial; `ServiceUnavailable` if no verdict was reached, `InternalError` if none ever
     /// will be; `RequestHeaderSectionTooLarge`.
     pub(crate) async fn verify(
         &self,
+        client: IpAddr,
         head: &Parts,
         target: &PathAndQuery,
     ) -> Result<Verified, S3Error> {
         let (region, service) = (self.region.clone(), "s3".to_owned());
         let asked = VerifySignatureRequest { region, service, ..Default::default() };
-        let verified = self.ask(head, target, asked).await?;
+        let verified = self.ask(client, head, target, asked).await?;
         read(verified).ok_or_else(|| {
             tracing::error!("auth's verdict cannot be read");
             S3Error::internal()
@@ -80,6 +82,7 @@ impl Verifier {
     /// As [`Self::verify`]: each dialect has its own words for S3's codes.
     pub(crate) async fn verify_for(
         &self,
+        client: IpAddr,
         head: &Parts,
         region: String,
         service: String,
@@ -88,7 +91,7 @@ impl Verifier {
         let target = head.uri.path_and_query().ok_or_else(S3Error::invalid_uri)?;
         let body_sha256 = Sha256::digest(body).to_vec();
         let asked = VerifySignatureRequest { region, service, body_sha256, ..Default::default() };
-        self.ask(head, target, asked).await
+        self.ask(client, head, target, asked).await
     }
 
     /// Who signed a call of OUTSCALE's API, in its own spelling of a signature or in AWS's, with this body
@@ -99,6 +102,7 @@ impl Verifier {
     /// As [`Self::verify_for`].
     pub(crate) async fn verify_call(
         &self,
+        client: IpAddr,
         head: &Parts,
         target: &PathAndQuery,
         scope: Scope,
@@ -114,11 +118,12 @@ impl Verifier {
             accepts_osc4: true,
             ..Default::default()
         };
-        self.ask(head, target, asked).await
+        self.ask(client, head, target, asked).await
     }
 
     async fn ask(
         &self,
+        client: IpAddr,
         head: &Parts,
         target: &PathAndQuery,
         asked: VerifySignatureRequest,
@@ -132,6 +137,7 @@ impl Verifier {
         }
         let mut request = tonic::Request::new(VerifySignatureRequest {
             request: Some(Form::RawHead(raw_head.into())),
+            source_address: client.to_string(),
             ..asked
         });
         request.set_timeout(self.timeout);
@@ -195,9 +201,8 @@ fn denial(denied: Denied) -> S3Error {
     let status = status.filter(|status| status.is_client_error() || status.is_server_error());
     let status = status.unwrap_or(StatusCode::FORBIDDEN);
     let details = denied.details.into_iter();
-    details.fold(S3Error::new(status, denied.code, denied.message), |error, detail| {
-        error.with(detail.name, detail.value)
-    })
+    let error = S3Error::new(status, denied.code, denied.message).after(denied.retry_after_seconds);
+    details.fold(error, |error, detail| error.with(detail.name, detail.value))
 }
 
 /// No verdict was reached: that is nobody's fault, or ours, but never the client's.
@@ -283,6 +288,14 @@ mod tests {
             let denied = Denied { code: "X".to_owned(), http_status: given, ..Denied::default() };
             let expected = StatusCode::from_u16(expected).expect("a status");
             assert_eq!(denial(denied), S3Error::new(expected, "X", ""));
+        }
+    }
+
+    #[test]
+    fn a_denial_tells_how_long_to_wait() {
+        for (seconds, expected) in [(0, None), (60, Some(60))] {
+            let denied = Denied { retry_after_seconds: seconds, ..Denied::default() };
+            assert_eq!(denial(denied).retry_after(), expected);
         }
     }
 }

@@ -19,6 +19,7 @@ async fn a_denial_becomes_s3s_error() {
         http_status: 403,
         message: "The request signature we calculated does not match <yours>.".to_owned(),
         details: vec![detail("AWSAccessKeyId", "AKIA"), detail("StringToSign", "a\nb&\0")],
+        ..Denied::default()
     };
     rig.auth.says(move |_| Ok(Some(Verdict::Denied(denied.clone()))));
     let answer = rig.send("GET /bkt/k%20?secret=1", &[], b"").await;
@@ -31,6 +32,25 @@ async fn a_denial_becomes_s3s_error() {
     let answer = rig.send("HEAD /bkt/k", &[], b"").await;
     assert_eq!((answer.status, answer.body.len()), (403, 0));
     assert_eq!(answer.header("content-type"), Some("application/xml"));
+    assert_eq!(rig.upstream.begun(), 0);
+}
+
+#[tokio::test]
+async fn who_is_locked_out_is_told_for_how_long() {
+    let rig = Rig::start().await;
+    for (code, http_status) in [("SlowDown", 503), ("AccessDenied", 403)] {
+        rig.auth.says(move |_| {
+            Ok(Some(Verdict::Denied(Denied {
+                code: code.to_owned(),
+                http_status,
+                retry_after_seconds: 60,
+                ..Denied::default()
+            })))
+        });
+        let answer = rig.send("GET /bkt/k", &[], b"").await;
+        answer.is_error(u16::try_from(http_status).expect("a status"), code);
+        assert_eq!(answer.header("retry-after"), Some("60"));
+    }
     assert_eq!(rig.upstream.begun(), 0);
 }
 

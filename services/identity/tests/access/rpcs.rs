@@ -365,6 +365,24 @@ fn feed() -> Vec<Row> {
             day: u32::try_from(world.home.clock.now_ms() / DAY_MS).expect("fits"),
             spelling: 0,
         }),
+        row("CredentialFeedService/ReportUse", AUTH, |world, target| ReportUseRequest {
+            uses: vec![UseRecord {
+                access_key_id: target.key.access_key_id.clone(),
+                generation: 1,
+                r#use: Some(AccessKeyUse {
+                    time: Some(at(world.home.clock.now_ms())),
+                    ..Default::default()
+                }),
+            }],
+        }),
+        row("CredentialFeedService/ReportLockout", AUTH, |world, target| ReportLockoutRequest {
+            lockouts: vec![LockoutRecord {
+                access_key_id: target.key.access_key_id.clone(),
+                source: "192.0.2.1".into(),
+                end_time_ms: i64::try_from(world.home.clock.now_ms()).expect("fits") + 60_000,
+                failures: 4,
+            }],
+        }),
     ]
 }
 

@@ -127,10 +127,22 @@ fn any_command() -> impl Strategy<Value = Command> {
             .prop_map(|(id, replacement)| Command::DeleteAccessKey { id, replacement }),
         4 => id().prop_map(|id| Command::UndeleteAccessKey { id }),
         1 => id().prop_map(|id| Command::PurgeAccessKey { id }),
+        3 => (id(), option::of(any_source()), any_instant(), any::<u32>()).prop_map(
+            |(id, source, ends_at, failures)| Command::LockOutAccessKey {
+                id,
+                source,
+                ends_at,
+                failures,
+            }
+        ),
         3 => Just(Command::Tick),
         2 => any_key().prop_map(|n| Command::SetPassword { sealed: sealed(n) }),
         1 => Just(Command::RemovePassword),
     ]
+}
+
+fn any_source() -> impl Strategy<Value = Source> {
+    any::<std::net::IpAddr>().prop_map(Source::of)
 }
 
 pub(super) fn any_event() -> impl Strategy<Value = UserEvent> {
@@ -197,6 +209,14 @@ pub(super) fn any_event() -> impl Strategy<Value = UserEvent> {
             .prop_map(|(n, purge_at)| UserEvent::AccessKeyDeleted { id: id(n), purge_at }),
         3 => key.clone().prop_map(undeleted),
         2 => key.clone().prop_map(purged),
+        1 => (key.clone(), option::of(any_source()), any_instant()).prop_map(
+            |(n, source, ends_at)| UserEvent::AccessKeyLockedOut {
+                id: id(n),
+                source,
+                ends_at,
+                failures: 4,
+            }
+        ),
         2 => (any::<u32>(), key).prop_map(|(generation, n)| UserEvent::PasswordSet {
             generation,
             sealed: sealed(n),

@@ -28,6 +28,7 @@ fn new_id(command: &Command) -> Option<&AccessKeyId> {
         | Command::PurgeAccessKey { .. }
         | Command::SetPassword { .. }
         | Command::RemovePassword
+        | Command::LockOutAccessKey { .. }
         | Command::Tick => None,
     }
 }

@@ -108,6 +108,12 @@ pub(super) fn describe(kind: &Kind) -> Described {
             let detail = format!("#{} of {made}", event.generation);
             of("AccessKeyRotationDue", &event.access_key_id).with(detail)
         }
+        Kind::AccessKeyLockedOut(event) => {
+            let from = if event.source.is_empty() { "everywhere" } else { event.source.as_str() };
+            let until = instant(event.end_time.as_ref());
+            let detail = format!("from {from} until {until}, {} failed", event.failures);
+            of("AccessKeyLockedOut", &event.access_key_id).with(detail)
+        }
         Kind::AccessKeyUndeleted(event) => of("AccessKeyUndeleted", &event.access_key_id),
         Kind::UserUnchanged(event) => of("UserUnchanged", &event.access_key_id),
         Kind::AccountUnchanged(_) => of("AccountUnchanged", ""),
