@@ -11,7 +11,7 @@ use std::time::Duration;
 use opentelemetry::metrics::Counter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
@@ -33,7 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Accepts connections for ever, those by TLS once their handshake is done. Handshakes go on side by
 /// side, and end with the stream.
 pub(crate) fn connections(
-    listener: TcpListener,
+    source: impl Into<Source>,
     tls: Option<ServerTls>,
 ) -> impl futures::Stream<Item = io::Result<Connection>> {
     let failed = telemetry::meter()
@@ -43,22 +43,67 @@ pub(crate) fn connections(
     if let Some(tls) = &tls {
         tls.tell_expiry();
     }
-    let incoming = Incoming {
-        listener,
-        tls,
-        places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
-        handshakes: JoinSet::new(),
-        failed,
-    };
+    let incoming = Incoming { source: source.into(), tls, handshakes: JoinSet::new(), failed };
     futures::stream::unfold(incoming, |mut incoming| async move {
         Some((Ok(incoming.next().await), incoming))
     })
 }
 
-struct Incoming {
+/// Where connections come from.
+pub(crate) enum Source {
+    /// The port itself.
+    Port(Port),
+    /// Whoever accepts them and hands them out.
+    Handed(mpsc::Receiver<Handed>),
+}
+
+impl From<TcpListener> for Source {
+    fn from(listener: TcpListener) -> Self {
+        Self::Port(Port::new(listener))
+    }
+}
+
+impl Source {
+    /// The next connection. Nothing is lost if it is dropped before.
+    async fn next(&mut self) -> (TcpStream, Place) {
+        match self {
+            Self::Port(port) => port.accept().await,
+            Self::Handed(handed) => loop {
+                // Nobody hands out any more once the server stops.
+                let Some(Handed { stream, place }) = handed.recv().await else {
+                    std::future::pending().await
+                };
+                match TcpStream::from_std(stream) {
+                    Ok(stream) => return (stream, place),
+                    Err(error) => tracing::warn!(%error, "a connection could not be taken over"),
+                }
+            },
+        }
+    }
+}
+
+/// A connection on its way to another runtime.
+pub(crate) struct Handed {
+    pub(crate) stream: std::net::TcpStream,
+    pub(crate) place: Place,
+}
+
+/// What a connection takes up for as long as it lasts.
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+    /// Counts the connections of one worker.
+    pub(crate) load: Option<Arc<()>>,
+}
+
+/// A listening port, with so many places.
+pub(crate) struct Port {
     listener: TcpListener,
-    tls: Option<ServerTls>,
     places: Arc<Semaphore>,
+}
+
+struct Incoming {
+    source: Source,
+    tls: Option<ServerTls>,
     /// Those under way; each has a place already.
     handshakes: JoinSet<Option<Connection>>,
     failed: Counter<u64>,
@@ -72,7 +117,7 @@ impl Incoming {
                     Ok(Some(connection)) => return connection,
                     Ok(None) | Err(_) => continue,
                 },
-                accepted = accept(&self.listener, &self.places) => accepted,
+                accepted = self.source.next() => accepted,
             };
             // Small answers must not wait for acknowledgements. If it cannot be set they do.
             let _ = stream.set_nodelay(true);
@@ -91,21 +136,24 @@ impl Incoming {
     }
 }
 
-/// When there is a place, accepts a connection. Nothing is lost if it is dropped before.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> (TcpStream, OwnedSemaphorePermit) {
-    loop {
-        // Never closed, so that there always is a place in the end.
-        let Ok(place) = Arc::clone(places).acquire_owned().await else {
-            std::future::pending().await
-        };
-        match listener.accept().await {
-            Ok((stream, _)) => return (stream, place),
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+impl Port {
+    pub(crate) fn new(listener: TcpListener) -> Self {
+        Self { listener, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
+    }
+
+    /// When there is a place, accepts a connection. Nothing is lost if it is dropped before.
+    pub(crate) async fn accept(&self) -> (TcpStream, Place) {
+        loop {
+            // Never closed, so that there always is a place in the end.
+            let Ok(permit) = Arc::clone(&self.places).acquire_owned().await else {
+                std::future::pending().await
+            };
+            match self.listener.accept().await {
+                Ok((stream, _)) => return (stream, Place { _permit: permit, load: None }),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }
@@ -115,7 +163,7 @@ async fn handshake(
     tls: ServerTls,
     stream: TcpStream,
     address: Option<SocketAddr>,
-    place: OwnedSemaphorePermit,
+    place: Place,
     failed: Counter<u64>,
 ) -> Option<Connection> {
     let done = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await;
@@ -159,7 +207,7 @@ pub(crate) struct Connection {
     peer: Peer,
     /// Runs until the preface has been read.
     waiting: Option<(Pin<Box<Sleep>>, usize)>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// What bytes go through.
@@ -179,7 +227,7 @@ macro_rules! either {
 }
 
 impl Connection {
-    fn new(stream: Stream, peer: Peer, place: OwnedSemaphorePermit) -> Self {
+    fn new(stream: Stream, peer: Peer, place: Place) -> Self {
         let timeout = Box::pin(tokio::time::sleep(PREFACE_TIMEOUT));
         Self { stream, peer, waiting: Some((timeout, PREFACE_BYTES)), _place: place }
     }

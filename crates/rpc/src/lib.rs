@@ -10,6 +10,7 @@ mod malformed;
 mod server;
 mod tls;
 mod token;
+mod workers;
 
 pub use audit::{AuditTrail, Audited};
 pub use callers::{Caller, Callers, Guard, Identify, Known, KnownBy, Role, check_apart};

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use telemetry::RpcServerLayer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
+use tower::layer::util::{Identity, Stack};
 
-use crate::{ServerTls, incoming};
+use crate::incoming::{Port, Source};
+use crate::{ServerTls, incoming, workers};
 
 /// The most bytes of all header fields of a call.
 const HEADER_BYTES_MAX: u32 = 32 << 10;
@@ -70,44 +73,76 @@ pub fn routes(services: &[&str]) -> anyhow::Result<RoutesBuilder> {
 }
 
 impl Server {
-    /// Serves until it is told to stop.
+    /// Serves until it is told to stop, on the caller's runtime.
     ///
     /// # Errors
     /// If the listener fails.
-    pub async fn serve(self, mut routes: RoutesBuilder) -> anyhow::Result<()> {
+    pub async fn serve(self, routes: RoutesBuilder) -> anyhow::Result<()> {
+        self.serve_on(0, routes).await
+    }
+
+    /// Serves as [`Server::serve`] does, on so many threads with a runtime each. For services whose calls are
+    /// short and wait for nothing; 0 stands for the caller's runtime.
+    ///
+    /// # Errors
+    /// If the listener fails, or a thread does.
+    pub async fn serve_on(self, workers: usize, mut routes: RoutesBuilder) -> anyhow::Result<()> {
+        let Self { listener, tls, services, ready, shutdown } = self;
         let (reporter, health) = tonic_health::server::health_reporter();
         routes.add_service(health);
-        let report = report(reporter, self.services, self.ready, self.shutdown.clone());
-        let served = tonic::transport::Server::builder()
-            // Outermost: telemetry sees every answer, also those shed below it.
-            .layer(telemetry::rpc_server_layer(crate::methods()).timeout(CALL_TIMEOUT))
-            // When full, say so at once: a late answer is no use to whoever waits.
-            .load_shed(true)
-            .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
-            .max_connection_age(CONNECTION_AGE_MAX)
-            .http2_keepalive_interval(Some(Duration::from_secs(30)))
-            .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-            .http2_max_header_list_size(HEADER_BYTES_MAX)
-            .initial_stream_window_size(1 << 20)
-            .initial_connection_window_size(1 << 20)
-            .add_routes(routes.routes())
-            .serve_with_incoming_shutdown(
-                incoming::connections(self.listener, self.tls),
-                self.shutdown.clone().cancelled_owned(),
-            );
+        let report = report(reporter, services, ready, shutdown.clone());
+        let routes = routes.routes();
+        let layer = telemetry::rpc_server_layer(crate::methods()).timeout(CALL_TIMEOUT);
+        let ended = shutdown.clone();
+        let serve = move |source: Source| {
+            let (routes, layer, tls) = (routes.clone(), layer.clone(), tls.clone());
+            let ended = ended.clone().cancelled_owned();
+            async move {
+                let mut server = builder(layer);
+                let connections = incoming::connections(source, tls);
+                let server = server.add_routes(routes);
+                Ok(server.serve_with_incoming_shutdown(connections, ended).await?)
+            }
+        };
+        let served = async {
+            match workers {
+                0 => serve(listener.into()).await,
+                workers => {
+                    let serve =
+                        |handed| -> workers::Serve { Box::pin(serve(Source::Handed(handed))) };
+                    workers::serve(workers, Port::new(listener), serve).await
+                }
+            }
+        };
         // A peer that never finishes its request must not keep the server from stopping.
         let deadline = async {
-            self.shutdown.cancelled().await;
+            shutdown.cancelled().await;
             tokio::time::sleep(DRAIN_TIMEOUT).await;
         };
         tokio::select! {
-            result = async { tokio::join!(served, report).0 } => Ok(result?),
+            result = async { tokio::join!(served, report).0 } => result,
             () = deadline => {
                 tracing::warn!("calls under way were cut off after the drain timeout");
                 Ok(())
             }
         }
     }
+}
+
+/// A server with our limits.
+fn builder(layer: RpcServerLayer) -> tonic::transport::Server<Stack<RpcServerLayer, Identity>> {
+    tonic::transport::Server::builder()
+        // Outermost: telemetry sees every answer, also those shed below it.
+        .layer(layer)
+        // When full, say so at once: a late answer is no use to whoever waits.
+        .load_shed(true)
+        .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
+        .max_connection_age(CONNECTION_AGE_MAX)
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(1 << 20)
 }
 
 /// Tells health as `ready` has it, and NOT_SERVING from the shutdown on. The empty name stands for

@@ -21,6 +21,9 @@ pub struct Config {
     /// When identity has not been heard for this long, no verdict is given any more. 15 minutes by
     /// default.
     pub hard_staleness: Duration,
+    /// Serves on so many threads with a runtime each: one for each core that is to verify signatures. On the
+    /// caller's runtime if 0, which is the default.
+    pub workers: usize,
     /// The clock. The system's by default.
     pub clock: Arc<dyn Clock>,
 }
@@ -34,6 +37,7 @@ impl Config {
             tls: None,
             soft_staleness: Duration::from_secs(5),
             hard_staleness: Duration::from_secs(15 * 60),
+            workers: 0,
             clock: Arc::new(SystemClock::default()),
         }
     }

@@ -94,6 +94,7 @@ pub async fn serve(
         shutdown: shutdown.clone(),
     };
 
+    let workers = config.workers;
     // Ended when this function is, in whatever way.
     let mut tasks = JoinSet::new();
     let clock = Arc::clone(&config.clock);
@@ -108,7 +109,7 @@ pub async fn serve(
     tasks.spawn(feed::follow(identity, Arc::clone(&model), lockouts, clock, shutdown));
     tasks.spawn(freshness::watch(config, model, ready.clone(), is_ready));
     let served = tokio::select! {
-        served = server.serve(routes) => served,
+        served = server.serve_on(workers, routes) => served,
         ended = tasks.join_next() => match ended {
             Some(Err(error)) => Err(error.into()),
             Some(Ok(())) | None => Err(anyhow::anyhow!("a task that never ends has ended")),

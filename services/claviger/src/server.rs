@@ -1,6 +1,7 @@
 //! `claviger identity`, `auth` and `gateway`: from settings to a running server.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,6 +158,8 @@ fn auth_config(given: &config::Auth, set: &config::Auth) -> anyhow::Result<auth:
     config.tls = tls.server()?;
     override_with(&mut config.soft_staleness, seconds(set.soft_staleness_seconds));
     override_with(&mut config.hard_staleness, seconds(set.hard_staleness_seconds));
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    config.workers = set.workers.map_or(cores, NonZeroUsize::get);
     Ok(config)
 }
 

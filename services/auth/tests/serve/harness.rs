@@ -75,13 +75,19 @@ pub(crate) struct Harness {
 impl Harness {
     /// An auth whose identity tells this at first.
     pub(crate) async fn start(beginning: Vec<Message>) -> Self {
+        Self::start_on(0, beginning).await
+    }
+
+    /// The same, on so many threads.
+    pub(crate) async fn start_on(workers: usize, beginning: Vec<Message>) -> Self {
         let known = |token| Known::by_token(Token::parse(token).expect("is one"));
         let callers = Callers { operators: known(ADMIN_TOKEN), services: known(SERVICE_TOKEN) };
         let identity = FakeIdentity::default();
         identity.begin_with(beginning);
         let uri = identity.serve(&callers, None).await;
         let token = Token::parse(SERVICE_TOKEN).expect("is one");
-        let config = Config::new(Target::in_the_clear(uri, token.clone()), callers);
+        let config =
+            Config { workers, ..Config::new(Target::in_the_clear(uri, token.clone()), callers) };
         let caller = Target::in_the_clear(String::new(), token);
         Self::of(identity, config, caller).await
     }

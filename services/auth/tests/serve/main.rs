@@ -629,3 +629,29 @@ fn no_request_makes_it_panic() {
     let verdict = runtime.block_on(auth.ask(&signed(ID, SECRET), 10));
     assert_eq!(verdict, Ok(1));
 }
+
+#[tokio::test]
+async fn threads_with_a_runtime_each_serve_and_drain_as_one_does() {
+    let beginning = Message::Snapshot(records(vec![user()], vec![access_key(ID)]));
+    let auth = Harness::start_on(3, vec![beginning, complete(10)]).await;
+    auth.wait_for_health(ServingStatus::Serving).await;
+    // More connections than threads, each with a call that waits.
+    let waiting: Vec<_> = (0..7)
+        .map(|_| {
+            let mut client = auth.client(SERVICE_TOKEN);
+            tokio::spawn(async move { client.verify_signature(raw(&signed(ID, SECRET), 11)).await })
+        })
+        .collect();
+    for _ in 0..7 {
+        let answer =
+            auth.client(SERVICE_TOKEN).verify_signature(raw(&signed(ID, SECRET), 10)).await;
+        assert!(matches!(answer.expect("a verdict").get_ref().verdict, Some(Verdict::Verified(_))));
+    }
+    auth.identity.send(heartbeat(11));
+    for call in waiting {
+        let answer = call.await.expect("does not panic").expect("a verdict");
+        assert_eq!(answer.get_ref().position, 11);
+    }
+    auth.shutdown.cancel();
+    auth.served.await.expect("does not panic").expect("ends well");
+}

@@ -1,6 +1,7 @@
 //! What can be set, server by server. Every field is a flag, a variable and a key of the file.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -109,6 +110,9 @@ pub(crate) struct Auth {
     /// Give no verdict when identity has not been heard for so long [default: 900]
     #[arg(long, env = "CLAVIGER_AUTH__HARD_STALENESS_SECONDS", value_name = "SECONDS")]
     pub(crate) hard_staleness_seconds: Option<u64>,
+    /// Verify on so many threads [default: one for each core]
+    #[arg(long, env = "CLAVIGER_AUTH__WORKERS", value_name = "NUMBER")]
+    pub(crate) workers: Option<NonZeroUsize>,
     /// Encryption of the gRPC port, and of the way to identity.
     #[command(flatten)]
     pub(crate) tls: AuthTls,
