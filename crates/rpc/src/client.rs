@@ -15,6 +15,12 @@ use tower::Layer;
 use crate::tls::connector;
 use crate::{ClientTls, Token};
 
+/// How often the other end is asked whether it is still there, also while nothing else is said.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// How long it may take to answer. After that the connection is closed, all calls on it fail, and the
+/// next call connects anew: a vanished peer is noticed after 8 seconds at most.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// A channel that tells who calls and carries the trace on. Clones share one connection.
 pub type Channel = InterceptedService<telemetry::RpcClient<tonic::transport::Channel>, Bearer>;
 
@@ -105,9 +111,10 @@ impl Target {
             .tcp_nodelay(true)
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(1 << 20)
-            // Nothing else notices a connection whose other end has vanished without a word.
-            .http2_keep_alive_interval(Duration::from_secs(10))
-            .keep_alive_timeout(Duration::from_secs(5))
+            // Nothing else notices a connection whose other end has vanished without a word, and for so
+            // long a replica would not hear of revoked keys.
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true);
         Ok((endpoint, tls))
     }

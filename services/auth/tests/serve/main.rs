@@ -5,6 +5,8 @@ mod forms;
 mod harness;
 mod identity;
 mod lockout;
+mod network;
+mod partition;
 
 use std::time::Duration;
 
