@@ -6,17 +6,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
+use tower::ServiceBuilder;
 
-use crate::{ServerTls, incoming};
+use crate::admission::{AdmissionLayer, Limits};
+use crate::{ServerTls, incoming, serving};
 
-/// The most bytes of all header fields of a call.
-const HEADER_BYTES_MAX: u32 = 32 << 10;
-/// The most calls under way on one connection; more are refused at once.
-const CALLS_PER_CONNECTION_MAX: usize = 1024;
 /// How long one call may take until its response begins.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// After this a connection is asked to reconnect, so that calls spread over new replicas.
-const CONNECTION_AGE_MAX: Duration = Duration::from_secs(30 * 60);
 /// How long calls under way may take to end once the server was told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
 
@@ -74,34 +70,33 @@ impl Server {
     ///
     /// # Errors
     /// If the listener fails.
-    pub async fn serve(self, mut routes: RoutesBuilder) -> anyhow::Result<()> {
+    pub async fn serve(self, routes: RoutesBuilder) -> anyhow::Result<()> {
+        self.serve_within(Limits::default(), routes).await
+    }
+
+    /// Serves no more than this at once.
+    pub(crate) async fn serve_within(
+        self,
+        limits: Limits,
+        mut routes: RoutesBuilder,
+    ) -> anyhow::Result<()> {
         let (reporter, health) = tonic_health::server::health_reporter();
         routes.add_service(health);
         let report = report(reporter, self.services, self.ready, self.shutdown.clone());
-        let served = tonic::transport::Server::builder()
-            // Outermost: telemetry sees every answer, also those shed below it.
+        // Top is outermost. Telemetry sees every answer, also of what is not admitted below it.
+        let service = ServiceBuilder::new()
             .layer(telemetry::rpc_server_layer(crate::methods()).timeout(CALL_TIMEOUT))
-            // When full, say so at once: a late answer is no use to whoever waits.
-            .load_shed(true)
-            .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
-            .max_connection_age(CONNECTION_AGE_MAX)
-            .http2_keepalive_interval(Some(Duration::from_secs(30)))
-            .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-            .http2_max_header_list_size(HEADER_BYTES_MAX)
-            .initial_stream_window_size(1 << 20)
-            .initial_connection_window_size(1 << 20)
-            .add_routes(routes.routes())
-            .serve_with_incoming_shutdown(
-                incoming::connections(self.listener, self.tls),
-                self.shutdown.clone().cancelled_owned(),
-            );
+            .layer(AdmissionLayer::new(limits))
+            .service(routes.routes());
+        let connections = incoming::connections(self.listener, self.tls);
+        let served = serving::serve(connections, service, self.shutdown.clone());
         // A peer that never finishes its request must not keep the server from stopping.
         let deadline = async {
             self.shutdown.cancelled().await;
             tokio::time::sleep(DRAIN_TIMEOUT).await;
         };
         tokio::select! {
-            result = async { tokio::join!(served, report).0 } => Ok(result?),
+            ((), ()) = async { tokio::join!(served, report) } => Ok(()),
             () = deadline => {
                 tracing::warn!("calls under way were cut off after the drain timeout");
                 Ok(())
