@@ -7,6 +7,7 @@ mod identity;
 mod lockout;
 mod network;
 mod partition;
+mod time;
 
 use std::time::Duration;
 
