@@ -10,7 +10,7 @@ use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Endpoint;
 use tonic::{Request, Status};
-use tower::Layer;
+use tower::{BoxError, Layer, Service};
 
 use crate::tls::connector;
 use crate::{ClientTls, Token};
@@ -78,10 +78,33 @@ impl Target {
     /// As [`Self::check`] has it.
     pub fn channel(&self) -> anyhow::Result<Channel> {
         self.check()?;
-        let channel = match self.endpoint()? {
-            (endpoint, Some(tls)) => endpoint.connect_with_connector_lazy(connector(tls.clone())),
-            (endpoint, None) => endpoint.connect_lazy(),
-        };
+        match self.endpoint()? {
+            (endpoint, Some(tls)) => {
+                self.calling(endpoint.connect_with_connector_lazy(connector(tls.clone())))
+            }
+            (endpoint, None) => self.calling(endpoint.connect_lazy()),
+        }
+    }
+
+    /// As [`Self::channel`], but in the clear and over connections that `connect` makes, such as those of a
+    /// simulated network.
+    ///
+    /// # Errors
+    /// As [`Self::check`] has it.
+    pub fn channel_over<C, I>(&self, connect: C) -> anyhow::Result<Channel>
+    where
+        C: Service<Uri, Response = I> + Send + 'static,
+        C::Error: Send,
+        BoxError: From<C::Error>,
+        C::Future: Send,
+        I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    {
+        self.check()?;
+        self.calling(self.endpoint()?.0.connect_with_connector_lazy(connect))
+    }
+
+    /// Makes calls tell who calls.
+    fn calling(&self, channel: tonic::transport::Channel) -> anyhow::Result<Channel> {
         let bearer = self.token.as_ref().map(|token| {
             let mut bearer = MetadataValue::try_from(format!("Bearer {}", token.expose()))?;
             bearer.set_sensitive(true);

@@ -62,21 +62,6 @@ async fn a_feed_that_was_cut_without_a_word_comes_back_by_itself_and_tells_what_
 }
 
 #[tokio::test]
-async fn while_the_network_stays_cut_it_is_tried_again_and_again() {
-    let (auth, network) = behind_a_network().await;
-    network.cut();
-    let tried = async {
-        while network.connections() < 3 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(2 * NOTICED_MAX, tried).await.expect("gives up neither waiting nor trying");
-    assert_eq!(auth.ask(&signed(ID, SECRET), 10).await, Ok(1));
-    network.mend();
-    timeout(NOTICED_MAX, auth.identity.watched(2)).await.expect("connects again by itself");
-}
-
-#[tokio::test]
 async fn a_call_to_an_auth_that_has_vanished_fails_soon_and_the_next_one_finds_it() {
     let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
     let network = Network::to(&auth.uri).await;
