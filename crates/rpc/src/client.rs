@@ -10,10 +10,16 @@ use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Endpoint;
 use tonic::{Request, Status};
-use tower::Layer;
+use tower::{BoxError, Layer, Service};
 
 use crate::tls::connector;
 use crate::{ClientTls, Token};
+
+/// How often the other end is asked whether it is still there, also while nothing else is said.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// How long it may take to answer. After that the connection is closed, all calls on it fail, and the
+/// next call connects anew: a vanished peer is noticed after 8 seconds at most.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A channel that tells who calls and carries the trace on. Clones share one connection.
 pub type Channel = InterceptedService<telemetry::RpcClient<tonic::transport::Channel>, Bearer>;
@@ -72,10 +78,33 @@ impl Target {
     /// As [`Self::check`] has it.
     pub fn channel(&self) -> anyhow::Result<Channel> {
         self.check()?;
-        let channel = match self.endpoint()? {
-            (endpoint, Some(tls)) => endpoint.connect_with_connector_lazy(connector(tls.clone())),
-            (endpoint, None) => endpoint.connect_lazy(),
-        };
+        match self.endpoint()? {
+            (endpoint, Some(tls)) => {
+                self.calling(endpoint.connect_with_connector_lazy(connector(tls.clone())))
+            }
+            (endpoint, None) => self.calling(endpoint.connect_lazy()),
+        }
+    }
+
+    /// As [`Self::channel`], but in the clear and over connections that `connect` makes, such as those of a
+    /// simulated network.
+    ///
+    /// # Errors
+    /// As [`Self::check`] has it.
+    pub fn channel_over<C, I>(&self, connect: C) -> anyhow::Result<Channel>
+    where
+        C: Service<Uri, Response = I> + Send + 'static,
+        C::Error: Send,
+        BoxError: From<C::Error>,
+        C::Future: Send,
+        I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    {
+        self.check()?;
+        self.calling(self.endpoint()?.0.connect_with_connector_lazy(connect))
+    }
+
+    /// Makes calls tell who calls.
+    fn calling(&self, channel: tonic::transport::Channel) -> anyhow::Result<Channel> {
         let bearer = self.token.as_ref().map(|token| {
             let mut bearer = MetadataValue::try_from(format!("Bearer {}", token.expose()))?;
             bearer.set_sensitive(true);
@@ -105,9 +134,10 @@ impl Target {
             .tcp_nodelay(true)
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(1 << 20)
-            // Nothing else notices a connection whose other end has vanished without a word.
-            .http2_keep_alive_interval(Duration::from_secs(10))
-            .keep_alive_timeout(Duration::from_secs(5))
+            // Nothing else notices a connection whose other end has vanished without a word, and for so
+            // long a replica would not hear of revoked keys.
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true);
         Ok((endpoint, tls))
     }

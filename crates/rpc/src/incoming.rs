@@ -15,7 +15,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
-use tonic::transport::server::Connected;
 
 use crate::{CertifiedName, ServerTls};
 
@@ -231,12 +230,9 @@ impl Connection {
         let timeout = Box::pin(tokio::time::sleep(PREFACE_TIMEOUT));
         Self { stream, peer, waiting: Some((timeout, PREFACE_BYTES)), _place: place }
     }
-}
 
-impl Connected for Connection {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
+    /// Who is at its other end.
+    pub(crate) fn peer(&self) -> Peer {
         self.peer.clone()
     }
 }

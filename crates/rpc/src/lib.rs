@@ -1,6 +1,7 @@
 //! How every gRPC server and client of ours is set up: who may call, limits, health, reflection,
 //! keepalive and drain, once for all.
 
+mod admission;
 mod audit;
 mod callers;
 mod certified_name;
@@ -8,6 +9,7 @@ mod client;
 mod incoming;
 mod malformed;
 mod server;
+mod serving;
 mod tls;
 mod token;
 mod workers;
@@ -27,6 +29,16 @@ use prost::Message;
 /// Every method of ours, such as `claviger.auth.v1.AuthService/VerifySignature`: the only ones that
 /// metrics name.
 pub fn methods() -> Vec<String> {
+    described().into_iter().map(|(name, _)| name).collect()
+}
+
+/// Those of [`methods`] of which request or response is a stream.
+fn streaming_methods() -> impl Iterator<Item = String> {
+    described().into_iter().filter(|(_, streams)| *streams).map(|(name, _)| name)
+}
+
+/// Every method of ours, and whether its request or response is a stream.
+fn described() -> Vec<(String, bool)> {
     let files = prost_types::FileDescriptorSet::decode(api::FILE_DESCRIPTOR_SET)
         .map(|set| set.file)
         .unwrap_or_default();
@@ -34,7 +46,8 @@ pub fn methods() -> Vec<String> {
     for file in &files {
         for service in &file.service {
             for method in &service.method {
-                methods.push(format!("{}.{}/{}", file.package(), service.name(), method.name()));
+                let name = format!("{}.{}/{}", file.package(), service.name(), method.name());
+                methods.push((name, method.client_streaming() || method.server_streaming()));
             }
         }
     }

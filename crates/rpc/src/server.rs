@@ -2,24 +2,18 @@
 
 use std::time::Duration;
 
-use telemetry::RpcServerLayer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
-use tower::layer::util::{Identity, Stack};
+use tower::ServiceBuilder;
 
+use crate::admission::{AdmissionLayer, Limits};
 use crate::incoming::{Port, Source};
-use crate::{ServerTls, incoming, workers};
+use crate::{ServerTls, incoming, serving, workers};
 
-/// The most bytes of all header fields of a call.
-const HEADER_BYTES_MAX: u32 = 32 << 10;
-/// The most calls under way on one connection; more are refused at once.
-const CALLS_PER_CONNECTION_MAX: usize = 1024;
 /// How long one call may take until its response begins.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// After this a connection is asked to reconnect, so that calls spread over new replicas.
-const CONNECTION_AGE_MAX: Duration = Duration::from_secs(30 * 60);
 /// How long calls under way may take to end once the server was told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
 
@@ -76,7 +70,7 @@ impl Server {
     /// Serves until it is told to stop, on the caller's runtime.
     ///
     /// # Errors
-    /// If the listener fails.
+    /// None that it knows of.
     pub async fn serve(self, routes: RoutesBuilder) -> anyhow::Result<()> {
         self.serve_on(0, routes).await
     }
@@ -85,28 +79,37 @@ impl Server {
     /// short and wait for nothing; 0 stands for the caller's runtime.
     ///
     /// # Errors
-    /// If the listener fails, or a thread does.
-    pub async fn serve_on(self, workers: usize, mut routes: RoutesBuilder) -> anyhow::Result<()> {
+    /// If a thread cannot be started, or panics.
+    pub async fn serve_on(self, workers: usize, routes: RoutesBuilder) -> anyhow::Result<()> {
+        self.serve_within(Limits::default(), workers, routes).await
+    }
+
+    /// Serves no more than this at once.
+    pub(crate) async fn serve_within(
+        self,
+        limits: Limits,
+        workers: usize,
+        mut routes: RoutesBuilder,
+    ) -> anyhow::Result<()> {
         let Self { listener, tls, services, ready, shutdown } = self;
         let (reporter, health) = tonic_health::server::health_reporter();
         routes.add_service(health);
         let report = report(reporter, services, ready, shutdown.clone());
-        let routes = routes.routes();
-        let layer = telemetry::rpc_server_layer(crate::methods()).timeout(CALL_TIMEOUT);
-        let ended = shutdown.clone();
-        let serve = move |source: Source| {
-            let (routes, layer, tls) = (routes.clone(), layer.clone(), tls.clone());
-            let ended = ended.clone().cancelled_owned();
-            async move {
-                let mut server = builder(layer);
-                let connections = incoming::connections(source, tls);
-                let server = server.add_routes(routes);
-                Ok(server.serve_with_incoming_shutdown(connections, ended).await?)
-            }
+        // Top is outermost. Telemetry sees every answer, also of what is not admitted below it.
+        let service = ServiceBuilder::new()
+            .layer(telemetry::rpc_server_layer(crate::methods()).timeout(CALL_TIMEOUT))
+            .layer(AdmissionLayer::new(limits))
+            .service(routes.routes());
+        let serve = |source: Source| {
+            let connections = incoming::connections(source, tls.clone());
+            serving::serve(connections, service.clone(), shutdown.clone())
         };
         let served = async {
             match workers {
-                0 => serve(listener.into()).await,
+                0 => {
+                    serve(listener.into()).await;
+                    Ok(())
+                }
                 workers => {
                     let serve =
                         |handed| -> workers::Serve { Box::pin(serve(Source::Handed(handed))) };
@@ -120,29 +123,13 @@ impl Server {
             tokio::time::sleep(DRAIN_TIMEOUT).await;
         };
         tokio::select! {
-            result = async { tokio::join!(served, report).0 } => result,
+            (served, ()) = async { tokio::join!(served, report) } => served,
             () = deadline => {
                 tracing::warn!("calls under way were cut off after the drain timeout");
                 Ok(())
             }
         }
     }
-}
-
-/// A server with our limits.
-fn builder(layer: RpcServerLayer) -> tonic::transport::Server<Stack<RpcServerLayer, Identity>> {
-    tonic::transport::Server::builder()
-        // Outermost: telemetry sees every answer, also those shed below it.
-        .layer(layer)
-        // When full, say so at once: a late answer is no use to whoever waits.
-        .load_shed(true)
-        .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
-        .max_connection_age(CONNECTION_AGE_MAX)
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        .http2_max_header_list_size(HEADER_BYTES_MAX)
-        .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(1 << 20)
 }
 
 /// Tells health as `ready` has it, and NOT_SERVING from the shutdown on. The empty name stands for

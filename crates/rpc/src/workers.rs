@@ -5,6 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use anyhow::Context;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -14,21 +15,22 @@ use crate::incoming::{Handed, Port};
 const HANDED_MAX: usize = 64;
 
 /// Serves connections that are handed to it, until told to stop.
-pub(crate) type Serve = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
+pub(crate) type Serve = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A thread that serves.
 struct Worker {
     connections: mpsc::Sender<Handed>,
     /// Held by each of its connections.
     load: Arc<()>,
-    ended: oneshot::Receiver<anyhow::Result<()>>,
+    /// Closed without a word if it panics.
+    ended: oneshot::Receiver<()>,
 }
 
 /// Serves a port by so many workers, each of which runs what `serve` makes; a connection goes to the one that
 /// has the fewest. Ends when all have. If it is dropped before, they end at once.
 ///
 /// # Errors
-/// If a worker cannot be started, fails or panics.
+/// If a worker cannot be started, or panics.
 pub(crate) async fn serve(
     workers: usize,
     port: Port,
@@ -44,11 +46,9 @@ pub(crate) async fn serve(
         .into_iter()
         .map(|Worker { connections, load, ended }| ((connections, load), ended))
         .unzip();
-    let all_ended = futures::future::try_join_all(ended.into_iter().map(|ended| async {
-        ended.await.unwrap_or_else(|_| Err(anyhow::anyhow!("a worker panicked")))
-    }));
+    let all_ended = futures::future::try_join_all(ended);
     tokio::select! {
-        ended = all_ended => ended.map(drop),
+        ended = all_ended => ended.map(drop).context("a worker panicked"),
         never = hand_out(&port, &handing) => match never {},
     }
 }
@@ -63,14 +63,14 @@ fn start(
     let (served, stop) = (serve(handed), stop.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let run = move || {
-        let outcome = runtime.block_on(async {
+        runtime.block_on(async {
             tokio::select! {
-                served = served => served,
-                () = stop.cancelled() => Ok(()),
+                () = served => {}
+                () = stop.cancelled() => {}
             }
         });
         // Nobody waits for it if all are to stop at once.
-        let _ = end.send(outcome);
+        let _ = end.send(());
     };
     std::thread::Builder::new().name(format!("worker-{index}")).spawn(run)?;
     Ok(Worker { connections, load: Arc::new(()), ended })

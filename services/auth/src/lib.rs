@@ -27,6 +27,8 @@ mod report;
 mod request;
 mod service;
 mod signing_key;
+#[cfg(test)]
+mod simulation;
 mod source;
 mod status;
 mod stream;

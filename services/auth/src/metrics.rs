@@ -14,7 +14,7 @@ use crate::uses::Uses;
 use crate::verifier::Reached;
 
 /// Every outcome there is, `other` for those that are not known here.
-const OUTCOMES: [&str; 22] = [
+const OUTCOMES: [&str; 23] = [
     "verified",
     "locked_out",
     "AccessDenied",
@@ -36,6 +36,7 @@ const OUTCOMES: [&str; 22] = [
     "READ_MODEL_STALE",
     "OTHER_EPOCH",
     "DATE_KEYS_UNAVAILABLE",
+    "OVERLOADED",
     "other",
 ];
 

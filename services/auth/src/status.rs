@@ -29,6 +29,9 @@ pub(crate) enum Error {
     /// Identity could not be asked for the date keys of an older day. Retrying is safe.
     #[error("date keys of that day are not at hand")]
     NoDateKeys,
+    /// Too many questions wait for what is not there yet. Retrying a little later is safe.
+    #[error("too many questions wait for an answer")]
+    Overloaded,
 }
 
 impl Error {
@@ -41,6 +44,7 @@ impl Error {
             Self::OtherEpoch { .. } => "OTHER_EPOCH",
             Self::Stale => "READ_MODEL_STALE",
             Self::NoDateKeys => "DATE_KEYS_UNAVAILABLE",
+            Self::Overloaded => "OVERLOADED",
         }
     }
 }
@@ -63,6 +67,7 @@ impl From<Error> for Status {
             Error::Behind => (Code::Unavailable, Reason::ReadModelBehind),
             Error::Stale => (Code::Unavailable, Reason::ReadModelStale),
             Error::NoDateKeys => (Code::Unavailable, Reason::DateKeysUnavailable),
+            Error::Overloaded => (Code::ResourceExhausted, Reason::Overloaded),
         };
         api::status(code, reason, error.to_string())
     }

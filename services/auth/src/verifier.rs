@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use read_model::{NotApplied, ReadModel, Table, position};
 use sigv4::Denial;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -16,6 +17,9 @@ use crate::verify::{NeededDay, Now};
 
 /// How long `min_position` is waited for. A caller's shorter deadline ends the call before.
 const MIN_POSITION_WAIT_MAX: Duration = Duration::from_secs(1);
+/// So many questions of all calls may wait, for a position or for date keys. More are refused at once: a batch
+/// or a stream has hundreds in one call, and each that waits keeps its request in memory.
+const WAITING_MAX: usize = 16_384;
 /// How often a verdict is tried again because the key changed while its date keys were fetched.
 const ATTEMPTS_MAX: usize = 3;
 
@@ -77,6 +81,7 @@ pub(crate) struct Verifier {
     clock: Arc<dyn Clock>,
     hard_staleness: Duration,
     kept: Kept,
+    waiting: Semaphore,
 }
 
 impl Verifier {
@@ -87,7 +92,8 @@ impl Verifier {
         kept: Kept,
     ) -> Self {
         let clock = Arc::clone(&config.clock);
-        Self { model, older_days, clock, hard_staleness: config.hard_staleness, kept }
+        let waiting = Semaphore::new(WAITING_MAX);
+        Self { model, older_days, clock, hard_staleness: config.hard_staleness, kept, waiting }
     }
 
     /// Answers a question, once what it needs is there.
@@ -99,8 +105,12 @@ impl Verifier {
         if self.model.position().is_none() {
             return Err(Error::Empty);
         }
-        let deadline = Instant::now() + MIN_POSITION_WAIT_MAX;
-        self.model.wait_for(question.min_position(), deadline).await?;
+        let mut place = None;
+        if position::applied(self.model.position(), question.min_position()).is_err() {
+            place = Some(self.place_to_wait()?);
+            let deadline = Instant::now() + MIN_POSITION_WAIT_MAX;
+            self.model.wait_for(question.min_position(), deadline).await?;
+        }
         for _ in 0..ATTEMPTS_MAX {
             // Nothing of this look is held while waiting: afterwards all is checked again.
             let day = match self.look(question) {
@@ -108,6 +118,9 @@ impl Verifier {
                 Err(NoVerdict::Error(error)) => return Err(error),
                 Err(NoVerdict::NeedsDateKeys(day)) => day,
             };
+            if place.is_none() {
+                place = Some(self.place_to_wait()?);
+            }
             match self.older_days.fetch(&self.model, &day).await {
                 Fetched::Kept => {}
                 Fetched::NoSuchAccessKey => {
@@ -140,6 +153,10 @@ impl Verifier {
         Ok(Reached { answer, position, staleness_ms: self.staleness_ms(now) })
     }
 
+    fn place_to_wait(&self) -> Result<SemaphorePermit<'_>, Error> {
+        self.waiting.try_acquire().map_err(|_| Error::Overloaded)
+    }
+
     fn now(&self) -> Now {
         Now { unix_ms: self.clock.unix_ms(), monotonic: self.clock.monotonic() }
     }
@@ -149,3 +166,6 @@ impl Verifier {
         u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests;

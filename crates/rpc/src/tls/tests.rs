@@ -10,7 +10,6 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::incoming::{Connection, connections};
 use crate::{CertifiedName, Peer};
-use tonic::transport::server::Connected;
 
 const SERVER: &str = "spiffe://example.org/server";
 const ANN: &str = "spiffe://example.org/operator/ann";
@@ -290,7 +289,7 @@ async fn a_handshake_that_stands_still_holds_up_no_other_and_ends() {
         client.connect("127.0.0.1", stream).await.expect("shakes hands")
     };
     let (mut connection, mut stream) = next(&mut incoming, connect).await;
-    let Peer { certificate, address: from } = connection.connect_info();
+    let Peer { certificate, address: from } = connection.peer();
     let names: Vec<_> = certificate.iter().flat_map(|names| names.iter()).collect();
     assert_eq!(names, [&CertifiedName::parse(ANN).expect("a name")]);
     assert_eq!(from, Some(stream.get_ref().0.local_addr().expect("bound")));

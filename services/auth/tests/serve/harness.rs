@@ -237,8 +237,13 @@ pub(crate) fn secret(
 
 /// A GET signed now by a header.
 pub(crate) fn signed(id: &str, secret: &str) -> String {
-    let at = Timestamp::from_unix_seconds(NOW_MS / 1000);
-    sign(secret, NOW_MS, |signature| {
+    signed_at(id, secret, NOW_MS)
+}
+
+/// A GET signed at this instant by a header.
+pub(crate) fn signed_at(id: &str, secret: &str, at_ms: i64) -> String {
+    let at = Timestamp::from_unix_seconds(at_ms / 1000);
+    sign(secret, at_ms, |signature| {
         format!(
             "GET /bucket/key HTTP/1.1\r\nHost: s3.example.com\r\nx-amz-date: {}\r\n\
              x-amz-content-sha256: {}\r\nAuthorization: AWS4-HMAC-SHA256 \

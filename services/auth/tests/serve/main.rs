@@ -5,6 +5,9 @@ mod forms;
 mod harness;
 mod identity;
 mod lockout;
+mod network;
+mod partition;
+mod time;
 
 use std::time::Duration;
 

@@ -226,11 +226,15 @@ fn no_verdict(status: &Status) -> S3Error {
         Code::Unknown
         | Code::Cancelled
         | Code::DeadlineExceeded
-        | Code::ResourceExhausted
         | Code::Aborted
         | Code::Unavailable => {
             tracing::warn!(code = ?status.code(), message = status.message(), "no verdict");
             S3Error::unavailable()
+        }
+        // Auth has too much to do, and warns of it itself: a line for each request would be one more load.
+        Code::ResourceExhausted => {
+            tracing::debug!(message = status.message(), "no verdict");
+            S3Error::slow_down()
         }
     }
 }

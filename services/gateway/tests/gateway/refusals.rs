@@ -83,7 +83,7 @@ async fn without_a_verdict_nothing_is_denied_and_nothing_allowed() {
         assert!(!answer.text().contains("secret reason"));
     };
     check(|| Status::unavailable("secret reason"), 503, "ServiceUnavailable").await;
-    check(|| Status::resource_exhausted("secret reason"), 503, "ServiceUnavailable").await;
+    check(|| Status::resource_exhausted("secret reason"), 503, "SlowDown").await;
     check(|| Status::deadline_exceeded("secret reason"), 503, "ServiceUnavailable").await;
     check(|| Status::internal("secret reason"), 500, "InternalError").await;
     check(|| Status::unauthenticated("secret reason"), 500, "InternalError").await;
