@@ -81,7 +81,7 @@ fn explain(
                 answer::verified(&signed, &profile, generation)
             }
             verify::Verdict::Denied(denial) => denial.into(),
-            verify::Verdict::NeedsDateKeys(day) => return Err(NoVerdict::NeedsDateKeys(day)),
+            verify::Verdict::NeedsKeys(needed) => return Err(NoVerdict::NeedsKeys(needed)),
         },
     };
     let mut body_sha256 = [0; 64];

@@ -154,15 +154,16 @@ pub(crate) fn for_each_host<J: Judgement>(
     };
     let (region, now_seconds) = (request.region.as_str(), now.unix_ms.div_euclid(1000));
     let mut body_sha256 = [0; 64];
+    let (accepts_osc4, accepts_sigv4a) = (request.accepts_osc4, request.accepts_sigv4a);
     let expected = match service(&request.service) {
-        S3 => Expected::s3(region, now_seconds),
+        S3 => Expected { accepts_sigv4a, ..Expected::s3(region, now_seconds) },
         service => {
             if hex::encode_to_slice(&request.body_sha256, &mut body_sha256).is_err() {
                 let description = "must be 32 bytes for services other than s3";
                 return Err(Error::Invalid { field: "body_sha256", description }.into());
             }
             let expected = Expected::service(region, service, now_seconds, &body_sha256);
-            Expected { accepts_osc4: request.accepts_osc4, ..expected }
+            Expected { accepts_osc4, accepts_sigv4a, ..expected }
         }
     };
     let mut judgement = judge(&head, &expected)?;

@@ -9,14 +9,14 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::older_days::{Fetched, OlderDays};
+use crate::on_demand::{Fetched, OnDemand};
 use crate::outcome::Kept;
 use crate::status::Error;
-use crate::verify::{NeededDay, Now};
+use crate::verify::{Needed, Now};
 
 /// How long `min_position` is waited for. A caller's shorter deadline ends the call before.
 const MIN_POSITION_WAIT_MAX: Duration = Duration::from_secs(1);
-/// How often a verdict is tried again because the key changed while its date keys were fetched.
+/// How often a verdict is tried again because the key changed while keys for it were fetched.
 const ATTEMPTS_MAX: usize = 3;
 
 /// Something to be said of a signature, of whatever form.
@@ -48,13 +48,13 @@ pub(crate) enum NoVerdict {
     /// There is none to be had.
     Error(Error),
     /// There is one once these are fetched.
-    NeedsDateKeys(NeededDay),
+    NeedsKeys(Needed),
 }
 
 impl NoVerdict {
     /// Whether there may be a verdict for who waits.
     pub(crate) fn may_pass(&self) -> bool {
-        matches!(self, Self::NeedsDateKeys(_) | Self::Error(Error::Behind))
+        matches!(self, Self::NeedsKeys(_) | Self::Error(Error::Behind))
     }
 }
 
@@ -73,7 +73,7 @@ impl From<Error> for NoVerdict {
 /// Answers questions from the read model.
 pub(crate) struct Verifier {
     model: Arc<ReadModel>,
-    older_days: OlderDays,
+    on_demand: OnDemand,
     clock: Arc<dyn Clock>,
     hard_staleness: Duration,
     kept: Kept,
@@ -83,11 +83,11 @@ impl Verifier {
     pub(crate) fn new(
         config: &Config,
         model: Arc<ReadModel>,
-        older_days: OlderDays,
+        on_demand: OnDemand,
         kept: Kept,
     ) -> Self {
         let clock = Arc::clone(&config.clock);
-        Self { model, older_days, clock, hard_staleness: config.hard_staleness, kept }
+        Self { model, on_demand, clock, hard_staleness: config.hard_staleness, kept }
     }
 
     /// Answers a question, once what it needs is there.
@@ -103,26 +103,26 @@ impl Verifier {
         self.model.wait_for(question.min_position(), deadline).await?;
         for _ in 0..ATTEMPTS_MAX {
             // Nothing of this look is held while waiting: afterwards all is checked again.
-            let day = match self.look(question) {
+            let needed = match self.look(question) {
                 Ok(reached) => return Ok(reached),
                 Err(NoVerdict::Error(error)) => return Err(error),
-                Err(NoVerdict::NeedsDateKeys(day)) => day,
+                Err(NoVerdict::NeedsKeys(needed)) => needed,
             };
-            match self.older_days.fetch(&self.model, &day).await {
+            match self.on_demand.fetch(&self.model, &needed).await {
                 Fetched::Kept => {}
                 Fetched::NoSuchAccessKey => {
                     let position = self.model.position();
                     position::applied(position, question.min_position())?;
                     return Ok(Reached {
-                        answer: Denial::invalid_access_key_id(&day.access_key_id).into(),
+                        answer: Denial::invalid_access_key_id(&needed.access_key_id).into(),
                         position: position.unwrap_or_default(),
                         staleness_ms: self.staleness_ms(self.now()),
                     });
                 }
-                Fetched::Unavailable => return Err(Error::NoDateKeys),
+                Fetched::Unavailable => return Err(Error::NoKeys),
             }
         }
-        Err(Error::NoDateKeys)
+        Err(Error::NoKeys)
     }
 
     /// Looks once, without waiting, at a question that has been checked.
