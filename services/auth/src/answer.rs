@@ -124,6 +124,7 @@ pub(crate) fn verified(
         sign_time: Some(Timestamp { seconds: request.timestamp().unix_seconds(), nanos: 0 }),
         host_candidate: String::new(),
         algorithm: algorithm(scope).into(),
+        form: None,
     })
 }
 

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use read_model::{AccessKey, LockoutMode, OlderDay, Profile, SECRETS_MAX, Secret, Table};
 use sigv4::{
-    AsymmetricSignature, DateKey, Denial, Scope, Signature, SignedRequest, SigningKey, Spelling,
-    StringToSign,
+    AsymmetricSignature, DateKey, Denial, Scope, Signature, SignedPost, SignedRequest, SigningKey,
+    Spelling, StringToSign,
 };
 use zeroize::Zeroizing;
 
@@ -106,6 +106,8 @@ pub(crate) enum Signed<'a> {
     Text(&'a StringToSign, &'a Signature),
     /// A string to sign, by the private key of Version 4A.
     Asymmetric(&'a StringToSign, AsymmetricSignature),
+    /// The policy of an upload form, by a signing key.
+    Form(&'a SignedPost<'a>),
 }
 
 impl Signed<'_> {
@@ -114,6 +116,7 @@ impl Signed<'_> {
         match self {
             Self::Text(text, signature) => (text.as_bytes(), signature.to_hex()),
             Self::Asymmetric(text, signature) => (text.as_bytes(), signature.to_bytes()),
+            Self::Form(form) => (form.string_to_sign().as_bytes(), form.signature().to_hex()),
         }
     }
 
@@ -122,6 +125,7 @@ impl Signed<'_> {
         match self {
             Self::Text(text, signature) => key.verify(text, signature),
             Self::Asymmetric(..) => false,
+            Self::Form(form) => form.is_signed_by(key),
         }
     }
 }
@@ -174,7 +178,7 @@ pub(crate) fn verify_claim(
     };
     let lockout = key.user().lockout();
     let found = match claim.signed {
-        Signed::Text(..) => find_secret(table, key, claim, now),
+        Signed::Text(..) | Signed::Form(_) => find_secret(table, key, claim, now),
         Signed::Asymmetric(text, signature) => {
             asymmetric::find_secret(table, key, claim, (text, &signature), now)
         }
@@ -197,7 +201,7 @@ pub(crate) fn verify_claim(
         Found::Unknown => {
             let wanted = match claim.signed {
                 Signed::Asymmetric(..) => Wanted::PublicKeys,
-                Signed::Text(..) => {
+                Signed::Text(..) | Signed::Form(_) => {
                     Wanted::DateKeys { spelling: claim.scope.spelling(), day: day(claim) }
                 }
             };

@@ -5,6 +5,7 @@ mod forms;
 mod harness;
 mod identity;
 mod lockout;
+mod post_form;
 mod sigv4a;
 
 use std::time::Duration;
