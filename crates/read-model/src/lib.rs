@@ -53,7 +53,7 @@ mod change;
 mod id;
 mod key;
 mod model;
-mod older_days;
+mod on_demand;
 pub mod position;
 mod signing_keys;
 mod table;
@@ -65,7 +65,7 @@ pub use change::{
 };
 pub use key::{AccessKey, SECRETS_MAX, Secret};
 pub use model::ReadModel;
-pub use older_days::{OLDER_DAY_LIFE, OLDER_DAYS_MAX, OlderDay};
+pub use on_demand::{Fetched, ON_DEMAND_LIFE, ON_DEMAND_MAX, OlderDay, PublicKeys};
 pub use position::NotApplied;
 pub use table::{Pinned, Table};
 pub use user::{Profile, User};

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use papaya::Guard;
-use sigv4::{DateKey, Spelling};
+use sigv4::{DateKey, PublicKey, Spelling};
 
 use crate::account::Account;
 use crate::change::{AccessKeyRecord, AccountId, Change, DateKeyRecord, LockoutMode, UserId};
 use crate::id::KeyId;
 use crate::key::AccessKey;
-use crate::older_days::{OlderDay, OlderDays};
+use crate::on_demand::{OlderDay, OnDemand, PublicKeys};
 use crate::user::User;
 
 /// All access keys and their users, as of one position of the log.
@@ -23,7 +23,8 @@ use crate::user::User;
 #[derive(Default)]
 pub struct Table {
     keys: papaya::HashMap<KeyId, AccessKey>,
-    older_days: OlderDays,
+    older_days: OnDemand<(Spelling, u32), DateKey>,
+    public_keys: OnDemand<(), PublicKey>,
     /// What only the writer needs.
     writer: Mutex<Writer>,
     position: AtomicU64,
@@ -149,7 +150,7 @@ impl Table {
         day: u32,
         now: Duration,
     ) -> Option<Arc<OlderDay>> {
-        self.older_days.find(access_key_id, version, spelling, day, now)
+        self.older_days.find(access_key_id, version, (spelling, day), now)
     }
 
     /// Keeps the date keys that [`Table::older_day`] finds, by generation, for a while. `version` is that of the
@@ -163,7 +164,36 @@ impl Table {
         keys: Vec<(u32, DateKey)>,
         now: Duration,
     ) {
-        self.older_days.keep(access_key_id, version, spelling, day, keys, now);
+        self.older_days.keep(access_key_id, version, (spelling, day), keys, now);
+    }
+
+    /// The public keys of an access key, for signatures of Version 4A, if they were kept for this version of it
+    /// and not too long ago. `now` is of a monotonic clock, here and in [`Table::keep_public_keys`].
+    pub fn public_keys(
+        &self,
+        access_key_id: &str,
+        version: u32,
+        now: Duration,
+    ) -> Option<Arc<PublicKeys>> {
+        self.public_keys.find(access_key_id, version, (), now)
+    }
+
+    /// Keeps the public keys that [`Table::public_keys`] finds, by generation, for a while. `version` is that of
+    /// the access key before they were asked for.
+    pub fn keep_public_keys(
+        &self,
+        access_key_id: &str,
+        version: u32,
+        keys: Vec<(u32, PublicKey)>,
+        now: Duration,
+    ) {
+        self.public_keys.keep(access_key_id, version, (), keys, now);
+    }
+
+    /// Drops what was fetched for an access key that has changed.
+    fn forget(&self, id: &[u8]) {
+        self.older_days.forget(id);
+        self.public_keys.forget(id);
     }
 
     fn replace_key(&self, writer: &Writer, record: AccessKeyRecord) -> bool {
@@ -178,7 +208,7 @@ impl Table {
         user.count_key(1);
         if let Some(old) = self.keys.insert(id.clone(), key, &guard) {
             old.user().count_key(-1);
-            self.older_days.forget(std::borrow::Borrow::borrow(&id));
+            self.forget(std::borrow::Borrow::borrow(&id));
             guard.flush(); // so that the keys that have ended are soon zeroed
         }
         true
@@ -188,7 +218,7 @@ impl Table {
         let guard = self.keys.guard();
         if let Some(old) = self.keys.remove(id, &guard) {
             old.user().count_key(-1);
-            self.older_days.forget(id);
+            self.forget(id);
             guard.flush();
         }
     }

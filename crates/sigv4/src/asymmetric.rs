@@ -141,6 +141,12 @@ impl AsymmetricSignature {
     pub fn from_hex(text: &[u8]) -> Self {
         Self(parse(text))
     }
+
+    /// Its two numbers, one behind the other; zeros for what no key verifies.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; 64] {
+        self.0.as_ref().map_or([0; 64], |signature| signature.to_bytes().into())
+    }
 }
 
 /// Never printed: whoever has it can send the request again.

@@ -307,6 +307,12 @@ impl<'a> SignedPost<'a> {
         self.policy_text
     }
 
+    /// The signature that the client sent.
+    #[must_use]
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
     /// Whether the client's signature is that of this key, in constant time.
     #[must_use]
     pub fn is_signed_by(&self, key: &SigningKey) -> bool {

@@ -1,14 +1,14 @@
 //! Verdicts become messages.
 
 use api::auth::v1::{
-    Denied, Detail, ExplainSignatureResponse, PayloadMode, Principal, Scope, Verified,
-    VerifySignatureResponse, VerifyStringToSignResponse, explain_signature_response,
+    Denied, Detail, ExplainSignatureResponse, PayloadMode, Principal, Scope, SignatureAlgorithm,
+    Verified, VerifySignatureResponse, VerifyStringToSignResponse, explain_signature_response,
     verify_signature_response, verify_string_to_sign_response,
 };
 use prost::Message;
 use prost_types::Timestamp;
 use read_model::Profile;
-use sigv4::{Denial, SignedRequest};
+use sigv4::{Denial, SignedRequest, Spelling};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -103,7 +103,10 @@ pub(crate) fn verified(
         }
     };
     let scope = request.scope();
-    let signature = request.signature().to_hex();
+    let signature = match scope.is_asymmetric() {
+        true => String::new(),
+        false => request.signature().to_hex().iter().copied().map(char::from).collect(),
+    };
     Verdict::Verified(Verified {
         principal: Some(principal(profile)),
         access_key_id: request.access_key_id().to_owned(),
@@ -117,10 +120,20 @@ pub(crate) fn verified(
         payload_mode: payload_mode.into(),
         payload_sha256,
         presigned: request.is_presigned(),
-        signature: signature.iter().copied().map(char::from).collect(),
+        signature,
         sign_time: Some(Timestamp { seconds: request.timestamp().unix_seconds(), nanos: 0 }),
         host_candidate: String::new(),
+        algorithm: algorithm(scope).into(),
+        form: None,
     })
+}
+
+fn algorithm(scope: &sigv4::Scope<'_>) -> SignatureAlgorithm {
+    match scope.spelling() {
+        _ if scope.is_asymmetric() => SignatureAlgorithm::Aws4EcdsaP256Sha256,
+        Spelling::Aws4 => SignatureAlgorithm::Aws4HmacSha256,
+        Spelling::Osc4 => SignatureAlgorithm::Osc4HmacSha256,
+    }
 }
 
 /// Says why a request is to be refused.

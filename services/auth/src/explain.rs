@@ -1,12 +1,14 @@
 //! `ExplainSignature`: how a verdict is reached, and what to look at first if the signature is wrong.
 
-use api::auth::v1::VerifySignatureRequest;
+use api::auth::v1::verify_signature_request::Request as RequestForm;
+use api::auth::v1::{PostForm, VerifySignatureRequest};
 use read_model::Table;
 use sigv4::explain::{Explanation, explain as explain_head};
 use sigv4::{Denial, Expected, Head, SignedRequest, authenticate};
 
 use crate::answer::{self, Verdict};
 use crate::outcome::Kept;
+use crate::post_form;
 use crate::request::{Judgement, check, for_each_host};
 use crate::status::Error;
 use crate::verifier::{NoVerdict, Question};
@@ -63,8 +65,34 @@ impl Question for Explain<'_> {
     }
 
     fn decide(&self, table: &Table, _: &Kept, now: Now) -> Result<Explained, NoVerdict> {
+        if let Some(RequestForm::PostForm(form)) = &self.0.request {
+            return explain_form(table, form, self.0, now);
+        }
         for_each_host(self.0, now, |head, expected| explain(table, head, expected, self.0, now))
     }
+}
+
+/// What was signed of a form is its policy, which says all that there is to say.
+fn explain_form(
+    table: &Table,
+    form: &PostForm,
+    request: &VerifySignatureRequest,
+    now: Now,
+) -> Result<Explained, NoVerdict> {
+    let fields = post_form::fields(form);
+    let signed = match post_form::authenticate(form, &fields, &request.region, now) {
+        Ok(signed) => signed,
+        Err(denial) => return Ok(denial.into()),
+    };
+    let verdict = match post_form::judge(table, &signed, now).1.verdict {
+        verify::Verdict::Verified { profile, generation } => {
+            post_form::verified(&signed, &profile, generation)
+        }
+        verify::Verdict::Denied(denial) => denial.into(),
+        verify::Verdict::NeedsKeys(needed) => return Err(NoVerdict::NeedsKeys(needed)),
+    };
+    let string_to_sign = signed.string_to_sign().to_owned();
+    Ok(Explained { verdict, canonical_request: vec![], string_to_sign, hints: vec![] })
 }
 
 fn explain(
@@ -81,7 +109,7 @@ fn explain(
                 answer::verified(&signed, &profile, generation)
             }
             verify::Verdict::Denied(denial) => denial.into(),
-            verify::Verdict::NeedsDateKeys(day) => return Err(NoVerdict::NeedsDateKeys(day)),
+            verify::Verdict::NeedsKeys(needed) => return Err(NoVerdict::NeedsKeys(needed)),
         },
     };
     let mut body_sha256 = [0; 64];

@@ -4,10 +4,10 @@
 //! for one day.
 //!
 //! A verdict is reached by `verify`, which is synchronous and knows no gRPC. What may be asked brings
-//! it there, each in a module of its own: `request`, `string_to_sign`, `signing_key`, `explain`; the
+//! it there, each in a module of its own: `request`, `post_form`, `string_to_sign`, `signing_key`, `explain`; the
 //! `verifier` waits for what they need. All around them bring the call there and the verdict back:
 //! `service`, `stream`, `answer`, `status`. The read model is filled by `feed` and, for presigned URLs
-//! of older days, by `older_days`. What becomes of verdicts, `outcome` decides, `uses` and
+//! of older days and signatures of Version 4A, by `on_demand`. What becomes of verdicts, `outcome` decides, `uses` and
 //! `lockout` keep, and `report` tells identity.
 
 #[cfg(test)]
@@ -20,8 +20,9 @@ mod feed;
 mod freshness;
 mod lockout;
 mod metrics;
-mod older_days;
+mod on_demand;
 mod outcome;
+mod post_form;
 mod record;
 mod report;
 mod request;
@@ -80,9 +81,9 @@ pub async fn serve(
     metrics::register(&uses, &lockouts);
     let (is_ready, ready_watch) = watch::channel(false);
 
-    let older_days = older_days::OlderDays::new(identity.clone(), Arc::clone(&config.clock));
+    let on_demand = on_demand::OnDemand::new(identity.clone(), Arc::clone(&config.clock));
     let kept = outcome::Kept { uses: Arc::clone(&uses), lockouts: Arc::clone(&lockouts) };
-    let verifier = verifier::Verifier::new(&config, Arc::clone(&model), older_days, kept);
+    let verifier = verifier::Verifier::new(&config, Arc::clone(&model), on_demand, kept);
     let service = service::Service::new(Arc::new(verifier), metrics, shutdown.clone());
     let service = AuthServiceServer::new(service).max_decoding_message_size(REQUEST_BYTES_MAX);
     let guard = config.callers.guard(|_| true);

@@ -23,12 +23,11 @@ use std::time::Duration;
 
 use api::identity::v1::LockoutRecord;
 use read_model::LockoutMode;
-use sigv4::{Signature, StringToSign};
 use tokio::sync::Notify;
 use tracing::debug;
 
 use crate::source::Source;
-use crate::verify::Now;
+use crate::verify::{Now, Signed};
 use table::{KnownGood, Table};
 
 /// So many wrong signatures in a row lock out, and so many more for longer.
@@ -157,8 +156,8 @@ impl Lockouts {
     }
 
     /// Tells one wrong signature from another. Nobody outside can make two that are taken for one.
-    pub(crate) fn print(&self, string_to_sign: &StringToSign, signature: &Signature) -> u64 {
-        self.hasher.hash_one((string_to_sign.as_bytes(), signature.to_hex()))
+    pub(crate) fn print(&self, signed: Signed<'_>) -> u64 {
+        self.hasher.hash_one(signed.parts())
     }
 
     /// Counts a wrong signature, which `print` tells from others.

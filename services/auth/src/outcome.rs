@@ -59,7 +59,7 @@ impl Failure {
 /// Settles what was judged of a claim.
 ///
 /// # Errors
-/// [`NoVerdict::NeedsDateKeys`] if they are needed first; nothing was then kept.
+/// [`NoVerdict::NeedsKeys`] if they are needed first; nothing was then kept.
 pub(crate) fn settle(
     claim: &Claim<'_>,
     judged: Judged,
@@ -98,10 +98,10 @@ pub(crate) fn settle(
             let failure = place.map(|place| Failure {
                 place,
                 access_key_id: claim.access_key_id.to_owned(),
-                print: lockouts.print(claim.string_to_sign, claim.signature),
+                print: lockouts.print(claim.signed),
             });
             Ok(Outcome::Denied(answer::denied(denial), failure))
         }
-        Verdict::NeedsDateKeys(day) => Err(NoVerdict::NeedsDateKeys(day)),
+        Verdict::NeedsKeys(needed) => Err(NoVerdict::NeedsKeys(needed)),
     }
 }

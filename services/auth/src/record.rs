@@ -9,7 +9,7 @@ use read_model::{
     AccessKeyRecord, AccountRecord, Change, DateKeyRecord, LockoutMode, SECRETS_MAX, SecretRecord,
     UserId, UserRecord,
 };
-use sigv4::DateKey;
+use sigv4::{DateKey, PublicKey};
 use tracing::warn;
 use zeroize::Zeroize;
 
@@ -29,6 +29,8 @@ enum Malformed {
     Secrets,
     #[error("date key is missing or not 32 bytes")]
     DateKey,
+    #[error("public key is no point of the curve")]
+    PublicKey,
 }
 
 /// Reads records.
@@ -90,6 +92,19 @@ pub(crate) fn date_keys(records: Vec<pb::DateKeyRecord>) -> impl Iterator<Item =
                 None
             }
         }
+    })
+}
+
+/// Reads public keys, by generation: as many as there may be secrets.
+pub(crate) fn public_keys(
+    records: Vec<pb::PublicKeyRecord>,
+) -> impl Iterator<Item = (u32, PublicKey)> {
+    records.into_iter().take(SECRETS_MAX).filter_map(|record| {
+        let key = PublicKey::from_bytes(&record.public_key);
+        if key.is_none() {
+            warn!(malformed = %Malformed::PublicKey, "left out a public key");
+        }
+        Some((record.generation, key?))
     })
 }
 

@@ -9,6 +9,7 @@ use sigv4::{Date, Denial, ErrorCode, Expected, Head, HeadError, Scope};
 
 use crate::answer::{self, Verdict};
 use crate::outcome::{self, Client, Failure, Kept, Outcome};
+use crate::post_form;
 use crate::status::Error;
 use crate::verifier::{NoVerdict, Question};
 use crate::verify::{Claim, Now, verify};
@@ -30,6 +31,9 @@ impl Question for VerifySignatureRequest {
     }
 
     fn decide(&self, table: &Table, kept: &Kept, now: Now) -> Result<Verdict, NoVerdict> {
+        if let Some(RequestForm::PostForm(form)) = &self.request {
+            return post_form::decide(self, form, table, kept, now);
+        }
         let address = source_address(&self.source_address);
         let Decided { verdict, failure } = for_each_host(self, now, |head, expected| {
             let client = Client { kept, address, user_agent: user_agent(head), now };
@@ -119,10 +123,14 @@ pub(crate) fn check(request: &VerifySignatureRequest) -> Result<(), Error> {
         return invalid("host_candidates", "must be at most 2 hosts of up to 255 bytes");
     }
     check_source_address(&request.source_address)?;
-    if request.request.is_none() {
-        return invalid("request", "must be given");
+    match &request.request {
+        Some(RequestForm::RawHead(_) | RequestForm::Head(_)) => Ok(()),
+        Some(RequestForm::PostForm(_)) if service != S3 => {
+            invalid("post_form", "must not be given for services other than s3")
+        }
+        Some(RequestForm::PostForm(form)) => post_form::check(form),
+        None => invalid("request", "must be given"),
     }
-    Ok(())
 }
 
 /// Judges the head of a request as it was sent, and then with each of the hosts that may have been signed in
@@ -141,6 +149,7 @@ pub(crate) fn for_each_host<J: Judgement>(
             let target = parts.target.as_bytes();
             ("head", Head::from_parts(&mut buffer, &parts.method, target, headers))
         }
+        Some(RequestForm::PostForm(_)) => ("post_form", Err(HeadError::Malformed)),
         None => ("request", Err(HeadError::Malformed)),
     };
     let head = match head {
@@ -154,15 +163,16 @@ pub(crate) fn for_each_host<J: Judgement>(
     };
     let (region, now_seconds) = (request.region.as_str(), now.unix_ms.div_euclid(1000));
     let mut body_sha256 = [0; 64];
+    let (accepts_osc4, accepts_sigv4a) = (request.accepts_osc4, request.accepts_sigv4a);
     let expected = match service(&request.service) {
-        S3 => Expected::s3(region, now_seconds),
+        S3 => Expected { accepts_sigv4a, ..Expected::s3(region, now_seconds) },
         service => {
             if hex::encode_to_slice(&request.body_sha256, &mut body_sha256).is_err() {
                 let description = "must be 32 bytes for services other than s3";
                 return Err(Error::Invalid { field: "body_sha256", description }.into());
             }
             let expected = Expected::service(region, service, now_seconds, &body_sha256);
-            Expected { accepts_osc4: request.accepts_osc4, ..expected }
+            Expected { accepts_osc4, accepts_sigv4a, ..expected }
         }
     };
     let mut judgement = judge(&head, &expected)?;

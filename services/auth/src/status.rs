@@ -26,9 +26,9 @@ pub(crate) enum Error {
     /// Identity has not been heard for too long.
     #[error("read model is stale")]
     Stale,
-    /// Identity could not be asked for the date keys of an older day. Retrying is safe.
-    #[error("date keys of that day are not at hand")]
-    NoDateKeys,
+    /// Identity could not be asked for keys that are not fed. Retrying is safe.
+    #[error("keys for that signature are not at hand")]
+    NoKeys,
     /// Too many questions wait for what is not there yet. Retrying a little later is safe.
     #[error("too many questions wait for an answer")]
     Overloaded,
@@ -43,7 +43,7 @@ impl Error {
             Self::Behind => "READ_MODEL_BEHIND",
             Self::OtherEpoch { .. } => "OTHER_EPOCH",
             Self::Stale => "READ_MODEL_STALE",
-            Self::NoDateKeys => "DATE_KEYS_UNAVAILABLE",
+            Self::NoKeys => "DATE_KEYS_UNAVAILABLE",
             Self::Overloaded => "OVERLOADED",
         }
     }
@@ -66,7 +66,7 @@ impl From<Error> for Status {
             Error::Empty => (Code::Unavailable, Reason::ReadModelEmpty),
             Error::Behind => (Code::Unavailable, Reason::ReadModelBehind),
             Error::Stale => (Code::Unavailable, Reason::ReadModelStale),
-            Error::NoDateKeys => (Code::Unavailable, Reason::DateKeysUnavailable),
+            Error::NoKeys => (Code::Unavailable, Reason::DateKeysUnavailable),
             Error::Overloaded => (Code::ResourceExhausted, Reason::Overloaded),
         };
         api::status(code, reason, error.to_string())

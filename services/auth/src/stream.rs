@@ -111,7 +111,7 @@ impl Answers {
                 return None;
             }
             Err(NoVerdict::Error(error)) => Err(error),
-            Err(NoVerdict::NeedsDateKeys(_)) => Err(Error::NoDateKeys), // may pass
+            Err(NoVerdict::NeedsKeys(_)) => Err(Error::NoKeys), // may pass
         };
         self.metrics.count(&reached);
         Some(tell(reached))

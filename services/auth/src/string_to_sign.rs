@@ -1,6 +1,6 @@
 //! `VerifyStringToSignRequest`: checked, and decided on one state of the read model.
 
-use api::auth::v1::{Denied, Verified, VerifyStringToSignRequest};
+use api::auth::v1::{Denied, SignatureAlgorithm, Verified, VerifyStringToSignRequest};
 use prost_types::Timestamp;
 use read_model::{Profile, Table};
 use sigv4::{Denial, EXPIRES_SECONDS_MAX, ErrorCode, Expected, Signature, StringToSign};
@@ -10,7 +10,7 @@ use crate::outcome::{self, Client, Kept, Outcome};
 use crate::request::{check_scope, check_source_address, service, source_address};
 use crate::status::Error;
 use crate::verifier::{NoVerdict, Question};
-use crate::verify::{Claim, Now, verify_claim};
+use crate::verify::{Claim, Now, Signed, verify_claim};
 
 /// A string to sign has 218 bytes at most, with the longest scope.
 const STRING_TO_SIGN_BYTES_MAX: usize = 1024;
@@ -83,8 +83,7 @@ pub(crate) fn decide<A: From<Denied> + From<Denial>>(
     let claim = Claim {
         access_key_id: &request.access_key_id,
         scope,
-        string_to_sign: &string_to_sign,
-        signature: &Signature::from_hex(request.signature.as_bytes()),
+        signed: Signed::Text(&string_to_sign, &Signature::from_hex(request.signature.as_bytes())),
     };
     let mismatch = || {
         Denial::signature_does_not_match()
@@ -130,6 +129,7 @@ fn verified(
         presigned: request.expires_seconds.is_some(),
         signature: request.signature.clone(),
         sign_time: Some(Timestamp { seconds: timestamp.unix_seconds(), nanos: 0 }),
+        algorithm: SignatureAlgorithm::Aws4HmacSha256.into(),
         ..Verified::default()
     })
 }

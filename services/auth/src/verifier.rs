@@ -10,17 +10,17 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::older_days::{Fetched, OlderDays};
+use crate::on_demand::{Fetched, OnDemand};
 use crate::outcome::Kept;
 use crate::status::Error;
-use crate::verify::{NeededDay, Now};
+use crate::verify::{Needed, Now};
 
 /// How long `min_position` is waited for. A caller's shorter deadline ends the call before.
 const MIN_POSITION_WAIT_MAX: Duration = Duration::from_secs(1);
-/// So many questions of all calls may wait, for a position or for date keys. More are refused at once: a batch
+/// So many questions of all calls may wait, for a position or for keys. More are refused at once: a batch
 /// or a stream has hundreds in one call, and each that waits keeps its request in memory.
 const WAITING_MAX: usize = 16_384;
-/// How often a verdict is tried again because the key changed while its date keys were fetched.
+/// How often a verdict is tried again because the key changed while keys for it were fetched.
 const ATTEMPTS_MAX: usize = 3;
 
 /// Something to be said of a signature, of whatever form.
@@ -52,13 +52,13 @@ pub(crate) enum NoVerdict {
     /// There is none to be had.
     Error(Error),
     /// There is one once these are fetched.
-    NeedsDateKeys(NeededDay),
+    NeedsKeys(Needed),
 }
 
 impl NoVerdict {
     /// Whether there may be a verdict for who waits.
     pub(crate) fn may_pass(&self) -> bool {
-        matches!(self, Self::NeedsDateKeys(_) | Self::Error(Error::Behind))
+        matches!(self, Self::NeedsKeys(_) | Self::Error(Error::Behind))
     }
 }
 
@@ -77,7 +77,7 @@ impl From<Error> for NoVerdict {
 /// Answers questions from the read model.
 pub(crate) struct Verifier {
     model: Arc<ReadModel>,
-    older_days: OlderDays,
+    on_demand: OnDemand,
     clock: Arc<dyn Clock>,
     hard_staleness: Duration,
     kept: Kept,
@@ -88,12 +88,12 @@ impl Verifier {
     pub(crate) fn new(
         config: &Config,
         model: Arc<ReadModel>,
-        older_days: OlderDays,
+        on_demand: OnDemand,
         kept: Kept,
     ) -> Self {
         let clock = Arc::clone(&config.clock);
         let waiting = Semaphore::new(WAITING_MAX);
-        Self { model, older_days, clock, hard_staleness: config.hard_staleness, kept, waiting }
+        Self { model, on_demand, clock, hard_staleness: config.hard_staleness, kept, waiting }
     }
 
     /// Answers a question, once what it needs is there.
@@ -113,29 +113,29 @@ impl Verifier {
         }
         for _ in 0..ATTEMPTS_MAX {
             // Nothing of this look is held while waiting: afterwards all is checked again.
-            let day = match self.look(question) {
+            let needed = match self.look(question) {
                 Ok(reached) => return Ok(reached),
                 Err(NoVerdict::Error(error)) => return Err(error),
-                Err(NoVerdict::NeedsDateKeys(day)) => day,
+                Err(NoVerdict::NeedsKeys(needed)) => needed,
             };
             if place.is_none() {
                 place = Some(self.place_to_wait()?);
             }
-            match self.older_days.fetch(&self.model, &day).await {
+            match self.on_demand.fetch(&self.model, &needed).await {
                 Fetched::Kept => {}
                 Fetched::NoSuchAccessKey => {
                     let position = self.model.position();
                     position::applied(position, question.min_position())?;
                     return Ok(Reached {
-                        answer: Denial::invalid_access_key_id(&day.access_key_id).into(),
+                        answer: Denial::invalid_access_key_id(&needed.access_key_id).into(),
                         position: position.unwrap_or_default(),
                         staleness_ms: self.staleness_ms(self.now()),
                     });
                 }
-                Fetched::Unavailable => return Err(Error::NoDateKeys),
+                Fetched::Unavailable => return Err(Error::NoKeys),
             }
         }
-        Err(Error::NoDateKeys)
+        Err(Error::NoKeys)
     }
 
     /// Looks once, without waiting, at a question that has been checked.

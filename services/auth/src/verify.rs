@@ -4,12 +4,17 @@
 //! the state of key and user, so that nobody learns of the state of a key that he does not hold.
 //! A refusal takes the same derivations and comparisons for whatever reason it is given.
 
+mod asymmetric;
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
 use read_model::{AccessKey, LockoutMode, OlderDay, Profile, SECRETS_MAX, Secret, Table};
-use sigv4::{DateKey, Denial, Scope, Signature, SignedRequest, SigningKey, Spelling, StringToSign};
+use sigv4::{
+    AsymmetricSignature, DateKey, Denial, Scope, Signature, SignedPost, SignedRequest, SigningKey,
+    Spelling, StringToSign,
+};
 use zeroize::Zeroizing;
 
 const DAY_SECONDS: i64 = 86_400;
@@ -54,21 +59,33 @@ pub(crate) enum Verdict {
     },
     /// The request is to be refused.
     Denied(Denial),
-    /// It cannot be told before the date keys of this day are in the table.
-    NeedsDateKeys(NeededDay),
+    /// It cannot be told before these keys are in the table.
+    NeedsKeys(Needed),
 }
 
-/// The date keys that are missing.
+/// The keys that are missing.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct NeededDay {
+pub(crate) struct Needed {
     /// Of a known access key.
     pub(crate) access_key_id: String,
     /// The state of the access key that they are for.
     pub(crate) version: u32,
-    /// How the signatures are spelled that they are for.
-    pub(crate) spelling: Spelling,
-    /// Days since 1970-01-01.
-    pub(crate) day: u32,
+    /// Of which kind they are.
+    pub(crate) wanted: Wanted,
+}
+
+/// Keys that are not fed.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Wanted {
+    /// Date keys.
+    DateKeys {
+        /// How the signatures are spelled that they are for.
+        spelling: Spelling,
+        /// Days since 1970-01-01.
+        day: u32,
+    },
+    /// Public keys, for Version 4A.
+    PublicKeys,
 }
 
 /// A signature, and what it is said to be of.
@@ -78,10 +95,39 @@ pub(crate) struct Claim<'a> {
     pub(crate) access_key_id: &'a str,
     /// What the signing key is good for.
     pub(crate) scope: Scope<'a>,
-    /// What is said to have been signed.
-    pub(crate) string_to_sign: &'a StringToSign,
-    /// By what.
-    pub(crate) signature: &'a Signature,
+    /// What is said to have been signed, and the signature.
+    pub(crate) signed: Signed<'a>,
+}
+
+/// A text and its signature.
+#[derive(Clone, Copy)]
+pub(crate) enum Signed<'a> {
+    /// A string to sign, by a signing key.
+    Text(&'a StringToSign, &'a Signature),
+    /// A string to sign, by the private key of Version 4A.
+    Asymmetric(&'a StringToSign, AsymmetricSignature),
+    /// The policy of an upload form, by a signing key.
+    Form(&'a SignedPost<'a>),
+}
+
+impl Signed<'_> {
+    /// By what one is told from another: the text, and the signature in some spelling.
+    pub(crate) fn parts(&self) -> (&[u8], [u8; 64]) {
+        match self {
+            Self::Text(text, signature) => (text.as_bytes(), signature.to_hex()),
+            Self::Asymmetric(text, signature) => (text.as_bytes(), signature.to_bytes()),
+            Self::Form(form) => (form.string_to_sign().as_bytes(), form.signature().to_hex()),
+        }
+    }
+
+    /// Whether it is that of a signing key; in the time that it takes for one that is.
+    fn is_by(&self, key: &SigningKey) -> bool {
+        match self {
+            Self::Text(text, signature) => key.verify(text, signature),
+            Self::Asymmetric(..) => false,
+            Self::Form(form) => form.is_signed_by(key),
+        }
+    }
 }
 
 impl<'a> Claim<'a> {
@@ -90,8 +136,10 @@ impl<'a> Claim<'a> {
         Self {
             access_key_id: request.access_key_id(),
             scope: *request.scope(),
-            string_to_sign,
-            signature: request.signature(),
+            signed: match request.asymmetric_signature() {
+                Some(signature) => Signed::Asymmetric(string_to_sign, signature),
+                None => Signed::Text(string_to_sign, request.signature()),
+            },
         }
     }
 }
@@ -129,7 +177,13 @@ pub(crate) fn verify_claim(
         return Judged { verdict: Verdict::Denied(denial), proof: Proof::None };
     };
     let lockout = key.user().lockout();
-    let (verdict, proof) = match find_secret(table, key, claim, now) {
+    let found = match claim.signed {
+        Signed::Text(..) | Signed::Form(_) => find_secret(table, key, claim, now),
+        Signed::Asymmetric(text, signature) => {
+            asymmetric::find_secret(table, key, claim, (text, &signature), now)
+        }
+    };
+    let (verdict, proof) = match found {
         Found::Secret { generation, new_signing_key } => {
             let verdict = match refuse(key, claim, now) {
                 Some(denial) => Verdict::Denied(denial),
@@ -145,13 +199,14 @@ pub(crate) fn verify_claim(
         }
         Found::None => (Verdict::Denied(mismatch()), Proof::Wrong(lockout)),
         Found::Unknown => {
-            let needed = NeededDay {
-                access_key_id: claim.access_key_id.to_owned(),
-                version: key.version(),
-                spelling: claim.scope.spelling(),
-                day: day(claim),
+            let wanted = match claim.signed {
+                Signed::Asymmetric(..) => Wanted::PublicKeys,
+                Signed::Text(..) | Signed::Form(_) => {
+                    Wanted::DateKeys { spelling: claim.scope.spelling(), day: day(claim) }
+                }
             };
-            (Verdict::NeedsDateKeys(needed), Proof::None)
+            let (access_key_id, version) = (claim.access_key_id.to_owned(), key.version());
+            (Verdict::NeedsKeys(Needed { access_key_id, version, wanted }), Proof::None)
         }
     };
     Judged { verdict, proof }
@@ -175,7 +230,7 @@ pub(crate) fn signing_key(
     };
     let signing_key = match secret.date_key(day(claim)) {
         Some(date_key) => date_key.signing_key_bytes(&claim.scope),
-        None => older(day(claim))?.date_key(generation)?.signing_key_bytes(&claim.scope),
+        None => older(day(claim))?.key(generation)?.signing_key_bytes(&claim.scope),
     };
     let ends = [secret.end_ms(), key.end_ms()];
     Some((signing_key, ends.into_iter().flatten().min()))
@@ -196,7 +251,7 @@ enum Found {
 
 /// Tries every live secret, also after one was right: which one it is does not show in the time.
 fn find_secret(table: &Table, key: &AccessKey, claim: &Claim<'_>, now: Now) -> Found {
-    let Claim { scope, string_to_sign, signature, .. } = claim;
+    let Claim { scope, signed, .. } = claim;
     let (region, service, day) = (scope.region(), scope.service(), day(claim));
     // Only date keys of AWS's spelling are fed, and only signing keys of it are kept: a scope's other parts
     // are the same in both.
@@ -209,7 +264,7 @@ fn find_secret(table: &Table, key: &AccessKey, claim: &Claim<'_>, now: Now) -> F
         let generation = secret.generation();
         let kept = is_fed.then(|| key.signing_key(generation, day, region, service)).flatten();
         if let Some(signing_key) = kept {
-            if signing_key.verify(string_to_sign, signature) {
+            if signed.is_by(signing_key) {
                 found = Found::Secret { generation, new_signing_key: None };
             }
             continue;
@@ -220,7 +275,7 @@ fn find_secret(table: &Table, key: &AccessKey, claim: &Claim<'_>, now: Now) -> F
             older = table.older_day(id, key.version(), spelling, day, now.monotonic);
         }
         let older = older.as_deref();
-        let Some(date_key) = recent.or_else(|| older?.date_key(generation)) else {
+        let Some(date_key) = recent.or_else(|| older?.key(generation)) else {
             // Identity was asked already, if there is an older day, and knows no such secret.
             if older.is_none() && matches!(found, Found::None) {
                 found = Found::Unknown;
@@ -229,7 +284,7 @@ fn find_secret(table: &Table, key: &AccessKey, claim: &Claim<'_>, now: Now) -> F
         };
         derived += 1;
         let signing_key = date_key.signing_key_of(scope);
-        if signing_key.verify(string_to_sign, signature) {
+        if signed.is_by(&signing_key) {
             // Signing keys of older days would fill the place of today's.
             let new_signing_key = recent.is_some().then_some(signing_key);
             found = Found::Secret { generation, new_signing_key };
@@ -254,10 +309,13 @@ fn refuse(key: &AccessKey, claim: &Claim<'_>, now: Now) -> Option<Denial> {
 
 /// Derives and compares to no end, so that a refusal takes as long as any other.
 fn spend(claim: &Claim<'_>, times: usize) {
+    if let Signed::Asymmetric(text, signature) = &claim.signed {
+        return asymmetric::spend((text, signature), times);
+    }
     for _ in 0..times {
         let nobodys = black_box(DateKey::from_bytes([0x5a; 32]));
         let signing_key = nobodys.signing_key_of(&claim.scope);
-        black_box(signing_key.verify(claim.string_to_sign, claim.signature));
+        black_box(claim.signed.is_by(&signing_key));
     }
 }
 

@@ -4,6 +4,7 @@
 //! meanwhile is sent again as a change: records replace what was known, so nothing is lost and
 //! nothing has to stand still.
 
+mod derive;
 mod report;
 
 use std::collections::BTreeSet;
@@ -15,12 +16,12 @@ use api::identity::v1::credential_feed_service_server::CredentialFeedService;
 use api::identity::v1::watch_credentials_response::Message;
 use api::identity::v1::{
     AccessKeyRecord, AccountRecord, CredentialChange, CredentialRecords, DateKey, DateKeyRecord,
-    DateKeyRecords, DeriveDateKeysRequest, DeriveDateKeysResponse, Heartbeat, LockoutRecord,
-    LockoutRecords, ReportLockoutRequest, ReportLockoutResponse, ReportUseRequest,
-    ReportUseResponse, SecretRecord, SignatureSpelling, SnapshotComplete, UserRecord,
-    WatchCredentialsRequest, WatchCredentialsResponse,
+    DateKeyRecords, DeriveDateKeysRequest, DeriveDateKeysResponse, DerivePublicKeysRequest,
+    DerivePublicKeysResponse, Heartbeat, LockoutRecord, LockoutRecords, ReportLockoutRequest,
+    ReportLockoutResponse, ReportUseRequest, ReportUseResponse, SecretRecord, SnapshotComplete,
+    UserRecord, WatchCredentialsRequest, WatchCredentialsResponse,
 };
-use domain::{AccessKey, AccessKeyId, AccountId, Secret, UserId, UserState};
+use domain::{AccessKey, AccountId, Secret, UserId, UserState};
 use event_store::Position;
 use event_store::payload::{proto_lockout, proto_timestamp};
 use futures::Stream;
@@ -45,8 +46,6 @@ const USERS_PER_MESSAGE: usize = 256;
 /// Messages under way to a watcher. One that does not take them for as long as it takes to fill
 /// the queue of changes is sent away.
 const MESSAGES_UNDER_WAY: usize = 64;
-/// How many days back date keys are derived: presigned URLs live 7 days, clocks differ.
-const DAYS_BACK_MAX: u32 = 8;
 const DAY_SECONDS: i64 = 86_400;
 
 pub(crate) struct CredentialFeed {
@@ -83,26 +82,14 @@ impl CredentialFeedService for CredentialFeed {
         &self,
         request: Request<DeriveDateKeysRequest>,
     ) -> Result<Response<DeriveDateKeysResponse>, Status> {
-        let request = request.into_inner();
-        let today = today(&self.writer);
-        if !(today.saturating_sub(DAYS_BACK_MAX)..=today + 1).contains(&request.day) {
-            return Err(Error::invalid("day", "must be from 8 days ago to tomorrow").into());
-        }
-        // Not as the message has it, which takes what it does not know for unspecified.
-        let spelling = match SignatureSpelling::try_from(request.spelling) {
-            Ok(SignatureSpelling::Unspecified | SignatureSpelling::Aws4) => Spelling::Aws4,
-            Ok(SignatureSpelling::Osc4) => Spelling::Osc4,
-            Err(_) => return Err(Error::invalid("spelling", "must be a known one").into()),
-        };
-        let id = AccessKeyId::parse(&request.access_key_id)
-            .map_err(|error| Error::invalid("access_key_id", error.to_string()))?;
-        let holder = {
-            let model = self.writer.model();
-            model.access_key(&id).map(|(holder, _)| holder.clone()).ok_or(Error::NoSuchAccessKey)?
-        };
-        let key = holder.user.access_key(&id).ok_or(Error::NoSuchAccessKey)?;
-        let date_keys = date_key_records(&self.writer, &holder, key, spelling, request.day)?;
-        Ok(Response::new(DeriveDateKeysResponse { date_keys }))
+        Ok(Response::new(derive::date_keys(&self.writer, request.get_ref())?))
+    }
+
+    async fn derive_public_keys(
+        &self,
+        request: Request<DerivePublicKeysRequest>,
+    ) -> Result<Response<DerivePublicKeysResponse>, Status> {
+        Ok(Response::new(derive::public_keys(&self.writer, request.get_ref())?))
     }
 
     async fn report_use(

@@ -154,6 +154,36 @@ async fn older_days_are_derived_on_demand_for_known_keys_only() {
 }
 
 #[tokio::test]
+async fn public_keys_are_derived_for_every_live_secret_of_a_known_key() {
+    let home = Home::new();
+    let identity = home.start().await;
+    let made = identity.account("Acme").await;
+    let key = made.access_key.expect("there");
+    let derive = async |id: &str| {
+        let request = DerivePublicKeysRequest { access_key_id: id.into() };
+        identity.feed().derive_public_keys(request).await.map(tonic::Response::into_inner)
+    };
+    let expected = |generation, secret: &str| {
+        let private = sigv4::PrivateKey::derive(&key.access_key_id, secret.as_bytes());
+        let public = private.and_then(|key| key.public_key()).expect("has one");
+        PublicKeyRecord { generation, public_key: public.to_bytes().to_vec() }
+    };
+    let first = expected(1, &made.secret_access_key);
+    let derived = derive(&key.access_key_id).await.expect("derived");
+    assert_eq!(derived.public_keys, std::slice::from_ref(&first));
+    let rotated = identity.rotate(&key.name, 60).await.expect("rotated");
+    let second = expected(2, &rotated.secret_access_key);
+    let derived = derive(&key.access_key_id).await.expect("derived");
+    assert_eq!(derived.public_keys, [second.clone(), first]);
+    home.clock.advance(60_000);
+    assert_eq!(derive(&key.access_key_id).await.expect("derived").public_keys, [second]);
+    let status = derive("AKIAIOSFODNN7EXAMPLE").await.expect_err("is refused");
+    assert_eq!(api::reason(&status), Some(Reason::NoSuchAccessKey));
+    let status = derive("no id").await.expect_err("is refused");
+    assert_eq!(api::reason(&status), Some(Reason::InvalidField));
+}
+
+#[tokio::test]
 async fn the_feed_is_for_services_only() {
     let home = Home::new();
     let identity = home.start().await;

@@ -31,7 +31,7 @@ use crate::answer::Verdict;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::lockout::Lockouts;
-use crate::older_days::OlderDays;
+use crate::on_demand::OnDemand;
 use crate::outcome::Kept;
 use crate::status::Error;
 use crate::verifier::Verifier;
@@ -129,6 +129,13 @@ impl CredentialFeedService for Feed {
         Err(Status::unimplemented("all that is asked about is of today"))
     }
 
+    async fn derive_public_keys(
+        &self,
+        _: Request<pb::DerivePublicKeysRequest>,
+    ) -> Result<Response<pb::DerivePublicKeysResponse>, Status> {
+        Err(Status::unimplemented("nobody signs by Version 4A"))
+    }
+
     async fn report_use(
         &self,
         _: Request<pb::ReportUseRequest>,
@@ -205,8 +212,8 @@ pub(super) async fn replica(log: Arc<Log>, seen: Arc<Seen>) -> Outcome {
     );
     tokio::spawn(follow);
     let kept = Kept { uses: Arc::new(uses::Uses::default()), lockouts };
-    let older_days = OlderDays::new(client, clock());
-    let verifier = Verifier::new(&config, Arc::clone(&model), older_days, kept);
+    let on_demand = OnDemand::new(client, clock());
+    let verifier = Verifier::new(&config, Arc::clone(&model), on_demand, kept);
 
     let mut random = Random::new(log.written());
     let mut before = 0;

@@ -24,9 +24,9 @@ fn verifier() -> Verifier {
     let client = CredentialFeedServiceClient::new(identity.channel().expect("is a URI"));
     let config = Config::new(identity, callers);
     model.heard(config.clock.monotonic());
-    let older_days = OlderDays::new(client, Arc::clone(&config.clock));
+    let on_demand = OnDemand::new(client, Arc::clone(&config.clock));
     let kept = Kept { uses: Arc::default(), lockouts: Arc::default() };
-    let verifier = Verifier::new(&config, model, older_days, kept);
+    let verifier = Verifier::new(&config, model, on_demand, kept);
     Verifier { waiting: Semaphore::new(2), ..verifier }
 }
 

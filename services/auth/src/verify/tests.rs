@@ -100,7 +100,7 @@ fn check(table: &Table, head: &str, now_ms: i64) -> Result<u32, ErrorCode> {
     match ask(table, head, now_ms) {
         Verdict::Verified { generation, .. } => Ok(generation),
         Verdict::Denied(denial) => Err(denial.code),
-        Verdict::NeedsDateKeys(day) => panic!("needs {day:?}"),
+        Verdict::NeedsKeys(day) => panic!("needs {day:?}"),
     }
 }
 
@@ -364,9 +364,10 @@ fn an_older_day_is_asked_for_once_and_then_verified_like_any_other() {
     let table = table(user(), access_key());
     let at_ms = NOW_MS - 5 * DAY_MS;
     let head = presigned(SECRET, ID, at_ms);
-    let Verdict::NeedsDateKeys(needed) = ask(&table, &head, NOW_MS) else { panic!("is known") };
+    let Verdict::NeedsKeys(needed) = ask(&table, &head, NOW_MS) else { panic!("is known") };
     let (day, key) = date_key(SECRET, at_ms);
-    assert_eq!((needed.access_key_id.as_str(), needed.day), (ID, day));
+    let wanted = Wanted::DateKeys { spelling: Spelling::Aws4, day };
+    assert_eq!((needed.access_key_id.as_str(), needed.wanted), (ID, wanted));
     let monotonic = Duration::from_secs(90);
     table.keep_older_day(
         ID,
@@ -384,7 +385,7 @@ fn an_older_day_is_asked_for_once_and_then_verified_like_any_other() {
     assert_eq!(check(&table, &head, NOW_MS), Err(ErrorCode::SignatureDoesNotMatch));
     // The key has changed: what was fetched for its former state is not used.
     table.apply(Change { access_keys: vec![access_key()], ..Change::default() });
-    assert!(matches!(ask(&table, &head, NOW_MS), Verdict::NeedsDateKeys(_)));
+    assert!(matches!(ask(&table, &head, NOW_MS), Verdict::NeedsKeys(_)));
 }
 
 /// A call of OUTSCALE's API, signed in its spelling.
@@ -424,11 +425,11 @@ fn outscales_spelling_has_date_keys_of_its_own_for_known_keys_only() {
     let table = table(user(), access_key());
     let (right, wrong) = (osc4(SECRET, ID), osc4("another secret", ID));
     let needed = match ask_osc4(&table, &right) {
-        Verdict::NeedsDateKeys(needed) => needed,
+        Verdict::NeedsKeys(needed) => needed,
         other @ (Verdict::Verified { .. } | Verdict::Denied(_)) => panic!("{other:?}"),
     };
     let (day, of_aws) = date_key(SECRET, NOW_MS);
-    assert_eq!((needed.spelling, needed.day), (Spelling::Osc4, day));
+    assert_eq!(needed.wanted, Wanted::DateKeys { spelling: Spelling::Osc4, day });
     let date = Date::from_unix_seconds(NOW_MS / 1000);
     let key = DateKey::derive_spelled(Spelling::Osc4, SECRET.as_bytes(), &date);
     let keep = |spelling, key| {
@@ -436,7 +437,7 @@ fn outscales_spelling_has_date_keys_of_its_own_for_known_keys_only() {
         table.keep_older_day(ID, needed.version, spelling, day, vec![(1, key)], monotonic);
     };
     keep(Spelling::Aws4, of_aws);
-    assert!(matches!(ask_osc4(&table, &right), Verdict::NeedsDateKeys(_)));
+    assert!(matches!(ask_osc4(&table, &right), Verdict::NeedsKeys(_)));
     keep(Spelling::Osc4, key);
     for _ in 0..2 {
         assert!(matches!(ask_osc4(&table, &right), Verdict::Verified { generation: 1, .. }));
@@ -451,7 +452,7 @@ fn outscales_spelling_has_date_keys_of_its_own_for_known_keys_only() {
     assert_eq!(denial.code, ErrorCode::InvalidAccessKeyId);
     // The key has changed: what was fetched for its former state is not used.
     table.apply(Change { access_keys: vec![access_key()], ..Change::default() });
-    assert!(matches!(ask_osc4(&table, &right), Verdict::NeedsDateKeys(_)));
+    assert!(matches!(ask_osc4(&table, &right), Verdict::NeedsKeys(_)));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use api::identity::v1::credential_feed_service_server::{
 };
 use api::identity::v1::watch_credentials_response::Message;
 use rpc::{Callers, Role, ServerTls};
-use sigv4::{Date, DateKey};
+use sigv4::{Date, DateKey, PrivateKey};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
@@ -174,6 +174,25 @@ impl CredentialFeedService for FakeIdentity {
         let (generation, date_key) = (*generation, Some(date_key(secret, day)));
         let record = pb::DateKeyRecord { access_key_id, generation, date_key };
         Ok(Response::new(pb::DeriveDateKeysResponse { date_keys: vec![record] }))
+    }
+
+    async fn derive_public_keys(
+        &self,
+        request: Request<pb::DerivePublicKeysRequest>,
+    ) -> Result<Response<pb::DerivePublicKeysResponse>, Status> {
+        self.derived.fetch_add(1, Ordering::AcqRel);
+        let id = request.into_inner().access_key_id;
+        let state = self.state();
+        if state.older_days_fail {
+            return Err(Status::unavailable("not now"));
+        }
+        let Some((generation, secret)) = state.secrets.get(&id) else {
+            return Err(Status::not_found("no such access key"));
+        };
+        let key = PrivateKey::derive(&id, secret.as_bytes()).and_then(|key| key.public_key());
+        let public_key = key.expect("has one").to_bytes().to_vec();
+        let record = pb::PublicKeyRecord { generation: *generation, public_key };
+        Ok(Response::new(pb::DerivePublicKeysResponse { public_keys: vec![record] }))
     }
 
     async fn report_use(

@@ -7,6 +7,8 @@ mod identity;
 mod lockout;
 mod network;
 mod partition;
+mod post_form;
+mod sigv4a;
 mod time;
 
 use std::time::Duration;

@@ -365,6 +365,9 @@ fn feed() -> Vec<Row> {
             day: u32::try_from(world.home.clock.now_ms() / DAY_MS).expect("fits"),
             spelling: 0,
         }),
+        row("CredentialFeedService/DerivePublicKeys", AUTH, |_, target| DerivePublicKeysRequest {
+            access_key_id: target.key.access_key_id.clone(),
+        }),
         row("CredentialFeedService/ReportUse", AUTH, |world, target| ReportUseRequest {
             uses: vec![UseRecord {
                 access_key_id: target.key.access_key_id.clone(),

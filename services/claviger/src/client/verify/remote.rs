@@ -32,6 +32,7 @@ pub(super) async fn verify(
             service: asked.service.clone(),
             body_sha256,
             accepts_osc4: !is_s3,
+            accepts_sigv4a: true,
             ..Default::default()
         }),
     };

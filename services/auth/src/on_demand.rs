@@ -1,12 +1,12 @@
-//! Date keys that are not fed, fetched from identity when they are needed: of older days for presigned URLs,
-//! and of any day for signatures in OUTSCALE's spelling.
+//! Keys that are not fed, fetched from identity when they are needed: date keys of older days for presigned
+//! URLs, and of any day for signatures in OUTSCALE's spelling; public keys for signatures of Version 4A.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use api::identity::v1::credential_feed_service_client::CredentialFeedServiceClient;
-use api::identity::v1::{DeriveDateKeysRequest, SignatureSpelling};
+use api::identity::v1::{DeriveDateKeysRequest, DerivePublicKeysRequest, SignatureSpelling};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use read_model::ReadModel;
@@ -18,20 +18,20 @@ use tracing::{debug, warn};
 
 use crate::clock::Clock;
 use crate::record;
-use crate::verify::NeededDay;
+use crate::verify::{Needed, Wanted};
 
 /// This many calls are under way at once.
 const FETCHES_MAX: usize = 32;
 /// After this no verdict is reached.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
 /// When identity has been silent for longer, it is not even asked: there is a heartbeat each second,
-/// and anybody may make requests wait that need an older day.
+/// and anybody may make requests wait that need such keys.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 
 type Client = CredentialFeedServiceClient<Channel>;
 
-/// Fetches date keys of older days into the read model, each once for all who wait for it.
-pub(crate) struct OlderDays {
+/// Fetches keys into the read model, each once for all who wait for it.
+pub(crate) struct OnDemand {
     fetcher: Arc<Fetcher>,
 }
 
@@ -50,21 +50,21 @@ struct Fetcher {
     client: Client,
     clock: Arc<dyn Clock>,
     permits: Semaphore,
-    under_way: Mutex<HashMap<NeededDay, Shared<BoxFuture<'static, Fetched>>>>,
+    under_way: Mutex<HashMap<Needed, Shared<BoxFuture<'static, Fetched>>>>,
 }
 
-impl OlderDays {
+impl OnDemand {
     pub(crate) fn new(client: Client, clock: Arc<dyn Clock>) -> Self {
         let (permits, under_way) = (Semaphore::new(FETCHES_MAX), Mutex::default());
         Self { fetcher: Arc::new(Fetcher { client, clock, permits, under_way }) }
     }
 
-    /// Fetches the date keys of one day, or waits for whoever does so already.
-    pub(crate) async fn fetch(&self, model: &Arc<ReadModel>, day: &NeededDay) -> Fetched {
+    /// Fetches what is needed, or waits for whoever does so already.
+    pub(crate) async fn fetch(&self, model: &Arc<ReadModel>, needed: &Needed) -> Fetched {
         if model.staleness(self.fetcher.clock.monotonic()) > SILENCE_MAX {
             return Fetched::Unavailable;
         }
-        Arc::clone(&self.fetcher).join(model, day).await
+        Arc::clone(&self.fetcher).join(model, needed).await
     }
 }
 
@@ -72,64 +72,90 @@ impl Fetcher {
     fn join(
         self: Arc<Self>,
         model: &Arc<ReadModel>,
-        day: &NeededDay,
+        needed: &Needed,
     ) -> Shared<BoxFuture<'static, Fetched>> {
         let mut under_way = self.under_way();
-        if let Some(fetch) = under_way.get(day) {
+        if let Some(fetch) = under_way.get(needed) {
             return fetch.clone();
         }
         // In a task of its own: the caller that was first may leave before the others.
-        let fetch = tokio::spawn(Arc::clone(&self).run(Arc::clone(model), day.clone()));
+        let fetch = tokio::spawn(Arc::clone(&self).run(Arc::clone(model), needed.clone()));
         let fetch = fetch.map(|ended| ended.unwrap_or(Fetched::Unavailable)).boxed().shared();
-        under_way.insert(day.clone(), fetch.clone());
+        under_way.insert(needed.clone(), fetch.clone());
         fetch
     }
 
-    async fn run(self: Arc<Self>, model: Arc<ReadModel>, day: NeededDay) -> Fetched {
+    async fn run(self: Arc<Self>, model: Arc<ReadModel>, needed: Needed) -> Fetched {
         // Waiting for a permit counts: who waits for the verdict does not care why.
-        let fetched = tokio::time::timeout(FETCH_TIMEOUT, self.ask(&model, &day)).await;
-        self.under_way().remove(&day);
+        let fetched = tokio::time::timeout(FETCH_TIMEOUT, self.ask(&model, &needed)).await;
+        self.under_way().remove(&needed);
         match fetched {
             Ok(Ok(())) => Fetched::Kept,
             Ok(Err(status)) if status.code() == Code::NotFound => Fetched::NoSuchAccessKey,
             Ok(Err(status)) => {
-                warn!(code = ?status.code(), "could not fetch the date keys of an older day");
+                warn!(code = ?status.code(), "could not fetch keys that are not fed");
                 Fetched::Unavailable
             }
             Err(_) => {
-                warn!("fetching the date keys of an older day took too long");
+                warn!("fetching keys that are not fed took too long");
                 Fetched::Unavailable
             }
         }
     }
 
-    async fn ask(&self, model: &ReadModel, needed: &NeededDay) -> Result<(), Status> {
-        let NeededDay { access_key_id, version, spelling, day } = needed;
+    async fn ask(&self, model: &ReadModel, needed: &Needed) -> Result<(), Status> {
         // Never closed.
         let _permit = self.permits.acquire().await.map_err(|_| Status::cancelled("closed"))?;
-        debug!(day, "fetching the date keys of an older day");
+        debug!(wanted = ?needed.wanted, "fetching keys that are not fed");
+        match needed.wanted {
+            Wanted::DateKeys { spelling, day } => {
+                self.date_keys(model, needed, spelling, day).await
+            }
+            Wanted::PublicKeys => self.public_keys(model, needed).await,
+        }
+    }
+
+    async fn date_keys(
+        &self,
+        model: &ReadModel,
+        needed: &Needed,
+        spelling: Spelling,
+        day: u32,
+    ) -> Result<(), Status> {
+        let Needed { access_key_id, version, .. } = needed;
         let spelled = match spelling {
             Spelling::Aws4 => SignatureSpelling::Aws4,
             Spelling::Osc4 => SignatureSpelling::Osc4,
         };
         let request = DeriveDateKeysRequest {
             access_key_id: access_key_id.clone(),
-            day: *day,
+            day,
             spelling: spelled.into(),
         };
         let response = self.client.clone().derive_date_keys(request).await?.into_inner();
         let keys = record::date_keys(response.date_keys)
-            .filter(|record| record.access_key_id == *access_key_id && record.day == *day)
+            .filter(|record| record.access_key_id == *access_key_id && record.day == day)
             .map(|record| (record.generation, record.date_key))
             .collect();
         if let Some(table) = model.table().as_ref() {
             let now = self.clock.monotonic();
-            table.keep_older_day(access_key_id, *version, *spelling, *day, keys, now);
+            table.keep_older_day(access_key_id, *version, spelling, day, keys, now);
         }
         Ok(())
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashMap<NeededDay, Shared<BoxFuture<'static, Fetched>>>> {
+    async fn public_keys(&self, model: &ReadModel, needed: &Needed) -> Result<(), Status> {
+        let Needed { access_key_id, version, .. } = needed;
+        let request = DerivePublicKeysRequest { access_key_id: access_key_id.clone() };
+        let response = self.client.clone().derive_public_keys(request).await?.into_inner();
+        let keys = record::public_keys(response.public_keys).collect();
+        if let Some(table) = model.table().as_ref() {
+            table.keep_public_keys(access_key_id, *version, keys, self.clock.monotonic());
+        }
+        Ok(())
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<Needed, Shared<BoxFuture<'static, Fetched>>>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
