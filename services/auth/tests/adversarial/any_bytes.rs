@@ -56,7 +56,7 @@ pub(crate) async fn send(
     message: &[u8],
 ) -> Result<Vec<Bytes>, Status> {
     let mut client = Grpc::new(channel);
-    client.ready().await.map_err(|error| Status::from_error(error))?;
+    client.ready().await.map_err(Status::from_error)?;
     let path = PathAndQuery::try_from(format!("/claviger.auth.v1.AuthService/{call}"));
     let messages = futures::stream::iter([Bytes::copy_from_slice(message)]);
     let request = tonic::Request::new(messages);
