@@ -1,4 +1,5 @@
-//! What is kept of a request that is accepted allocates nothing.
+//! What is kept of a request that is accepted allocates nothing; and how other tests tell what stays in
+//! memory.
 
 #![allow(unsafe_code, reason = "a global allocator cannot be written without it")]
 
@@ -13,11 +14,18 @@ use crate::source::Source;
 use crate::uses::{Use, Uses};
 use crate::verify::Now;
 
-/// Counts the allocations of each thread.
+/// Counts the allocations of each thread, and the bytes of those that it has not freed.
 struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    static LIVE_BYTES: Cell<isize> = const { Cell::new(0) };
+}
+
+/// How many bytes this thread has allocated and not freed; less than none if it frees what others have
+/// allocated.
+pub(crate) fn live_bytes() -> isize {
+    LIVE_BYTES.get()
 }
 
 // SAFETY: all that is asked is passed on unchanged to the system's allocator.
@@ -25,11 +33,13 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // A thread may allocate while it ends.
         let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        let _ = LIVE_BYTES.try_with(|live| live.set(live.get() + layout.size().cast_signed()));
         // SAFETY: the caller's promises are those that the system's allocator asks for.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        let _ = LIVE_BYTES.try_with(|live| live.set(live.get() - layout.size().cast_signed()));
         // SAFETY: as above.
         unsafe { System.dealloc(pointer, layout) }
     }

@@ -13,6 +13,7 @@ use read_model::ReadModel;
 use rpc::Channel;
 use sigv4::Spelling;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tonic::{Code, Status};
 use tracing::{debug, warn};
 
@@ -27,6 +28,10 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
 /// When identity has been silent for longer, it is not even asked: there is a heartbeat each second,
 /// and anybody may make requests wait that need such keys.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
+
+/// How often to say again that fetches fail: anybody may make requests that need them, and a log must not
+/// grow with what anybody does.
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 type Client = CredentialFeedServiceClient<Channel>;
 
@@ -51,12 +56,15 @@ struct Fetcher {
     clock: Arc<dyn Clock>,
     permits: Semaphore,
     under_way: Mutex<HashMap<Needed, Shared<BoxFuture<'static, Fetched>>>>,
+    /// When it was last said that a fetch failed.
+    warned: Mutex<Option<Instant>>,
 }
 
 impl OnDemand {
     pub(crate) fn new(client: Client, clock: Arc<dyn Clock>) -> Self {
         let (permits, under_way) = (Semaphore::new(FETCHES_MAX), Mutex::default());
-        Self { fetcher: Arc::new(Fetcher { client, clock, permits, under_way }) }
+        let warned = Mutex::default();
+        Self { fetcher: Arc::new(Fetcher { client, clock, permits, under_way, warned }) }
     }
 
     /// Fetches what is needed, or waits for whoever does so already.
@@ -93,13 +101,21 @@ impl Fetcher {
             Ok(Ok(())) => Fetched::Kept,
             Ok(Err(status)) if status.code() == Code::NotFound => Fetched::NoSuchAccessKey,
             Ok(Err(status)) => {
-                warn!(code = ?status.code(), "could not fetch keys that are not fed");
+                self.tell(status.code());
                 Fetched::Unavailable
             }
             Err(_) => {
-                warn!("fetching keys that are not fed took too long");
+                self.tell(Code::DeadlineExceeded);
                 Fetched::Unavailable
             }
+        }
+    }
+
+    fn tell(&self, code: Code) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_none_or(|warned| warned.elapsed() >= WARN_INTERVAL) {
+            *warned = Some(Instant::now());
+            warn!(?code, "could not fetch keys that are not fed");
         }
     }
 

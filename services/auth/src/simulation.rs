@@ -5,6 +5,8 @@
 //! Whatever happens: what a replica serves at a position is what the log says up to there, exactly. So it
 //! verifies no key at or after the position of its deletion, and has left out no event. Without identity it
 //! serves on until the hard limit, and then nothing. Once all is well again it is up to date soon.
+//!
+//! `SIMULATION_SEEDS` (default 8) may be set in the environment to try as many histories.
 
 mod log;
 mod processes;
@@ -139,7 +141,8 @@ fn run(seed: u64, left_out: Option<u64>) -> Outcome {
 
 #[test]
 fn whatever_befalls_it_a_replica_serves_what_the_log_says_up_to_its_position() {
-    for seed in 0..12 {
+    let seeds = std::env::var("SIMULATION_SEEDS").map(|seeds| seeds.parse().expect("a number"));
+    for seed in 0..seeds.unwrap_or(8) {
         run(seed, None).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     }
 }

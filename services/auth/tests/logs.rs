@@ -47,6 +47,9 @@ impl io::Write for Lines {
     }
 }
 
+/// Only one listens at a time, for the reason above.
+static LISTENS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Bytes as they might be logged: as text, in hexadecimal, as Rust shows an array.
 fn spellings(secret: &[u8]) -> Vec<String> {
     let hexadecimal = hex::encode(secret);
@@ -57,18 +60,24 @@ fn spellings(secret: &[u8]) -> Vec<String> {
     all
 }
 
-// One thread does everything, so that its subscriber hears of everything.
-#[tokio::test(flavor = "current_thread")]
-async fn no_secret_no_key_no_token_and_no_signature_that_was_right_is_logged() {
+/// Hears what this thread logs at this level and above.
+fn listen(level: LevelFilter) -> (Lines, tracing::subscriber::DefaultGuard) {
     let lines = Lines::default();
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE)
+        .with_max_level(level)
         .with_span_events(FmtSpan::FULL)
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    (lines, tracing::subscriber::set_default(subscriber))
+}
+
+// One thread does everything, so that its subscriber hears of everything.
+#[tokio::test(flavor = "current_thread")]
+async fn no_secret_no_key_no_token_and_no_signature_that_was_right_is_logged() {
+    let _alone = LISTENS.lock().await;
+    let (lines, _guard) = listen(LevelFilter::TRACE);
 
     let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
     auth.identity.know_secret(ID, 1, SECRET);
@@ -130,6 +139,27 @@ async fn no_secret_no_key_no_token_and_no_signature_that_was_right_is_logged() {
             assert_eq!(line, None, "{spelling}");
         }
     }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_log_does_not_grow_with_what_anybody_may_ask() {
+    let _alone = LISTENS.lock().await;
+    let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
+    auth.identity.fail_older_days(true);
+    let (lines, _guard) = listen(LevelFilter::INFO);
+    let (wrong, anonymous) = (signed(ID, "wrong"), "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    for n in 0..50 {
+        let unknown = signed(&format!("AKIA{n:08}"), SECRET);
+        assert_eq!(auth.ask(&unknown, 10).await, denied("InvalidAccessKeyId"));
+        assert_eq!(auth.ask(&wrong, 10).await, denied("SignatureDoesNotMatch"));
+        assert_eq!(auth.ask(anonymous, 10).await, denied("AccessDenied"));
+        let older = presigned(ID, SECRET, NOW_MS - (2 + n % 4) * DAY_MS);
+        assert_eq!(auth.ask_in_vain(raw(&older, 10)).await.0, tonic::Code::Unavailable);
+    }
+    let logged = lines.0.lock().expect("not poisoned").clone();
+    let logged = String::from_utf8_lossy(&logged);
+    assert!(logged.contains("could not fetch"), "an operator is told: {logged}");
+    assert!(logged.lines().count() < 5, "{logged}");
 }
 
 /// What a reader of logs would see of a message.

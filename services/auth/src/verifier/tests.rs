@@ -4,7 +4,11 @@ use api::identity::v1::credential_feed_service_client::CredentialFeedServiceClie
 use futures::FutureExt;
 use rpc::{Callers, Known, Target, Token};
 
+use read_model::{AccessKeyRecord, Change, SecretRecord, UserRecord};
+use sigv4::DateKey;
+
 use super::*;
+use crate::allocations::live_bytes;
 use crate::answer::Verdict;
 
 /// A verifier at position 10 that lets two wait.
@@ -28,6 +32,22 @@ fn verifier() -> Verifier {
     let kept = Kept { uses: Arc::default(), lockouts: Arc::default() };
     let verifier = Verifier::new(&config, model, on_demand, kept);
     Verifier { waiting: Semaphore::new(2), ..verifier }
+}
+
+/// A head that is signed for a key, by whatever made this signature.
+fn signed(id: &str, signature: &str) -> VerifySignatureRequest {
+    let at =
+        sigv4::Timestamp::from_unix_seconds(crate::clock::SystemClock::default().unix_ms() / 1000);
+    let head = format!(
+        "GET /bucket/key HTTP/1.1\r\nHost: s3.example.com\r\nx-amz-date: {}\r\n\
+         x-amz-content-sha256: UNSIGNED-PAYLOAD\r\nAuthorization: AWS4-HMAC-SHA256 \
+         Credential={id}/{}/us-east-1/s3/aws4_request, \
+         SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature={signature}\r\n\r\n",
+        at.as_str(),
+        at.date(),
+    );
+    let request = Some(RequestForm::RawHead(head.into()));
+    VerifySignatureRequest { request, ..question(10) }
 }
 
 /// About a request without a signature, which is refused when it is looked at.
@@ -67,4 +87,57 @@ async fn so_many_questions_wait_and_more_are_refused_at_once() {
     // One that has waited in vain, too.
     assert_eq!(verifier.answer(&question(12)).await.err(), Some(Error::Behind));
     assert_eq!(verifier.waiting.available_permits(), 2);
+}
+
+/// Asks, and tells the error code.
+fn denied(verifier: &Verifier, question: &VerifySignatureRequest) -> String {
+    let reached = verifier.answer(question).now_or_never().expect("does not wait");
+    match reached {
+        Ok(Reached { answer: Verdict::Denied(denied), .. }) => denied.code,
+        Ok(_) => panic!("is verified"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn what_anybody_may_ask_leaves_nothing_in_memory() {
+    let verifier = verifier();
+    let day = u32::try_from(verifier.clock.unix_ms() / 86_400_000).expect("after 1970");
+    let date_keys = (day - 1..=day + 1).map(|day| (day, DateKey::from_bytes([7; 32]))).collect();
+    verifier.model.table().as_ref().expect("is there").apply(Change {
+        users: vec![UserRecord {
+            user_id: [1; 16],
+            account_id: [2; 16],
+            account_number: "123456789012".into(),
+            user_name: "alice".into(),
+            root: false,
+            locked: false,
+        }],
+        access_keys: vec![AccessKeyRecord {
+            access_key_id: "AKIAKNOWN".into(),
+            user_id: [1; 16],
+            active: true,
+            not_before_ms: None,
+            expires_at_ms: None,
+            secrets: vec![SecretRecord { generation: 1, expires_at_ms: None, date_keys }],
+        }],
+        ..Change::default()
+    });
+    let ask_anew = |n: u32| {
+        let unknown = signed(&format!("AKIA{n:012}"), &"5a".repeat(32));
+        assert_eq!(denied(&verifier, &unknown), "InvalidAccessKeyId");
+        // Each from a source of its own, which is not locked out by it.
+        let wrong = VerifySignatureRequest {
+            source_address: std::net::Ipv4Addr::from(0x0a00_0000 + n).to_string(),
+            ..signed("AKIAKNOWN", &format!("{n:064x}"))
+        };
+        assert_eq!(denied(&verifier, &wrong), "SignatureDoesNotMatch");
+    };
+    // What is made once is there after some.
+    (0..100).for_each(ask_anew);
+    let before = live_bytes();
+    (100..2000).for_each(ask_anew);
+    assert_eq!(live_bytes() - before, 0, "bytes stay of what was refused");
+    let another = vec![0_u8; 4096];
+    assert_eq!(live_bytes() - before, 4096, "they are counted: {}", another.len());
 }
