@@ -97,10 +97,10 @@ impl Simulation {
         }
     }
 
-    /// Waits until every replica serves all that is written by now.
+    /// Waits until every replica serves all that is written by now, and hears of more.
     fn converge(&mut self) -> Outcome {
         let (written, end) = (self.log.written(), self.sim.elapsed() + HEALED_MAX);
-        while !self.seen.iter().all(|seen| seen.serves(written)) {
+        while !self.seen.iter().all(|seen| seen.is_up_to_date(written)) {
             if self.sim.elapsed() > end {
                 return Err(format!("{written} is not served by all: {:?}", self.seen).into());
             }

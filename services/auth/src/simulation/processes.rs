@@ -38,6 +38,8 @@ use crate::verifier::Verifier;
 use crate::{feed, uses};
 
 const PORT: u16 = 7110;
+/// There is a heartbeat each second.
+const FRESH: Duration = Duration::from_millis(1200);
 /// How often a replica is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -151,21 +153,34 @@ impl CredentialFeedService for Feed {
     }
 }
 
-/// What was seen of a replica when it was last looked at: its position, if it gives verdicts.
+/// What was seen of a replica when it was last looked at, if it gives verdicts.
 #[derive(Debug, Default)]
-pub(super) struct Seen(Mutex<Option<u64>>);
+pub(super) struct Seen(Mutex<Option<Serving>>);
+
+/// At which position verdicts are given, and how long ago identity was heard, as they say.
+#[derive(Clone, Copy, Debug)]
+struct Serving {
+    position: u64,
+    staleness: Duration,
+}
 
 impl Seen {
-    fn set(&self, position: Option<u64>) {
-        *self.0.lock().expect("not poisoned") = position;
+    fn set(&self, serving: Option<Serving>) {
+        *self.0.lock().expect("not poisoned") = serving;
+    }
+
+    fn get(&self) -> Option<Serving> {
+        *self.0.lock().expect("not poisoned")
     }
 
     pub(super) fn is_serving(&self) -> bool {
-        self.0.lock().expect("not poisoned").is_some()
+        self.get().is_some()
     }
 
-    pub(super) fn serves(&self, position: u64) -> bool {
-        self.0.lock().expect("not poisoned").is_some_and(|at| at >= position)
+    /// Whether it serves all up to a position, and has heard just now that there is no more.
+    pub(super) fn is_up_to_date(&self, position: u64) -> bool {
+        let is = |it: Serving| it.position >= position && it.staleness <= FRESH;
+        self.get().is_some_and(is)
     }
 }
 
@@ -220,12 +235,14 @@ pub(super) async fn replica(log: Arc<Log>, seen: Arc<Seen>) -> Outcome {
     loop {
         sleep(LOOK_INTERVAL).await;
         check_table(&model, &log)?;
-        let position = check_verdict(&verifier, &log, &mut random).await?;
-        if position.is_some_and(|position| position < before) {
-            return Err(format!("{position:?} was served after {before}").into());
+        let serving = check_verdict(&verifier, &log, &mut random).await?;
+        if let Some(Serving { position, .. }) = serving {
+            if position < before {
+                return Err(format!("{position} was served after {before}").into());
+            }
+            before = position;
         }
-        before = position.unwrap_or(before);
-        seen.set(position);
+        seen.set(serving);
     }
 }
 
@@ -252,12 +269,13 @@ fn check_table(model: &ReadModel, log: &Log) -> Outcome {
     Ok(())
 }
 
-/// Asks about a signature, by a secret that is good or was once: at which position there was a verdict.
+/// Asks about a signature, by a secret that is good or was once: how the replica
+/// stood if there was a verdict.
 async fn check_verdict(
     verifier: &Verifier,
     log: &Log,
     random: &mut Random,
-) -> Outcome<Option<u64>> {
+) -> Outcome<Option<Serving>> {
     let last = log.at(log.written()).ok_or("is written")?;
     let key = last.made.saturating_sub(1 + random.below(12));
     let current = last.keys.get(&key).copied().unwrap_or(1);
@@ -272,8 +290,9 @@ async fn check_verdict(
         Err(Error::Empty | Error::Stale) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    if u128::from(reached.staleness_ms) > HARD_STALENESS.as_millis() {
-        return Err(format!("a verdict that is {} ms old", reached.staleness_ms).into());
+    let staleness = Duration::from_millis(reached.staleness_ms);
+    if staleness > HARD_STALENESS {
+        return Err(format!("a verdict that is {staleness:?} old").into());
     }
     let verdict = match &reached.answer {
         Verdict::Verified(verified) => Ok(verified.secret_generation),
@@ -285,5 +304,5 @@ async fn check_verdict(
         let what = format!("{verdict:?} of key {key}.{generation} at {}", reached.position);
         return Err(format!("{what} is not what the log says: {said:?}").into());
     }
-    Ok(Some(reached.position))
+    Ok(Some(Serving { position: reached.position, staleness }))
 }
