@@ -52,6 +52,7 @@ mod account;
 mod change;
 mod id;
 mod key;
+mod keys;
 mod model;
 mod on_demand;
 pub mod position;

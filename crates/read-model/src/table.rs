@@ -1,6 +1,6 @@
 //! One state of all credentials.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,16 +13,16 @@ use crate::account::Account;
 use crate::change::{AccessKeyRecord, AccountId, Change, DateKeyRecord, LockoutMode, UserId};
 use crate::id::KeyId;
 use crate::key::AccessKey;
+use crate::keys::Keys;
 use crate::on_demand::{OlderDay, OnDemand, PublicKeys};
 use crate::user::User;
 
 /// All access keys and their users, as of one position of the log.
 ///
-/// Read by many without a lock, written by one. Its maps hash with a random key, since access key
-/// IDs come from anyone.
+/// Read by many without a lock, written by one.
 #[derive(Default)]
 pub struct Table {
-    keys: papaya::HashMap<KeyId, AccessKey>,
+    keys: Keys,
     older_days: OnDemand<(Spelling, u32), DateKey>,
     public_keys: OnDemand<(), PublicKey>,
     /// What only the writer needs.
@@ -30,10 +30,11 @@ pub struct Table {
     position: AtomicU64,
 }
 
+/// Of trees, which never make a change wait until all that they hold has moved.
 #[derive(Default)]
 struct Writer {
-    users: HashMap<UserId, Arc<User>>,
-    accounts: HashMap<AccountId, Arc<Account>>,
+    users: BTreeMap<UserId, Arc<User>>,
+    accounts: BTreeMap<AccountId, Arc<Account>>,
 }
 
 impl Writer {
@@ -88,7 +89,7 @@ impl Table {
                 user.leave();
                 if user.has_keys() {
                     // Seldom: a user's access keys are deleted before it. They have ended already.
-                    self.keys.pin().retain(|_, key| !key.user().is_gone());
+                    self.keys.retain(|key| !key.user().is_gone());
                 }
             }
         }
@@ -101,11 +102,11 @@ impl Table {
         let _writer = self.writer();
         let mut left_out = 0;
         for DateKeyRecord { access_key_id, generation, day, date_key } in records {
-            let keys = self.keys.pin();
-            let known = keys.get(access_key_id.as_bytes());
+            let guard = self.keys.guard();
+            let known = self.keys.get(access_key_id.as_bytes(), &guard);
             match known.and_then(|key| key.with_date_key(generation, day, date_key)) {
                 Some(key) => {
-                    keys.insert(KeyId::new(&access_key_id), key);
+                    self.keys.insert(KeyId::new(&access_key_id), key, &guard);
                 }
                 None => left_out += 1,
             }
@@ -131,7 +132,7 @@ impl Table {
 
     /// Whether there is no access key.
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.len() == 0
     }
 
     /// The access keys, for reading. Not to be held for long: what is replaced meanwhile is freed
@@ -208,7 +209,7 @@ impl Table {
         user.count_key(1);
         if let Some(old) = self.keys.insert(id.clone(), key, &guard) {
             old.user().count_key(-1);
-            self.forget(std::borrow::Borrow::borrow(&id));
+            self.forget(id.as_bytes());
             guard.flush(); // so that the keys that have ended are soon zeroed
         }
         true
@@ -240,7 +241,7 @@ impl fmt::Debug for Table {
 
 /// The access keys of a table, for reading.
 pub struct Pinned<'t> {
-    keys: &'t papaya::HashMap<KeyId, AccessKey>,
+    keys: &'t Keys,
     guard: papaya::LocalGuard<'t>,
 }
 
