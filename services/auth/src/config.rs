@@ -21,6 +21,10 @@ pub struct Config {
     /// When identity has not been heard for this long, no verdict is given any more. 15 minutes by
     /// default.
     pub hard_staleness: Duration,
+    /// Whether signatures of Version 2 are accepted, which identity must verify. Off by default.
+    pub accepts_signature_v2: bool,
+    /// Whether callers may name hosts that may have been signed for S3 too. Off by default.
+    pub accepts_s3_host_candidates: bool,
     /// The clock. The system's by default.
     pub clock: Arc<dyn Clock>,
 }
@@ -34,6 +38,8 @@ impl Config {
             tls: None,
             soft_staleness: Duration::from_secs(5),
             hard_staleness: Duration::from_secs(15 * 60),
+            accepts_signature_v2: false,
+            accepts_s3_host_candidates: false,
             clock: Arc::new(SystemClock::default()),
         }
     }

@@ -114,6 +114,7 @@ fn identity_config(
         keyring,
         callers,
         tls: tls.server()?,
+        accepts_signature_v2: set.accept_signature_v2.unwrap_or_default(),
     })
 }
 
@@ -157,6 +158,8 @@ fn auth_config(given: &config::Auth, set: &config::Auth) -> anyhow::Result<auth:
     config.tls = tls.server()?;
     override_with(&mut config.soft_staleness, seconds(set.soft_staleness_seconds));
     override_with(&mut config.hard_staleness, seconds(set.hard_staleness_seconds));
+    config.accepts_signature_v2 = set.accept_signature_v2.unwrap_or_default();
+    config.accepts_s3_host_candidates = set.accept_s3_host_candidates.unwrap_or_default();
     Ok(config)
 }
 

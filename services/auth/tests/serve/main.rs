@@ -3,10 +3,12 @@
 mod certificates;
 mod forms;
 mod harness;
+mod hosts;
 mod identity;
 mod lockout;
 mod post_form;
 mod sigv4a;
+mod version_2;
 
 use std::time::Duration;
 

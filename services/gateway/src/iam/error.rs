@@ -169,6 +169,7 @@ impl IamError {
             | Reason::ReadModelEmpty
             | Reason::WatchEnded
             | Reason::StreamEnded
+            | Reason::SignatureVersion2Off
             | Reason::DateKeysUnavailable
             | Reason::AccountHasUsers
             | Reason::LifetimesLonger

@@ -178,6 +178,7 @@ impl OntapError {
             | Reason::ReadModelEmpty
             | Reason::WatchEnded
             | Reason::StreamEnded
+            | Reason::SignatureVersion2Off
             | Reason::DateKeysUnavailable
             | Reason::AccountHasUsers
             | Reason::NotDeleted

@@ -195,6 +195,7 @@ impl OscError {
             | Reason::ReadModelEmpty
             | Reason::WatchEnded
             | Reason::StreamEnded
+            | Reason::SignatureVersion2Off
             | Reason::DateKeysUnavailable
             | Reason::AccountHasUsers
             | Reason::SlotTaken
