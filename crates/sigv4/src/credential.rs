@@ -133,7 +133,7 @@ pub(crate) struct AccessKeyId {
 }
 
 impl AccessKeyId {
-    fn parse(text: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let is_text = find_no_word(text, 0) == text.len()
             || text.iter().all(|&byte| byte.is_ascii_graphic() && byte != b',');
         let mut bytes = [0; ACCESS_KEY_ID_BYTES_MAX];

@@ -236,7 +236,7 @@ impl<'a> Expected<'a> {
             .with("Region", expected))
     }
 
-    fn server_time(&self) -> String {
+    pub(crate) fn server_time(&self) -> String {
         Timestamp::from_unix_seconds(self.now_unix_seconds).to_extended()
     }
 }

@@ -48,6 +48,9 @@
 //! Who canonicalises elsewhere sends a [`StringToSign`]: it is parsed, held against [`Expected`] and verified
 //! by [`SigningKey::verify`] alike.
 //!
+//! Requests signed by Version 2, which is no longer safe enough to be asked for, are refused by [`authenticate`]; who must
+//! accept them still asks [`authenticate_version_2`] before.
+//!
 //! A verified head says nothing of its body yet. A body in chunks is read through [`ChunkedBody`], which proves at its
 //! end that all of it was signed, complete and of the checksum in its trailer. A browser's upload form has no signed
 //! head: [`authenticate_post`] is to it what [`authenticate`] is to a head.
@@ -74,6 +77,8 @@
 //! * **Chunks.** A chunk that is followed by another with data has at least 8192 bytes, signed or not. A size has at most
 //!   16 digits, and no extension but `chunk-signature` where chunks are signed. A trailer is exactly one checksum, as
 //!   announced; its line may end in CRLF, in LF, or in LF and then CRLF, as AWS's documentation has it.
+//! * **Version 2.** A parameter that is neither a sub-resource, and so signed, nor one of a listing is refused, as is a
+//!   signed one with `&` in it, which could be read as two. A URL may end a week ahead at most.
 //! * **Forms.** Every field needs a condition, and so does the bucket; a condition needs its field. `${filename}` is
 //!   replaced before the key is held against the policy. The form's date is good for a week.
 
@@ -105,6 +110,7 @@ mod sink;
 mod spelling;
 mod string_to_sign;
 mod trailer;
+mod version_2;
 
 pub use announced::{AnnouncedChunks, DECODED_BYTES_MAX};
 pub use asymmetric::{AsymmetricSignature, PrivateKey, PublicKey};
@@ -126,3 +132,4 @@ pub use request::{SignedRequest, authenticate};
 pub use signed_headers::SIGNED_HEADERS_MAX;
 pub use spelling::Spelling;
 pub use string_to_sign::StringToSign;
+pub use version_2::{SignedVersion2, authenticate_version_2, verify_version_2};

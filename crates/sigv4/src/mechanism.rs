@@ -107,13 +107,14 @@ pub(crate) struct Parameters<'a> {
     pub(crate) security_token: Option<&'a [u8]>,
     pub(crate) signature: Option<&'a [u8]>,
     pub(crate) signed_headers: Option<&'a [u8]>,
-    has_version_2: bool,
+    /// Whether a parameter is there that only a URL presigned by Version 2 has.
+    pub(crate) has_version_2: bool,
     has_duplicates: bool,
 }
 
 impl<'a> Parameters<'a> {
     /// Finds them. Names have one case; escapes in them do not hide them.
-    fn find(head: &Head<'a>) -> Self {
+    pub(crate) fn find(head: &Head<'a>) -> Self {
         let mut found = Self::default();
         for parameter in parameters(head.query()) {
             let mut buffer = [0; NAME_BYTES_MAX];
@@ -139,7 +140,7 @@ impl<'a> Parameters<'a> {
     }
 
     /// Whether any parameter of a presigned URL is there. The payload's hash or a region set alone makes none.
-    fn has_version_4(&self) -> bool {
+    pub(crate) fn has_version_4(&self) -> bool {
         self.algorithm.is_some()
             || self.credential.is_some()
             || self.date.is_some()

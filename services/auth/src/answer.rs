@@ -93,15 +93,7 @@ pub(crate) fn verified(
     profile: &Profile,
     secret_generation: u32,
 ) -> Verdict {
-    let (payload_mode, payload_sha256) = match request.payload_mode() {
-        sigv4::PayloadMode::Sha256(hash) => (PayloadMode::Sha256, hash.to_vec()),
-        sigv4::PayloadMode::Unsigned => (PayloadMode::Unsigned, vec![]),
-        sigv4::PayloadMode::SignedChunks => (PayloadMode::StreamingSigned, vec![]),
-        sigv4::PayloadMode::SignedChunksTrailer => (PayloadMode::StreamingSignedTrailer, vec![]),
-        sigv4::PayloadMode::UnsignedChunksTrailer => {
-            (PayloadMode::StreamingUnsignedTrailer, vec![])
-        }
-    };
+    let (payload_mode, payload_sha256) = payload(request.payload_mode());
     let scope = request.scope();
     let signature = match scope.is_asymmetric() {
         true => String::new(),
@@ -126,6 +118,19 @@ pub(crate) fn verified(
         algorithm: algorithm(scope).into(),
         form: None,
     })
+}
+
+/// Says what is known of a body, and the hash that it must have.
+pub(crate) fn payload(mode: sigv4::PayloadMode) -> (PayloadMode, Vec<u8>) {
+    match mode {
+        sigv4::PayloadMode::Sha256(hash) => (PayloadMode::Sha256, hash.to_vec()),
+        sigv4::PayloadMode::Unsigned => (PayloadMode::Unsigned, vec![]),
+        sigv4::PayloadMode::SignedChunks => (PayloadMode::StreamingSigned, vec![]),
+        sigv4::PayloadMode::SignedChunksTrailer => (PayloadMode::StreamingSignedTrailer, vec![]),
+        sigv4::PayloadMode::UnsignedChunksTrailer => {
+            (PayloadMode::StreamingUnsignedTrailer, vec![])
+        }
+    }
 }
 
 fn algorithm(scope: &sigv4::Scope<'_>) -> SignatureAlgorithm {

@@ -24,6 +24,10 @@ pub struct Config {
     /// Serves on so many threads with a runtime each: one for each core that is to verify signatures. On the
     /// caller's runtime if 0, which is the default.
     pub workers: usize,
+    /// Whether signatures of Version 2 are accepted, which identity must verify. Off by default.
+    pub accepts_signature_v2: bool,
+    /// Whether callers may name hosts that may have been signed for S3 too. Off by default.
+    pub accepts_s3_host_candidates: bool,
     /// The clock. The system's by default.
     pub clock: Arc<dyn Clock>,
 }
@@ -38,6 +42,8 @@ impl Config {
             soft_staleness: Duration::from_secs(5),
             hard_staleness: Duration::from_secs(15 * 60),
             workers: 0,
+            accepts_signature_v2: false,
+            accepts_s3_host_candidates: false,
             clock: Arc::new(SystemClock::default()),
         }
     }

@@ -4,15 +4,15 @@ use api::auth::v1::verify_signature_request::Request as RequestForm;
 use api::auth::v1::{PostForm, VerifySignatureRequest};
 use read_model::Table;
 use sigv4::explain::{Explanation, explain as explain_head};
-use sigv4::{Denial, Expected, Head, SignedRequest, authenticate};
+use sigv4::{Denial, Expected, Head, SignedRequest, SignedVersion2, authenticate};
 
 use crate::answer::{self, Verdict};
-use crate::outcome::Kept;
 use crate::post_form;
 use crate::request::{Judgement, check, for_each_host};
 use crate::status::Error;
-use crate::verifier::{NoVerdict, Question};
+use crate::verifier::{Accepted, Look, NoVerdict, Question};
 use crate::verify::{self, Claim, Judged, Now, Proof, verify};
+use crate::version_2;
 
 /// Asks how the verdict on a request is reached.
 pub(crate) struct Explain<'r>(pub(crate) &'r VerifySignatureRequest);
@@ -60,15 +60,21 @@ impl Question for Explain<'_> {
         self.0.min_position
     }
 
-    fn check(&self) -> Result<(), Error> {
-        check(self.0)
+    fn check(&self, accepted: Accepted) -> Result<(), Error> {
+        check(self.0, accepted)
     }
 
-    fn decide(&self, table: &Table, _: &Kept, now: Now) -> Result<Explained, NoVerdict> {
+    fn decide(&self, look: Look<'_>) -> Result<Explained, NoVerdict> {
+        let Look { table, now, .. } = look;
         if let Some(RequestForm::PostForm(form)) = &self.0.request {
             return explain_form(table, form, self.0, now);
         }
-        for_each_host(self.0, now, |head, expected| explain(table, head, expected, self.0, now))
+        for_each_host(self.0, now, |head, expected| {
+            match version_2::signed(self.0, head, expected, look) {
+                Some(signed) => explain_version_2(signed, &self.0.region, look),
+                None => explain(table, head, expected, self.0, now),
+            }
+        })
     }
 }
 
@@ -92,6 +98,29 @@ fn explain_form(
         verify::Verdict::NeedsKeys(needed) => return Err(NoVerdict::NeedsKeys(needed)),
     };
     let string_to_sign = signed.string_to_sign().to_owned();
+    Ok(Explained { verdict, canonical_request: vec![], string_to_sign, hints: vec![] })
+}
+
+/// What was signed is not canonicalised any further.
+fn explain_version_2(
+    signed: Result<SignedVersion2, Denial>,
+    region: &str,
+    look: Look<'_>,
+) -> Result<Explained, NoVerdict> {
+    let signed = match signed {
+        Ok(signed) => signed,
+        Err(denial) => return Ok(denial.into()),
+    };
+    let claim = version_2::claim(&signed, region, look)?;
+    let mismatch = || signed.signature_does_not_match();
+    let verdict = match verify::verify_claim(look.table, &claim, look.now, mismatch).verdict {
+        verify::Verdict::Verified { profile, generation } => {
+            version_2::verified(&signed, &profile, generation)
+        }
+        verify::Verdict::Denied(denial) => denial.into(),
+        verify::Verdict::NeedsKeys(needed) => return Err(NoVerdict::NeedsKeys(needed)),
+    };
+    let string_to_sign = String::from_utf8_lossy(signed.string_to_sign()).into_owned();
     Ok(Explained { verdict, canonical_request: vec![], string_to_sign, hints: vec![] })
 }
 

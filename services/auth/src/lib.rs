@@ -4,7 +4,7 @@
 //! for one day.
 //!
 //! A verdict is reached by `verify`, which is synchronous and knows no gRPC. What may be asked brings
-//! it there, each in a module of its own: `request`, `post_form`, `string_to_sign`, `signing_key`, `explain`; the
+//! it there, each in a module of its own: `request`, `version_2`, `post_form`, `string_to_sign`, `signing_key`, `explain`; the
 //! `verifier` waits for what they need. All around them bring the call there and the verdict back:
 //! `service`, `stream`, `answer`, `status`. The read model is filled by `feed` and, for presigned URLs
 //! of older days and signatures of Version 4A, by `on_demand`. What becomes of verdicts, `outcome` decides, `uses` and
@@ -13,6 +13,7 @@
 #[cfg(test)]
 mod allocations;
 mod answer;
+mod authority;
 mod clock;
 mod config;
 mod explain;
@@ -37,6 +38,7 @@ mod string_to_sign;
 mod uses;
 mod verifier;
 mod verify;
+mod version_2;
 
 use std::sync::Arc;
 

@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use api::identity::v1::credential_feed_service_client::CredentialFeedServiceClient;
-use api::identity::v1::{DeriveDateKeysRequest, DerivePublicKeysRequest, SignatureSpelling};
+use api::identity::v1::{
+    DeriveDateKeysRequest, DerivePublicKeysRequest, SignatureSpelling,
+    VerifySignatureVersion2Request,
+};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use read_model::ReadModel;
@@ -45,16 +48,29 @@ pub(crate) struct OnDemand {
 pub(crate) enum Fetched {
     /// The read model has what identity has.
     Kept,
+    /// It has said whose a signature of Version 2 is.
+    Told(Told),
     /// The access key is gone.
     NoSuchAccessKey,
     /// Identity did not answer in time.
     Unavailable,
 }
 
+/// What identity said of one signature of Version 2.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Told {
+    /// The state of the access key that it was asked for.
+    pub(crate) version: u32,
+    /// The secret that signed; `None` if none did.
+    pub(crate) generation: Option<u32>,
+}
+
 struct Fetcher {
     client: Client,
     clock: Arc<dyn Clock>,
     permits: Semaphore,
+    /// Of their own, so that who signs by Version 2 holds up nobody else.
+    version_2_permits: Semaphore,
     under_way: Mutex<HashMap<Needed, Shared<BoxFuture<'static, Fetched>>>>,
     /// When it was last said that a fetch failed.
     warned: Mutex<Option<Instant>>,
@@ -62,9 +78,16 @@ struct Fetcher {
 
 impl OnDemand {
     pub(crate) fn new(client: Client, clock: Arc<dyn Clock>) -> Self {
-        let (permits, under_way) = (Semaphore::new(FETCHES_MAX), Mutex::default());
-        let warned = Mutex::default();
-        Self { fetcher: Arc::new(Fetcher { client, clock, permits, under_way, warned }) }
+        let permits = || Semaphore::new(FETCHES_MAX);
+        let fetcher = Fetcher {
+            client,
+            clock,
+            permits: permits(),
+            version_2_permits: permits(),
+            under_way: Mutex::default(),
+            warned: Mutex::default(),
+        };
+        Self { fetcher: Arc::new(fetcher) }
     }
 
     /// Fetches what is needed, or waits for whoever does so already.
@@ -98,7 +121,7 @@ impl Fetcher {
         let fetched = tokio::time::timeout(FETCH_TIMEOUT, self.ask(&model, &needed)).await;
         self.under_way().remove(&needed);
         match fetched {
-            Ok(Ok(())) => Fetched::Kept,
+            Ok(Ok(fetched)) => fetched,
             Ok(Err(status)) if status.code() == Code::NotFound => Fetched::NoSuchAccessKey,
             Ok(Err(status)) => {
                 self.tell(status.code());
@@ -119,16 +142,34 @@ impl Fetcher {
         }
     }
 
-    async fn ask(&self, model: &ReadModel, needed: &Needed) -> Result<(), Status> {
+    async fn ask(&self, model: &ReadModel, needed: &Needed) -> Result<Fetched, Status> {
+        let permits = match needed.wanted {
+            Wanted::DateKeys { .. } | Wanted::PublicKeys => &self.permits,
+            Wanted::Version2 { .. } => &self.version_2_permits,
+        };
         // Never closed.
-        let _permit = self.permits.acquire().await.map_err(|_| Status::cancelled("closed"))?;
-        debug!(wanted = ?needed.wanted, "fetching keys that are not fed");
-        match needed.wanted {
+        let _permit = permits.acquire().await.map_err(|_| Status::cancelled("closed"))?;
+        match &needed.wanted {
             Wanted::DateKeys { spelling, day } => {
-                self.date_keys(model, needed, spelling, day).await
+                debug!(day, "fetching date keys that are not fed");
+                self.date_keys(model, needed, *spelling, *day).await?;
             }
-            Wanted::PublicKeys => self.public_keys(model, needed).await,
+            Wanted::PublicKeys => {
+                debug!("fetching public keys");
+                self.public_keys(model, needed).await?;
+            }
+            Wanted::Version2 { string_to_sign, signature } => {
+                let request = VerifySignatureVersion2Request {
+                    access_key_id: needed.access_key_id.clone(),
+                    string_to_sign: string_to_sign.to_vec(),
+                    signature: signature.to_vec(),
+                };
+                let answer = self.client.clone().verify_signature_version2(request).await?;
+                let generation = answer.into_inner().generation;
+                return Ok(Fetched::Told(Told { version: needed.version, generation }));
+            }
         }
+        Ok(Fetched::Kept)
     }
 
     async fn date_keys(

@@ -69,7 +69,7 @@ pub(crate) fn settle(
     let Judged { verdict, proof } = judged;
     let place = match proof {
         Proof::None => None,
-        Proof::Right(mode) | Proof::Wrong(mode) => {
+        Proof::Right(mode) | Proof::Wrong(mode) | Proof::Pending(mode) => {
             lockouts.place(mode, claim.access_key_id, address.map(Source::of))
         }
     };

@@ -5,14 +5,16 @@ use std::net::IpAddr;
 use api::auth::v1::VerifySignatureRequest;
 use api::auth::v1::verify_signature_request::Request as RequestForm;
 use read_model::Table;
-use sigv4::{Date, Denial, ErrorCode, Expected, Head, HeadError, Scope};
+use sigv4::{Date, Denial, ErrorCode, Expected, HEAD_BYTES_MAX, Head, HeadError, Scope};
 
 use crate::answer::{self, Verdict};
-use crate::outcome::{self, Client, Failure, Kept, Outcome};
+use crate::authority;
+use crate::outcome::{self, Client, Failure, Outcome};
 use crate::post_form;
 use crate::status::Error;
-use crate::verifier::{NoVerdict, Question};
+use crate::verifier::{Accepted, Look, NoVerdict, Question};
 use crate::verify::{Claim, Now, verify};
+use crate::version_2;
 
 const S3: &str = "s3";
 /// Each is as much work as a whole verification.
@@ -26,18 +28,22 @@ impl Question for VerifySignatureRequest {
         self.min_position
     }
 
-    fn check(&self) -> Result<(), Error> {
-        check(self)
+    fn check(&self, accepted: Accepted) -> Result<(), Error> {
+        check(self, accepted)
     }
 
-    fn decide(&self, table: &Table, kept: &Kept, now: Now) -> Result<Verdict, NoVerdict> {
+    fn decide(&self, look: Look<'_>) -> Result<Verdict, NoVerdict> {
+        let Look { table, kept, now, .. } = look;
         if let Some(RequestForm::PostForm(form)) = &self.request {
             return post_form::decide(self, form, table, kept, now);
         }
         let address = source_address(&self.source_address);
         let Decided { verdict, failure } = for_each_host(self, now, |head, expected| {
             let client = Client { kept, address, user_agent: user_agent(head), now };
-            decide_head(table, head, expected, client)
+            match version_2::signed(self, head, expected, look) {
+                Some(signed) => version_2::decide(signed, &self.region, look, client),
+                None => decide_head(table, head, expected, client),
+            }
         })?;
         if let Some(failure) = failure {
             failure.count(&kept.lockouts, now);
@@ -53,9 +59,9 @@ pub(crate) trait Judgement: From<Denial> {
 }
 
 /// A verdict, and the failed authentication that it may stand for.
-struct Decided {
-    verdict: Verdict,
-    failure: Option<Failure>,
+pub(crate) struct Decided {
+    pub(crate) verdict: Verdict,
+    pub(crate) failure: Option<Failure>,
 }
 
 impl From<Denial> for Decided {
@@ -102,7 +108,7 @@ pub(crate) fn check_scope(region: &str, service: &str) -> Result<(), Error> {
 }
 
 /// Checks what the caller itself says, not the client it asks for.
-pub(crate) fn check(request: &VerifySignatureRequest) -> Result<(), Error> {
+pub(crate) fn check(request: &VerifySignatureRequest, accepted: Accepted) -> Result<(), Error> {
     let invalid = |field, description| Err(Error::Invalid { field, description });
     let service = service(&request.service);
     check_scope(&request.region, service)?;
@@ -113,8 +119,15 @@ pub(crate) fn check(request: &VerifySignatureRequest) -> Result<(), Error> {
         (_, _) => return invalid("body_sha256", "must be 32 bytes for services other than s3"),
     }
     let hosts = &request.host_candidates;
-    if service == S3 && (request.accepts_osc4 || !hosts.is_empty()) {
-        return invalid("service", "must not be s3 with host_candidates or accepts_osc4");
+    if service == S3 && request.accepts_osc4 {
+        return invalid("service", "must not be s3 with accepts_osc4");
+    }
+    if service == S3 && !hosts.is_empty() && !accepted.s3_host_candidates {
+        return invalid("service", "must not be s3 with host_candidates, unless auth is told so");
+    }
+    let bucket = &request.host_bucket;
+    if bucket.len() > HOST_BYTES_MAX || (service != S3 && !bucket.is_empty()) {
+        return invalid("host_bucket", "must have at most 255 bytes, and none for other services");
     }
     let is_host = |host: &String| {
         (1..=HOST_BYTES_MAX).contains(&host.len()) && host.bytes().all(|b| b.is_ascii_graphic())
@@ -141,11 +154,27 @@ pub(crate) fn for_each_host<J: Judgement>(
     mut judge: impl FnMut(&Head<'_>, &Expected<'_>) -> Result<J, NoVerdict>,
 ) -> Result<J, NoVerdict> {
     let mut buffer = vec![]; // stays empty, and so off the heap, for a raw head
+    let rewritten;
     let (field, head) = match &request.request {
-        Some(RequestForm::RawHead(raw)) => ("raw_head", Head::parse(raw)),
+        Some(RequestForm::RawHead(raw)) => match Head::parse(raw) {
+            // As it is to HTTP/1, in which it means nothing.
+            Err(HeadError::Malformed) if raw.len() <= HEAD_BYTES_MAX => {
+                match authority::rewrite(raw) {
+                    Some(Ok(head)) => {
+                        rewritten = head;
+                        ("raw_head", Head::parse(&rewritten))
+                    }
+                    Some(Err(denial)) => return Ok(J::from(denial)),
+                    None => ("raw_head", Err(HeadError::Malformed)),
+                }
+            }
+            head => ("raw_head", head),
+        },
         Some(RequestForm::Head(parts)) => {
-            let headers = parts.headers.iter();
-            let headers = headers.map(|field| (field.name.as_bytes(), field.value.as_bytes()));
+            let headers = match authority::fields(parts) {
+                Ok(headers) => headers,
+                Err(denial) => return Ok(J::from(denial)),
+            };
             let target = parts.target.as_bytes();
             ("head", Head::from_parts(&mut buffer, &parts.method, target, headers))
         }

@@ -7,10 +7,9 @@ use read_model::{Profile, Table};
 use sigv4::{Denial, SKEW_SECONDS_MAX};
 
 use crate::answer;
-use crate::outcome::Kept;
 use crate::status::Error;
 use crate::string_to_sign::{check, decide};
-use crate::verifier::{NoVerdict, Question};
+use crate::verifier::{Accepted, Look, NoVerdict, Question};
 use crate::verify::{self, Claim, Now};
 
 const DAY_SECONDS: i64 = 86_400;
@@ -40,11 +39,12 @@ impl Question for SigningKeyOf<'_> {
         self.0.min_position
     }
 
-    fn check(&self) -> Result<(), Error> {
+    fn check(&self, _: Accepted) -> Result<(), Error> {
         check(self.0)
     }
 
-    fn decide(&self, table: &Table, kept: &Kept, now: Now) -> Result<Answer, NoVerdict> {
+    fn decide(&self, look: Look<'_>) -> Result<Answer, NoVerdict> {
+        let Look { table, kept, now, .. } = look;
         decide(self.0, table, kept, now, |claim, profile, generation, _| {
             give(table, claim, profile, generation, now)
         })

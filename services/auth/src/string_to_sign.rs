@@ -9,7 +9,7 @@ use crate::answer::{self, Verdict};
 use crate::outcome::{self, Client, Kept, Outcome};
 use crate::request::{check_scope, check_source_address, service, source_address};
 use crate::status::Error;
-use crate::verifier::{NoVerdict, Question};
+use crate::verifier::{Accepted, Look, NoVerdict, Question};
 use crate::verify::{Claim, Now, Signed, verify_claim};
 
 /// A string to sign has 218 bytes at most, with the longest scope.
@@ -24,11 +24,12 @@ impl Question for VerifyStringToSignRequest {
         self.min_position
     }
 
-    fn check(&self) -> Result<(), Error> {
+    fn check(&self, _: Accepted) -> Result<(), Error> {
         check(self)
     }
 
-    fn decide(&self, table: &Table, kept: &Kept, now: Now) -> Result<Verdict, NoVerdict> {
+    fn decide(&self, look: Look<'_>) -> Result<Verdict, NoVerdict> {
+        let Look { table, kept, now, .. } = look;
         decide(self, table, kept, now, |_, profile, generation, timestamp| {
             verified(self, profile, generation, timestamp)
         })

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::on_demand::{Fetched, OnDemand};
+use crate::on_demand::{Fetched, OnDemand, Told};
 use crate::outcome::Kept;
 use crate::status::Error;
 use crate::verify::{Needed, Now};
@@ -32,10 +32,30 @@ pub(crate) trait Question {
     fn min_position(&self) -> u64;
 
     /// Checks what the caller itself says, not the client it asks for.
-    fn check(&self) -> Result<(), Error>;
+    fn check(&self, accepted: Accepted) -> Result<(), Error>;
 
     /// Looks once, at one state of the read model, without waiting.
-    fn decide(&self, table: &Table, kept: &Kept, now: Now) -> Result<Self::Answer, NoVerdict>;
+    fn decide(&self, look: Look<'_>) -> Result<Self::Answer, NoVerdict>;
+}
+
+/// What is accepted only where auth is told so.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Accepted {
+    /// Signatures of Version 2.
+    pub(crate) version_2: bool,
+    /// Hosts that may have been signed for S3.
+    pub(crate) s3_host_candidates: bool,
+}
+
+/// One look at one state of the read model.
+#[derive(Clone, Copy)]
+pub(crate) struct Look<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) kept: &'a Kept,
+    pub(crate) accepted: Accepted,
+    pub(crate) now: Now,
+    /// What identity has said of the very signature that is asked about.
+    pub(crate) told: Option<Told>,
 }
 
 /// An answer, and how the read model stood.
@@ -80,6 +100,7 @@ pub(crate) struct Verifier {
     on_demand: OnDemand,
     clock: Arc<dyn Clock>,
     hard_staleness: Duration,
+    accepted: Accepted,
     kept: Kept,
     waiting: Semaphore,
 }
@@ -93,7 +114,12 @@ impl Verifier {
     ) -> Self {
         let clock = Arc::clone(&config.clock);
         let waiting = Semaphore::new(WAITING_MAX);
-        Self { model, on_demand, clock, hard_staleness: config.hard_staleness, kept, waiting }
+        let accepted = Accepted {
+            version_2: config.accepts_signature_v2,
+            s3_host_candidates: config.accepts_s3_host_candidates,
+        };
+        let hard_staleness = config.hard_staleness;
+        Self { model, on_demand, clock, hard_staleness, accepted, kept, waiting }
     }
 
     /// Answers a question, once what it needs is there.
@@ -101,7 +127,7 @@ impl Verifier {
         &self,
         question: &Q,
     ) -> Result<Reached<Q::Answer>, Error> {
-        question.check()?;
+        question.check(self.accepted)?;
         if self.model.position().is_none() {
             return Err(Error::Empty);
         }
@@ -111,9 +137,10 @@ impl Verifier {
             let deadline = Instant::now() + MIN_POSITION_WAIT_MAX;
             self.model.wait_for(question.min_position(), deadline).await?;
         }
+        let mut told = None;
         for _ in 0..ATTEMPTS_MAX {
             // Nothing of this look is held while waiting: afterwards all is checked again.
-            let needed = match self.look(question) {
+            let needed = match self.look_again(question, told) {
                 Ok(reached) => return Ok(reached),
                 Err(NoVerdict::Error(error)) => return Err(error),
                 Err(NoVerdict::NeedsKeys(needed)) => needed,
@@ -123,6 +150,7 @@ impl Verifier {
             }
             match self.on_demand.fetch(&self.model, &needed).await {
                 Fetched::Kept => {}
+                Fetched::Told(answer) => told = Some(answer),
                 Fetched::NoSuchAccessKey => {
                     let position = self.model.position();
                     position::applied(position, question.min_position())?;
@@ -138,8 +166,17 @@ impl Verifier {
         Err(Error::NoKeys)
     }
 
-    /// Looks once, without waiting, at a question that has been checked.
+    /// Looks once, without waiting, at a question that is checked before.
     pub(crate) fn look<Q: Question>(&self, question: &Q) -> Result<Reached<Q::Answer>, NoVerdict> {
+        question.check(self.accepted)?;
+        self.look_again(question, None)
+    }
+
+    fn look_again<Q: Question>(
+        &self,
+        question: &Q,
+        told: Option<Told>,
+    ) -> Result<Reached<Q::Answer>, NoVerdict> {
         let table = self.model.table();
         let table = table.as_ref().ok_or(Error::Empty)?;
         let now = self.now();
@@ -149,7 +186,13 @@ impl Verifier {
         let position = table.position(); // before the look, so that it holds for it
         // Another table may have taken the place of the one that was waited for.
         position::applied(Some(position), question.min_position())?;
-        let answer = question.decide(table, &self.kept, now)?;
+        let answer = question.decide(Look {
+            table,
+            kept: &self.kept,
+            accepted: self.accepted,
+            now,
+            told,
+        })?;
         Ok(Reached { answer, position, staleness_ms: self.staleness_ms(now) })
     }
 

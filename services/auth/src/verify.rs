@@ -5,17 +5,19 @@
 //! A refusal takes the same derivations and comparisons for whatever reason it is given.
 
 mod asymmetric;
+mod claim;
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
 use read_model::{AccessKey, LockoutMode, OlderDay, Profile, SECRETS_MAX, Secret, Table};
-use sigv4::{
-    AsymmetricSignature, DateKey, Denial, Scope, Signature, SignedPost, SignedRequest, SigningKey,
-    Spelling, StringToSign,
-};
+use sigv4::{DateKey, Denial, SignedRequest, SignedVersion2, SigningKey, Spelling};
 use zeroize::Zeroizing;
+
+pub(crate) use claim::{Claim, Needed, Signed, Wanted};
+
+use crate::on_demand::Told;
 
 const DAY_SECONDS: i64 = 86_400;
 
@@ -39,8 +41,10 @@ pub(crate) struct Judged {
 /// Whether the signature was of the access key that it names.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Proof {
-    /// There is no such access key, or it cannot be told yet.
+    /// There is no such access key.
     None,
+    /// It cannot be told yet.
+    Pending(LockoutMode),
     /// It was, whether or not the key may be used. Its account counts failed authentications so.
     Right(LockoutMode),
     /// It was not.
@@ -61,87 +65,6 @@ pub(crate) enum Verdict {
     Denied(Denial),
     /// It cannot be told before these keys are in the table.
     NeedsKeys(Needed),
-}
-
-/// The keys that are missing.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct Needed {
-    /// Of a known access key.
-    pub(crate) access_key_id: String,
-    /// The state of the access key that they are for.
-    pub(crate) version: u32,
-    /// Of which kind they are.
-    pub(crate) wanted: Wanted,
-}
-
-/// Keys that are not fed.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) enum Wanted {
-    /// Date keys.
-    DateKeys {
-        /// How the signatures are spelled that they are for.
-        spelling: Spelling,
-        /// Days since 1970-01-01.
-        day: u32,
-    },
-    /// Public keys, for Version 4A.
-    PublicKeys,
-}
-
-/// A signature, and what it is said to be of.
-#[derive(Clone, Copy)]
-pub(crate) struct Claim<'a> {
-    /// Who is said to have signed.
-    pub(crate) access_key_id: &'a str,
-    /// What the signing key is good for.
-    pub(crate) scope: Scope<'a>,
-    /// What is said to have been signed, and the signature.
-    pub(crate) signed: Signed<'a>,
-}
-
-/// A text and its signature.
-#[derive(Clone, Copy)]
-pub(crate) enum Signed<'a> {
-    /// A string to sign, by a signing key.
-    Text(&'a StringToSign, &'a Signature),
-    /// A string to sign, by the private key of Version 4A.
-    Asymmetric(&'a StringToSign, AsymmetricSignature),
-    /// The policy of an upload form, by a signing key.
-    Form(&'a SignedPost<'a>),
-}
-
-impl Signed<'_> {
-    /// By what one is told from another: the text, and the signature in some spelling.
-    pub(crate) fn parts(&self) -> (&[u8], [u8; 64]) {
-        match self {
-            Self::Text(text, signature) => (text.as_bytes(), signature.to_hex()),
-            Self::Asymmetric(text, signature) => (text.as_bytes(), signature.to_bytes()),
-            Self::Form(form) => (form.string_to_sign().as_bytes(), form.signature().to_hex()),
-        }
-    }
-
-    /// Whether it is that of a signing key; in the time that it takes for one that is.
-    fn is_by(&self, key: &SigningKey) -> bool {
-        match self {
-            Self::Text(text, signature) => key.verify(text, signature),
-            Self::Asymmetric(..) => false,
-            Self::Form(form) => form.is_signed_by(key),
-        }
-    }
-}
-
-impl<'a> Claim<'a> {
-    /// The claim that a request makes; `string_to_sign` is its own, which is made once.
-    pub(crate) fn of(request: &'a SignedRequest<'_>, string_to_sign: &'a StringToSign) -> Self {
-        Self {
-            access_key_id: request.access_key_id(),
-            scope: *request.scope(),
-            signed: match request.asymmetric_signature() {
-                Some(signature) => Signed::Asymmetric(string_to_sign, signature),
-                None => Signed::Text(string_to_sign, request.signature()),
-            },
-        }
-    }
 }
 
 /// Verifies a request that has passed all checks that need no key.
@@ -182,6 +105,7 @@ pub(crate) fn verify_claim(
         Signed::Asymmetric(text, signature) => {
             asymmetric::find_secret(table, key, claim, (text, &signature), now)
         }
+        Signed::Version2(signed, told) => find_told(key, signed, told, now),
     };
     let (verdict, proof) = match found {
         Found::Secret { generation, new_signing_key } => {
@@ -201,12 +125,16 @@ pub(crate) fn verify_claim(
         Found::Unknown => {
             let wanted = match claim.signed {
                 Signed::Asymmetric(..) => Wanted::PublicKeys,
+                Signed::Version2(signed, _) => Wanted::Version2 {
+                    string_to_sign: signed.string_to_sign().into(),
+                    signature: signed.signature().copied().unwrap_or_default(),
+                },
                 Signed::Text(..) | Signed::Form(_) => {
                     Wanted::DateKeys { spelling: claim.scope.spelling(), day: day(claim) }
                 }
             };
             let (access_key_id, version) = (claim.access_key_id.to_owned(), key.version());
-            (Verdict::NeedsKeys(Needed { access_key_id, version, wanted }), Proof::None)
+            (Verdict::NeedsKeys(Needed { access_key_id, version, wanted }), Proof::Pending(lockout))
         }
     };
     Judged { verdict, proof }
@@ -296,6 +224,22 @@ fn find_secret(table: &Table, key: &AccessKey, claim: &Claim<'_>, now: Now) -> F
     found
 }
 
+/// What identity said of a signature of Version 2, if it said it of the access key as it is now: then it holds
+/// for a secret that is still live.
+fn find_told(key: &AccessKey, signed: &SignedVersion2, told: Option<Told>, now: Now) -> Found {
+    if signed.signature().is_none() {
+        return Found::None;
+    }
+    let Some(told) = told.filter(|told| told.version == key.version()) else {
+        return Found::Unknown;
+    };
+    let mut live = key.live_secrets(now.unix_ms).map(Secret::generation);
+    match told.generation.filter(|generation| live.any(|it| it == *generation)) {
+        Some(generation) => Found::Secret { generation, new_signing_key: None },
+        None => Found::None,
+    }
+}
+
 /// Whether the access key may be used, now that it is known that its holder asks.
 fn refuse(key: &AccessKey, claim: &Claim<'_>, now: Now) -> Option<Denial> {
     if key.user().is_locked() {
@@ -311,6 +255,9 @@ fn refuse(key: &AccessKey, claim: &Claim<'_>, now: Now) -> Option<Denial> {
 fn spend(claim: &Claim<'_>, times: usize) {
     if let Signed::Asymmetric(text, signature) = &claim.signed {
         return asymmetric::spend((text, signature), times);
+    }
+    if matches!(claim.signed, Signed::Version2(..)) {
+        return; // what takes the time is to ask identity, which anybody would be able to make us do
     }
     for _ in 0..times {
         let nobodys = black_box(DateKey::from_bytes([0x5a; 32]));

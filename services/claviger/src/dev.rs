@@ -114,6 +114,7 @@ async fn start(
             gateways: Known::by_token(acting_token.clone()),
         },
         tls: None,
+        accepts_signature_v2: false,
     };
     let flag = identity_ready.clone();
     process.start("identity", |shutdown| {

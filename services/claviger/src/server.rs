@@ -115,6 +115,7 @@ fn identity_config(
         keyring,
         callers,
         tls: tls.server()?,
+        accepts_signature_v2: set.accept_signature_v2.unwrap_or_default(),
     })
 }
 
@@ -160,6 +161,8 @@ fn auth_config(given: &config::Auth, set: &config::Auth) -> anyhow::Result<auth:
     override_with(&mut config.hard_staleness, seconds(set.hard_staleness_seconds));
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     config.workers = set.workers.map_or(cores, NonZeroUsize::get);
+    config.accepts_signature_v2 = set.accept_signature_v2.unwrap_or_default();
+    config.accepts_s3_host_candidates = set.accept_s3_host_candidates.unwrap_or_default();
     Ok(config)
 }
 

@@ -209,7 +209,8 @@ impl Server {
             gateways: Known::default(),
         };
         let data_dir = data_dir.to_owned();
-        let config = identity::Config { data_dir, keyring, callers, tls: None };
+        let config =
+            identity::Config { data_dir, keyring, callers, tls: None, accepts_signature_v2: false };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let uri = format!("http://{}", listener.local_addr().expect("bound"));
         let shutdown = CancellationToken::new();

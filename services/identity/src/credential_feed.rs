@@ -19,7 +19,8 @@ use api::identity::v1::{
     DateKeyRecords, DeriveDateKeysRequest, DeriveDateKeysResponse, DerivePublicKeysRequest,
     DerivePublicKeysResponse, Heartbeat, LockoutRecord, LockoutRecords, ReportLockoutRequest,
     ReportLockoutResponse, ReportUseRequest, ReportUseResponse, SecretRecord, SnapshotComplete,
-    UserRecord, WatchCredentialsRequest, WatchCredentialsResponse,
+    UserRecord, VerifySignatureVersion2Request, VerifySignatureVersion2Response,
+    WatchCredentialsRequest, WatchCredentialsResponse,
 };
 use domain::{AccessKey, AccountId, Secret, UserId, UserState};
 use event_store::Position;
@@ -51,6 +52,8 @@ const DAY_SECONDS: i64 = 86_400;
 pub(crate) struct CredentialFeed {
     pub(crate) writer: Arc<Writer>,
     pub(crate) shutdown: CancellationToken,
+    /// Whether signatures of Version 2 are verified.
+    pub(crate) accepts_version_2: bool,
 }
 
 #[tonic::async_trait]
@@ -90,6 +93,16 @@ impl CredentialFeedService for CredentialFeed {
         request: Request<DerivePublicKeysRequest>,
     ) -> Result<Response<DerivePublicKeysResponse>, Status> {
         Ok(Response::new(derive::public_keys(&self.writer, request.get_ref())?))
+    }
+
+    async fn verify_signature_version2(
+        &self,
+        request: Request<VerifySignatureVersion2Request>,
+    ) -> Result<Response<VerifySignatureVersion2Response>, Status> {
+        if !self.accepts_version_2 {
+            return Err(Error::SignatureVersion2Off.into());
+        }
+        Ok(Response::new(derive::version_2(&self.writer, request.get_ref())?))
     }
 
     async fn report_use(

@@ -71,6 +71,9 @@ pub(crate) enum Error {
          replace the access key"
     )]
     DataKeyMissing,
+    /// It is off by default, and was not turned on.
+    #[error("signature version 2 is off")]
+    SignatureVersion2Off,
     /// The log gave no answer: the write may or may not have been recorded.
     #[error("the event log is unavailable; the outcome is unknown")]
     LogUnavailable,

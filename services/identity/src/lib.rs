@@ -103,6 +103,9 @@ pub struct Config {
     pub callers: Callers,
     /// By which connections are encrypted, and clients may show who they are.
     pub tls: Option<ServerTls>,
+    /// Whether auth is told who signed by Signature Version 2, which needs the secret itself. Off, unless there
+    /// are clients that know no other.
+    pub accepts_signature_v2: bool,
 }
 
 /// Where the log of a data directory is kept.
@@ -122,7 +125,7 @@ pub async fn serve(
     ready: telemetry::ReadyFlag,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let Config { data_dir, keyring, callers, tls } = config;
+    let Config { data_dir, keyring, callers, tls, accepts_signature_v2 } = config;
     callers.check()?;
     // User names and sealed secrets are nobody else's business.
     DirBuilder::new()
@@ -191,7 +194,8 @@ pub async fn serve(
         shutdown: shutdown.clone(),
     };
     let gate = Gate { callers: Arc::new(callers), writer: Arc::clone(&writer) };
-    let served = server.serve(routes(&gate, &keystore, &signing_key, &shutdown)?);
+    let served =
+        server.serve(routes(&gate, &keystore, &signing_key, &shutdown, accepts_signature_v2)?);
     tokio::spawn(rewrap(Arc::clone(&keystore), shutdown.clone()));
     let swept = tokio::spawn(sweep_uses(Arc::clone(&writer)));
     let scheduled = tokio::spawn(schedule::run(Arc::clone(&writer), shutdown.clone()));
@@ -353,6 +357,7 @@ fn routes(
     keystore: &Arc<Keystore>,
     signing_key: &Arc<SigningKey>,
     shutdown: &CancellationToken,
+    accepts_signature_v2: bool,
 ) -> anyhow::Result<tonic::service::RoutesBuilder> {
     /// Who manages: operators, and gateways for users and operators. What each may do is for each call to
     /// say.
@@ -375,6 +380,7 @@ fn routes(
     let feed = CredentialFeedServiceServer::new(credential_feed::CredentialFeed {
         writer: writer(),
         shutdown: shutdown.clone(),
+        accepts_version_2: accepts_signature_v2,
     });
     let mut routes = rpc::routes(&SERVICES)?;
     macro_rules! add {

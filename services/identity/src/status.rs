@@ -36,6 +36,7 @@ impl From<Error> for Status {
             Error::RequestIdReused => (Code::AlreadyExists, Reason::RequestIdReused),
             Error::SecretShredded => (Code::FailedPrecondition, Reason::SecretShredded),
             Error::DataKeyMissing => (Code::FailedPrecondition, Reason::DataKeyMissing),
+            Error::SignatureVersion2Off => (Code::FailedPrecondition, Reason::SignatureVersion2Off),
             Error::LogUnavailable => (Code::Unavailable, Reason::EventLogUnavailable),
             Error::Behind { .. } => (Code::Unavailable, Reason::ReadModelBehind),
             Error::TooManyWatches => (Code::ResourceExhausted, Reason::TooManyWatches),

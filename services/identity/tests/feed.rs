@@ -184,6 +184,42 @@ async fn public_keys_are_derived_for_every_live_secret_of_a_known_key() {
 }
 
 #[tokio::test]
+async fn a_signature_of_version_2_is_verified_only_where_that_is_turned_on() {
+    use hmac::{Hmac, KeyInit, Mac};
+    let mut home = Home::new();
+    let identity = home.start().await;
+    let made = identity.account("Acme").await;
+    let key = made.access_key.expect("there");
+    let ask = async |identity: &Identity, id: &str, secret: &str, bytes: usize| {
+        let text = "GET\n\n\nFri, 24 May 2013 00:00:00 GMT\n/bucket/key";
+        let mac = Hmac::<sha1::Sha1>::new_from_slice(secret.as_bytes()).expect("any key is one");
+        let signature = mac.chain_update(text).finalize().into_bytes()[..bytes].to_vec();
+        let (access_key_id, string_to_sign) = (id.into(), text.into());
+        let request = VerifySignatureVersion2Request { access_key_id, string_to_sign, signature };
+        let answer = identity.feed().verify_signature_version2(request).await;
+        answer.map(|answer| answer.into_inner().generation).map_err(|status| api::reason(&status))
+    };
+    let (id, first) = (key.access_key_id.as_str(), made.secret_access_key.as_str());
+    let off = Err(Some(Reason::SignatureVersion2Off));
+    assert_eq!(ask(&identity, id, first, 20).await, off, "it is off by default");
+    assert_eq!(ask(&identity, "AKIAIOSFODNN7EXAMPLE", first, 20).await, off, "for everybody");
+    identity.stop().await;
+
+    home.accepts_signature_v2 = true;
+    let identity = home.start().await;
+    assert_eq!(ask(&identity, id, first, 20).await, Ok(Some(1)));
+    assert_eq!(ask(&identity, id, "another", 20).await, Ok(None));
+    let rotated = identity.rotate(&key.name, 60).await.expect("rotated");
+    assert_eq!(ask(&identity, id, first, 20).await, Ok(Some(1)));
+    assert_eq!(ask(&identity, id, &rotated.secret_access_key, 20).await, Ok(Some(2)));
+    home.clock.advance(60_000);
+    assert_eq!(ask(&identity, id, first, 20).await, Ok(None));
+    assert_eq!(ask(&identity, id, first, 19).await, Err(Some(Reason::InvalidField)));
+    let nobody = Err(Some(Reason::NoSuchAccessKey));
+    assert_eq!(ask(&identity, "AKIAIOSFODNN7EXAMPLE", first, 20).await, nobody);
+}
+
+#[tokio::test]
 async fn the_feed_is_for_services_only() {
     let home = Home::new();
     let identity = home.start().await;

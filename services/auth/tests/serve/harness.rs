@@ -75,19 +75,22 @@ pub(crate) struct Harness {
 impl Harness {
     /// An auth whose identity tells this at first.
     pub(crate) async fn start(beginning: Vec<Message>) -> Self {
-        Self::start_on(0, beginning).await
+        Self::start_as(beginning, |_| {}).await
     }
 
-    /// The same, on so many threads.
-    pub(crate) async fn start_on(workers: usize, beginning: Vec<Message>) -> Self {
+    /// An auth that is configured in another way than by default.
+    pub(crate) async fn start_as(
+        beginning: Vec<Message>,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
         let known = |token| Known::by_token(Token::parse(token).expect("is one"));
         let callers = Callers { operators: known(ADMIN_TOKEN), services: known(SERVICE_TOKEN) };
         let identity = FakeIdentity::default();
         identity.begin_with(beginning);
         let uri = identity.serve(&callers, None).await;
         let token = Token::parse(SERVICE_TOKEN).expect("is one");
-        let config =
-            Config { workers, ..Config::new(Target::in_the_clear(uri, token.clone()), callers) };
+        let mut config = Config::new(Target::in_the_clear(uri, token.clone()), callers);
+        configure(&mut config);
         let caller = Target::in_the_clear(String::new(), token);
         Self::of(identity, config, caller).await
     }
@@ -113,7 +116,16 @@ impl Harness {
 
     /// An auth that has loaded this already, at position 10.
     pub(crate) async fn with(records: pb::CredentialRecords) -> Self {
-        let harness = Self::start(vec![Message::Snapshot(records), complete(10)]).await;
+        Self::with_config(records, |_| {}).await
+    }
+
+    /// The same, configured in another way than by default.
+    pub(crate) async fn with_config(
+        records: pb::CredentialRecords,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
+        let beginning = vec![Message::Snapshot(records), complete(10)];
+        let harness = Self::start_as(beginning, configure).await;
         harness.wait_for_health(ServingStatus::Serving).await;
         harness
     }

@@ -11,7 +11,7 @@ use api::identity::v1::credential_feed_service_server::{
 };
 use api::identity::v1::watch_credentials_response::Message;
 use rpc::{Callers, Role, ServerTls};
-use sigv4::{Date, DateKey, PrivateKey};
+use sigv4::{Date, DateKey, PrivateKey, verify_version_2};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
@@ -119,7 +119,7 @@ impl FakeIdentity {
         std::mem::take(&mut self.state().lockouts)
     }
 
-    /// How often date keys of an older day were asked for.
+    /// How often what is not fed was asked for.
     pub(crate) fn derived(&self) -> usize {
         self.derived.load(Ordering::Acquire)
     }
@@ -193,6 +193,25 @@ impl CredentialFeedService for FakeIdentity {
         let public_key = key.expect("has one").to_bytes().to_vec();
         let record = pb::PublicKeyRecord { generation: *generation, public_key };
         Ok(Response::new(pb::DerivePublicKeysResponse { public_keys: vec![record] }))
+    }
+
+    async fn verify_signature_version2(
+        &self,
+        request: Request<pb::VerifySignatureVersion2Request>,
+    ) -> Result<Response<pb::VerifySignatureVersion2Response>, Status> {
+        self.derived.fetch_add(1, Ordering::AcqRel);
+        let request = request.into_inner();
+        let state = self.state();
+        if state.older_days_fail {
+            return Err(Status::failed_precondition("it is off"));
+        }
+        let Some((generation, secret)) = state.secrets.get(&request.access_key_id) else {
+            return Err(Status::not_found("no such access key"));
+        };
+        let signature = request.signature.as_slice().try_into().expect("20 bytes");
+        let is_right = verify_version_2(secret.as_bytes(), &request.string_to_sign, signature);
+        let generation = is_right.then_some(*generation);
+        Ok(Response::new(pb::VerifySignatureVersion2Response { generation }))
     }
 
     async fn report_use(

@@ -3,6 +3,7 @@
 mod certificates;
 mod forms;
 mod harness;
+mod hosts;
 mod identity;
 mod lockout;
 mod network;
@@ -10,6 +11,7 @@ mod partition;
 mod post_form;
 mod sigv4a;
 mod time;
+mod version_2;
 
 use std::time::Duration;
 
@@ -638,7 +640,7 @@ fn no_request_makes_it_panic() {
 #[tokio::test]
 async fn threads_with_a_runtime_each_serve_and_drain_as_one_does() {
     let beginning = Message::Snapshot(records(vec![user()], vec![access_key(ID)]));
-    let auth = Harness::start_on(3, vec![beginning, complete(10)]).await;
+    let auth = Harness::start_as(vec![beginning, complete(10)], |config| config.workers = 3).await;
     auth.wait_for_health(ServingStatus::Serving).await;
     // More connections than threads, each with a call that waits.
     let waiting: Vec<_> = (0..7)

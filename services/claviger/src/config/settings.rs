@@ -56,6 +56,11 @@ pub(crate) struct Identity {
     #[arg(long = "gateway", env = "CLAVIGER_IDENTITY__GATEWAYS", value_name = "NAME")]
     #[arg(value_delimiter = ',')]
     pub(crate) gateways: Option<Vec<String>>,
+    /// Tell auth who signed by Signature Version 2, which is not safe any more, for clients that know
+    /// no other [default: false]
+    #[arg(long, env = "CLAVIGER_IDENTITY__ACCEPT_SIGNATURE_V2", value_name = "BOOL")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) accept_signature_v2: Option<bool>,
     /// Encryption of the gRPC port.
     #[command(flatten)]
     pub(crate) tls: IdentityTls,
@@ -113,6 +118,15 @@ pub(crate) struct Auth {
     /// Verify on so many threads [default: one for each core]
     #[arg(long, env = "CLAVIGER_AUTH__WORKERS", value_name = "NUMBER")]
     pub(crate) workers: Option<NonZeroUsize>,
+    /// Verify Signature Version 2, if identity does, for clients that know no other [default: false]
+    #[arg(long, env = "CLAVIGER_AUTH__ACCEPT_SIGNATURE_V2", value_name = "BOOL")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) accept_signature_v2: Option<bool>,
+    /// Let gateways name other hosts that may have been signed for S3, too: for those behind a proxy
+    /// that rewrites the host [default: false]
+    #[arg(long, env = "CLAVIGER_AUTH__ACCEPT_S3_HOST_CANDIDATES", value_name = "BOOL")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) accept_s3_host_candidates: Option<bool>,
     /// Encryption of the gRPC port, and of the way to identity.
     #[command(flatten)]
     pub(crate) tls: AuthTls,

@@ -192,6 +192,7 @@ mod tests {
                 gateways: Known::default(),
             },
             tls: None,
+            accepts_signature_v2: false,
         };
         let ready = telemetry::Readiness::default().register("identity");
         let never = CancellationToken::new();

@@ -170,6 +170,7 @@ impl IamError {
             | Reason::WatchEnded
             | Reason::StreamEnded
             | Reason::Overloaded
+            | Reason::SignatureVersion2Off
             | Reason::DateKeysUnavailable
             | Reason::AccountHasUsers
             | Reason::LifetimesLonger

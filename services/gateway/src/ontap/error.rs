@@ -179,6 +179,7 @@ impl OntapError {
             | Reason::WatchEnded
             | Reason::StreamEnded
             | Reason::Overloaded
+            | Reason::SignatureVersion2Off
             | Reason::DateKeysUnavailable
             | Reason::AccountHasUsers
             | Reason::NotDeleted

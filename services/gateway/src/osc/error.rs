@@ -196,6 +196,7 @@ impl OscError {
             | Reason::WatchEnded
             | Reason::StreamEnded
             | Reason::Overloaded
+            | Reason::SignatureVersion2Off
             | Reason::DateKeysUnavailable
             | Reason::AccountHasUsers
             | Reason::SlotTaken

@@ -1,13 +1,15 @@
-//! Keys that are not fed, derived for an auth that asks for them.
+//! What is not fed but derived for an auth that asks: keys, and whether a signature is one that needs the secret
+//! itself.
 
 use std::sync::Arc;
 
 use api::identity::v1::{
     DeriveDateKeysRequest, DeriveDateKeysResponse, DerivePublicKeysRequest,
-    DerivePublicKeysResponse, PublicKeyRecord, SignatureSpelling,
+    DerivePublicKeysResponse, PublicKeyRecord, SignatureSpelling, VerifySignatureVersion2Request,
+    VerifySignatureVersion2Response,
 };
 use domain::AccessKeyId;
-use sigv4::{PrivateKey, Spelling};
+use sigv4::{PrivateKey, Spelling, verify_version_2};
 
 use super::{date_key_records, today};
 use crate::error::Error;
@@ -17,6 +19,8 @@ use crate::writer::Writer;
 
 /// How many days back date keys are derived: presigned URLs live 7 days, clocks differ.
 const DAYS_BACK_MAX: u32 = 8;
+/// A head has 64 KiB at most.
+const STRING_TO_SIGN_BYTES_MAX: usize = 128 << 10;
 
 pub(super) fn date_keys(
     writer: &Writer,
@@ -58,6 +62,31 @@ pub(super) fn public_keys(
         );
     }
     Ok(DerivePublicKeysResponse { public_keys })
+}
+
+pub(super) fn version_2(
+    writer: &Writer,
+    request: &VerifySignatureVersion2Request,
+) -> Result<VerifySignatureVersion2Response, Error> {
+    let text = request.string_to_sign.as_slice();
+    if text.len() > STRING_TO_SIGN_BYTES_MAX {
+        return Err(Error::invalid("string_to_sign", "must have at most 128 KiB"));
+    }
+    let signature = <&[u8; 20]>::try_from(request.signature.as_slice())
+        .map_err(|_| Error::invalid("signature", "must be 20 bytes"))?;
+    let (id, holder) = holder(writer, &request.access_key_id)?;
+    let key = holder.user.access_key(&id).ok_or(Error::NoSuchAccessKey)?;
+    let mut found = None;
+    // All of them, also after one was right: which one it is does not show in the time.
+    for secret in key.valid_secrets(writer.now()) {
+        let generation = secret.generation;
+        let of = SecretOf { account: holder.account, access_key: &id, generation };
+        let secret = writer.vault.open(of, &secret.sealed)?;
+        if verify_version_2(secret.expose(), text, signature) {
+            found = Some(generation);
+        }
+    }
+    Ok(VerifySignatureVersion2Response { generation: found })
 }
 
 /// Who has this access key.

@@ -368,6 +368,13 @@ fn feed() -> Vec<Row> {
         row("CredentialFeedService/DerivePublicKeys", AUTH, |_, target| DerivePublicKeysRequest {
             access_key_id: target.key.access_key_id.clone(),
         }),
+        row("CredentialFeedService/VerifySignatureVersion2", AUTH, |_, target| {
+            VerifySignatureVersion2Request {
+                access_key_id: target.key.access_key_id.clone(),
+                string_to_sign: b"GET\n\n\n\n/".to_vec(),
+                signature: vec![0; 20],
+            }
+        }),
         row("CredentialFeedService/ReportUse", AUTH, |world, target| ReportUseRequest {
             uses: vec![UseRecord {
                 access_key_id: target.key.access_key_id.clone(),

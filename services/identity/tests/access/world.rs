@@ -265,7 +265,8 @@ impl World {
         Self::at(home).await
     }
 
-    async fn at(home: Home) -> Self {
+    async fn at(mut home: Home) -> Self {
+        home.accepts_signature_v2 = true;
         let identity = home.start().await;
         let (mine, other) = (tenant(&identity, "Mine").await, tenant(&identity, "Other").await);
         let set = SetPasswordRequest {

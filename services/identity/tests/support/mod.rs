@@ -65,6 +65,8 @@ pub struct Home {
     pub tokens: Tokens,
     /// How callers are known by certificates, if they are.
     pub certified: Option<Arc<Certified>>,
+    /// Off at first.
+    pub accepts_signature_v2: bool,
 }
 
 impl Home {
@@ -77,7 +79,9 @@ impl Home {
         std::fs::set_permissions(&kek_file, mode).expect("set");
         let token = || Token::generate().expect("randomness");
         let tokens = Tokens { admin: token(), auth: token(), gateway: Some(token()) };
-        Self { dir, kek_file, clock: Arc::new(ManualClock::new(START_MS)), tokens, certified: None }
+        let clock = Arc::new(ManualClock::new(START_MS));
+        let accepts_signature_v2 = false;
+        Self { dir, kek_file, clock, tokens, certified: None, accepts_signature_v2 }
     }
 
     pub async fn start(&self) -> Identity {
@@ -98,6 +102,7 @@ impl Home {
             keyring,
             callers: self.callers(),
             tls: self.certified.as_ref().map(|certified| certified.server()),
+            accepts_signature_v2: self.accepts_signature_v2,
         };
         let ready = telemetry::Readiness::default().register("identity");
         let clock = Arc::clone(&self.clock);
