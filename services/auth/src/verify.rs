@@ -268,4 +268,5 @@ fn day(claim: &Claim<'_>) -> u32 {
 }
 
 #[cfg(test)]
+#[path = "verify/tests.rs"] // so that it is found from where a benchmark includes this file too
 mod tests;
