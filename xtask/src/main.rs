@@ -1,5 +1,6 @@
 //! What a developer and CI do with this repository: `cargo xtask <command>`.
 
+mod bench;
 mod fuzz;
 mod lint;
 mod run;
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crate::run::{Cmd, Result};
+use crate::run::Result;
 
 const HELP: &str = "\
 Usage: cargo xtask <command> [arguments]
@@ -20,7 +21,9 @@ Commands:
   lint            rustfmt, clippy, proto lint, format and breaking changes, dependency rules
   test [ARGS]     install tools, build claviger, run all tests; ARGS go to `cargo test`
                   (`cargo xtask test --package e2e -- buckets` runs some)
-  bench [ARGS]    run the benchmarks; ARGS go to `cargo bench`
+  bench [--quick] [ROW...]
+                  measure how fast verification is, and print a table of it against its goals; the
+                  rows that are named, or all; a figure that misses its goal is no failure
   fuzz [--seconds N] [TARGET...]
                   build the fuzz targets and give each N seconds, 60 if not said; if none is named,
                   all but `frame`, for which most of the workspace is built again
@@ -37,7 +40,14 @@ fn main() -> ExitCode {
     let taken_alone = args.is_empty();
     let done = match command.as_deref() {
         Some("test") => test::test(&root(), &args),
-        Some("bench") => bench(&args),
+        Some("bench") => match bench::Request::parse(&args) {
+            Some(request) => bench::bench(&root(), &request),
+            None => {
+                let rows: Vec<&str> = bench::rows_known().collect();
+                eprintln!("Rows: {}\n", rows.join(", "));
+                return usage();
+            }
+        },
         Some("fuzz") => match fuzz::Request::parse(&args) {
             Some(request) => fuzz::fuzz(&root(), &request),
             None => return usage(),
@@ -74,10 +84,6 @@ fn ci() -> Result<()> {
     let [lint, test, fuzz] = [lint, test, fuzz].map(|time| time.as_secs());
     eprintln!("xtask: all is well: lint {lint} s, test {test} s, fuzz {fuzz} s");
     Ok(())
-}
-
-fn bench(args: &[String]) -> Result<()> {
-    Cmd::cargo(&root()).args(["bench", "--workspace"]).args(args).run()
 }
 
 fn timed(step: impl FnOnce() -> Result<()>) -> Result<Duration> {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -62,6 +63,26 @@ impl Cmd {
         let output = self.0.output().map_err(|error| cannot_run(&self.shown(), &error))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(output.status.success().then_some(text))
+    }
+
+    /// Runs it, shows what it writes on standard output as it comes, and gives that, and whether it ended
+    /// with 0.
+    pub(crate) fn show_and_read(mut self) -> Result<(bool, String)> {
+        let shown = self.shown();
+        eprintln!("xtask: {shown}");
+        let start = Instant::now();
+        let failed = |error: std::io::Error| cannot_run(&shown, &error);
+        let mut child = self.0.stdout(Stdio::piped()).spawn().map_err(failed)?;
+        let mut text = String::new();
+        for line in child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()) {
+            let line = line.map_err(failed)?;
+            eprintln!("{line}");
+            text.push_str(&line);
+            text.push('\n');
+        }
+        let status = child.wait().map_err(failed)?;
+        eprintln!("xtask: ... {:.1} s", start.elapsed().as_secs_f64());
+        Ok((status.success(), text))
     }
 
     /// The command without the folders of programs and arguments' quoting, for people.

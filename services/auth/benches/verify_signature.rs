@@ -1,13 +1,10 @@
-//! `VerifySignature` against an RPC that does nothing, each on real sockets.
+//! `VerifySignature` and `StreamVerifySignatures` on real sockets, against RPCs that do nothing.
 //!
-//! `cargo bench -p auth --bench verify_signature`
+//! `cargo xtask bench unary-cpu` and so on, or `cargo bench -p auth --bench verify_signature`.
 //!
-//! All servers run in a process of their own, whose CPU time is read; the load comes from this one.
-//! Rounds of the contenders take turns, and medians are shown, so that what else the machine does
-//! hits all alike. *Echo* is the same server with a method that takes the same request; *stock* is
-//! tonic as it comes, with the same method. Both answer with an empty message.
-//!
-//! `ROUNDS` (default 7) and `SECONDS` (of a round, default 2) may be set in the environment.
+//! All servers run in a process of their own, on one CPU, and the load comes from another. *Echo* is the
+//! same server with a method that takes the same request and answers with an empty message; *stock* is
+//! tonic as it comes, with an empty message both ways. All take turns.
 
 #[allow(dead_code, unreachable_pub)]
 #[path = "../tests/serve/harness.rs"]
@@ -15,50 +12,100 @@ mod harness;
 #[allow(dead_code, unreachable_pub)]
 #[path = "../tests/serve/identity.rs"]
 mod identity;
+#[allow(unreachable_pub)]
+mod load;
+#[allow(unreachable_pub)]
+mod typical;
 
 use std::convert::Infallible;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use api::auth::v1::stream_verify_signatures_request::Request as Asked;
 use api::auth::v1::verify_signature_response::Verdict;
-use api::auth::v1::{VerifySignatureRequest, VerifySignatureResponse};
-use harness::{
-    ADMIN_TOKEN, Harness, ID, SECRET, SERVICE_TOKEN, access_key, heartbeat, raw, records, signed,
-    user,
+use api::auth::v1::{
+    StreamVerifySignaturesRequest, VerifySignatureRequest, VerifySignatureResponse,
+    VerifyStringToSignRequest, VerifyStringToSignResponse, verify_string_to_sign_response,
 };
-use http::uri::PathAndQuery;
+use bytes::Bytes;
+use harness::{
+    ADMIN_TOKEN, Harness, ID, NOW_MS, REGION, SECRET, SERVICE_TOKEN, access_key, change, heartbeat,
+    raw, records, user,
+};
+use load::{Client, Messages, framed};
+use measure::{Goal, Row, process_cpu, quantile, ratios};
+use prost::Message;
+use sigv4::{Expected, Head, authenticate};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::server::{NamedService, UnaryService};
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const fn row(id: &'static str, what: &'static str, unit: &'static str, goal: Goal) -> Row {
+    Row { id, what, unit, goal }
+}
+
+const UNARY_CPU: Row =
+    row("unary-cpu", "VerifySignature / echo, server CPU", " x", Goal::AtMost(1.25));
+const UNARY_TIME: Row = row("unary-time", "VerifySignature, server CPU", " us", Goal::Told);
+const UNARY_RATE: Row =
+    row("unary-rate", "VerifySignature / stock tonic empty, requests/s", " x", Goal::AtLeast(1.1));
+const RAW_RATE: Row =
+    row("stream-raw-rate", "stream of raw heads / unary, requests/s", " x", Goal::AtLeast(5.0));
+const RAW_CPU: Row =
+    row("stream-raw-cpu", "unary / stream of raw heads, server CPU", " x", Goal::Told);
+const STRING_RATE: Row = row(
+    "stream-string-rate",
+    "stream of strings to sign / unary, requests/s",
+    " x",
+    Goal::AtLeast(10.0),
+);
+const STRING_CPU: Row =
+    row("stream-string-cpu", "unary / stream of strings to sign, server CPU", " x", Goal::Told);
+const P50: Row =
+    row("latency-p50", "p50 with one in flight, VerifySignature / echo", " x", Goal::AtMost(1.08));
+const P99: Row = row(
+    "latency-p99",
+    "p99 at half load with 1,000 changes/s, VerifySignature / echo",
+    " x",
+    Goal::AtMost(1.3),
+);
+
 const CONNECTIONS: usize = 4;
 const IN_FLIGHT: usize = 32;
+/// Messages of one stream that are not answered yet.
+const STREAM_IN_FLIGHT: u64 = 256;
 const VERIFY: &str = "/claviger.auth.v1.AuthService/VerifySignature";
+const STREAM: &str = "/claviger.auth.v1.AuthService/StreamVerifySignatures";
+const STRING: &str = "/claviger.auth.v1.AuthService/VerifyStringToSign";
 const ECHO: &str = "/claviger.bench.v1.EchoService/Echo";
 
 fn main() {
     if std::env::args().any(|argument| argument == "serve") {
-        block_on(serve());
+        tokio::runtime::Runtime::new().expect("starts").block_on(serve());
     } else if std::env::args().any(|argument| argument == "--bench") {
-        block_on(measure());
+        let server = Server::start();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("starts").block_on(measure(server));
     }
 }
 
-fn block_on(work: impl Future<Output = ()>) {
-    tokio::runtime::Runtime::new().expect("starts").block_on(work);
-}
-
-/// Serves all contenders and prints their URIs.
+/// Serves all contenders, prints their addresses, and applies changes when told to.
 async fn serve() {
     let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
     let token = |text| rpc::Token::parse(text).expect("is one");
@@ -84,17 +131,30 @@ async fn serve() {
     let server = tonic::transport::Server::builder().add_service(Echo);
     tokio::spawn(server.serve_with_incoming(incoming));
 
-    println!("{} {echo} {stock}", auth.uri);
-    loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        auth.identity.send(heartbeat(10));
+    println!("{} {echo} {stock}", auth.uri.trim_start_matches("http://"));
+    static CHANGES: AtomicBool = AtomicBool::new(false);
+    std::thread::spawn(|| {
+        for line in std::io::stdin().lines() {
+            CHANGES.store(line.is_ok_and(|line| line == "changes"), Ordering::Release);
+        }
+    });
+    let mut ticks = tokio::time::interval(Duration::from_millis(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    for tick in 1.. {
+        ticks.tick().await;
+        if CHANGES.load(Ordering::Acquire) {
+            let other = access_key(&format!("AKIAOTHER{:07}", tick % 1000));
+            auth.identity.send(change(10 + tick, records(vec![], vec![other])));
+        } else if tick % 1000 == 0 {
+            auth.identity.send(heartbeat(10 + tick));
+        }
     }
 }
 
-async fn listen() -> (TcpListener, String) {
+async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let uri = format!("http://{}", listener.local_addr().expect("has one"));
-    (listener, uri)
+    let address = listener.local_addr().expect("has one");
+    (listener, address)
 }
 
 /// Takes what `VerifySignature` takes, and answers with nothing.
@@ -129,147 +189,218 @@ impl tower::Service<http::Request<Body>> for Echo {
     }
 }
 
-/// What is measured.
+/// What is called, and with what.
 struct Contender {
-    name: &'static str,
-    path: &'static str,
-    channels: Vec<Channel>,
-    /// Requests a second, and server CPU in nanoseconds a request, by round.
-    rounds: Vec<(f64, f64)>,
+    client: Arc<Client>,
+    message: Bytes,
+    stream: Option<Messages>,
+    /// Requests a second, and microseconds of server CPU a request, by round.
+    rates: Vec<f64>,
+    cpu_us: Vec<f64>,
 }
 
-async fn measure() {
-    let from_env = |name: &str, default| {
-        std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
-    };
-    let (rounds, seconds) = (from_env("ROUNDS", 7), from_env("SECONDS", 2));
-    let mut server = Server::start();
-    let mut contenders = vec![];
-    for (name, path, uri) in [
-        ("VerifySignature", VERIFY, &server.uris[0]),
-        ("echo", ECHO, &server.uris[1]),
-        ("stock tonic echo", ECHO, &server.uris[2]),
-    ] {
-        let mut channels = vec![];
-        for _ in 0..CONNECTIONS {
-            let endpoint = Endpoint::from_shared(uri.clone()).expect("is a URI").tcp_nodelay(true);
-            channels.push(endpoint.connect().await.expect("connects"));
+impl Contender {
+    async fn new(server: SocketAddr, path: &str, message: Bytes) -> Self {
+        let client = Client::connect(server, path, SERVICE_TOKEN, CONNECTIONS).await;
+        let (client, stream) = (Arc::new(client), None);
+        Self { client, message, stream, rates: vec![], cpu_us: vec![] }
+    }
+
+    async fn round(&mut self, server: &Server, time: Duration) {
+        let (before, start) = (process_cpu(server.process.id()), Instant::now());
+        let calls = match &self.stream {
+            Some(messages) => self.client.stream(messages, time).await,
+            None => self.client.load(&self.message, IN_FLIGHT, time).await,
+        };
+        let cpu = process_cpu(server.process.id()) - before;
+        self.rates.push(calls as f64 / start.elapsed().as_secs_f64());
+        self.cpu_us.push(cpu.as_secs_f64() * 1e6 / calls as f64);
+    }
+
+    /// Milliseconds of calls, one after the other.
+    async fn one_by_one(&self, calls: usize) -> Vec<f64> {
+        let mut times = Vec::with_capacity(calls);
+        for _ in 0..calls {
+            let start = Instant::now();
+            self.client.call(&self.client.connections()[0], self.message.clone()).await;
+            times.push(start.elapsed().as_secs_f64() * 1e3);
         }
-        contenders.push(Contender { name, path, channels, rounds: vec![] });
+        times
     }
-    check(&contenders[0]).await;
-    for round in 0..=rounds {
-        for contender in &mut contenders {
-            let (cpu_before, start) = (server.cpu(), Instant::now());
-            let calls = load(contender, Duration::from_secs(seconds)).await;
-            let (cpu, time) = (server.cpu() - cpu_before, start.elapsed());
-            let result = (calls as f64 / time.as_secs_f64(), cpu.as_nanos() as f64 / calls as f64);
-            if round > 0 {
-                contender.rounds.push(result); // the first is to warm up
-            }
-        }
-    }
-    server.process.kill().expect("is running");
-    server.process.wait().expect("was running");
-    report(&contenders, seconds);
-}
 
-fn report(contenders: &[Contender], seconds: u64) {
-    let rounds = contenders[0].rounds.len();
-    println!("{CONNECTIONS} connections x {IN_FLIGHT} in flight, {rounds} rounds of {seconds} s");
-    for contender in contenders {
-        println!(
-            "{:<16} {:>9.0} requests/s {:>9.2} us of server CPU a request",
-            contender.name,
-            median(contender.rounds.iter().map(|round| round.0)),
-            median(contender.rounds.iter().map(|round| round.1)) / 1000.0,
-        );
-    }
-    let verify = &contenders[0];
-    for other in &contenders[1..] {
-        let pairs = || verify.rounds.iter().zip(&other.rounds);
-        println!(
-            "VerifySignature / {}: {:.2} x requests/s, {:.2} x server CPU",
-            other.name,
-            median(pairs().map(|(verify, other)| verify.0 / other.0)),
-            median(pairs().map(|(verify, other)| verify.1 / other.1)),
-        );
-    }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<_> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// Calls for so long and tells how often.
-async fn load(contender: &Contender, time: Duration) -> u64 {
-    let calls = Arc::new(AtomicU64::new(0));
-    let end = Instant::now() + time;
-    let mut tasks = tokio::task::JoinSet::new();
-    for channel in &contender.channels {
-        for _ in 0..IN_FLIGHT {
-            let (channel, calls, path) = (channel.clone(), Arc::clone(&calls), contender.path);
-            let request = raw(&signed(ID, SECRET), 0);
+    /// Milliseconds of calls at so many a second, from when each was due.
+    async fn at_rate(&self, rate: f64, time: Duration) -> Vec<f64> {
+        let (mut tasks, start) = (JoinSet::new(), tokio::time::Instant::now());
+        for number in 0..(rate * time.as_secs_f64()) as u32 {
+            let due = start + Duration::from_secs_f64(f64::from(number) / rate);
+            tokio::time::sleep_until(due).await;
+            let (client, message) = (Arc::clone(&self.client), self.message.clone());
             tasks.spawn(async move {
-                while Instant::now() < end {
-                    call(&channel, path, request.clone()).await;
-                    calls.fetch_add(1, Ordering::Relaxed);
-                }
+                let connections = client.connections();
+                let connection = &connections[number as usize % connections.len()];
+                client.call(connection, message).await;
+                due.elapsed().as_secs_f64() * 1e3
             });
         }
+        tasks.join_all().await
     }
-    tasks.join_all().await;
-    calls.load(Ordering::Relaxed)
 }
 
-async fn call(
-    channel: &Channel,
-    path: &'static str,
-    message: VerifySignatureRequest,
-) -> VerifySignatureResponse {
-    let mut client = tonic::client::Grpc::new(channel.clone());
-    client.ready().await.expect("is connected");
-    let mut request = Request::new(message);
-    let bearer = format!("Bearer {SERVICE_TOKEN}").parse().expect("is ASCII");
-    request.metadata_mut().insert("authorization", bearer);
-    let codec: ProstCodec<VerifySignatureRequest, VerifySignatureResponse> = ProstCodec::default();
-    let path = PathAndQuery::from_static(path);
-    client.unary(request, path, codec).await.expect("answers").into_inner()
+async fn measure(mut server: Server) {
+    let (rounds, seconds) = if measure::is_quick() { (5, 1) } else { (9, 2) };
+    let head = typical::get_object(ID, SECRET.as_bytes(), NOW_MS / 1000);
+    let (signature, string) = (raw(&head, 0), string_to_sign(&head));
+    let [auth, echo, stock] = server.addresses;
+    check(auth, &signature, &string).await;
+    let stream = |request: fn(u64, &Both) -> Asked, both: &Both| {
+        let message = |id| StreamVerifySignaturesRequest { id, request: Some(request(id, both)) };
+        // Of one length, and so without 0.
+        let ids = (1 << 20)..(1 << 20) + STREAM_IN_FLIGHT;
+        Messages::new(&ids.map(message).collect::<Vec<_>>())
+    };
+    let message = framed(&signature);
+    let both = Both { signature, string };
+    let mut verify = Contender::new(auth, VERIFY, message.clone()).await;
+    let mut echo = Contender::new(echo, ECHO, message).await;
+    let empty = framed(&VerifySignatureRequest::default());
+    let mut stock = Contender::new(stock, ECHO, empty).await;
+    let mut raw_heads = Contender::new(auth, STREAM, Bytes::new()).await;
+    raw_heads.stream = Some(stream(|_, both| Asked::Signature(both.signature.clone()), &both));
+    let mut strings = Contender::new(auth, STREAM, Bytes::new()).await;
+    strings.stream = Some(stream(|_, both| Asked::StringToSign(both.string.clone()), &both));
+
+    for _ in 0..rounds {
+        for contender in [&mut verify, &mut echo, &mut stock, &mut raw_heads, &mut strings] {
+            contender.round(&server, Duration::from_secs(seconds)).await;
+        }
+    }
+    for (name, contender) in [
+        ("VerifySignature", &verify),
+        ("echo", &echo),
+        ("stock tonic empty", &stock),
+        ("stream of raw heads", &raw_heads),
+        ("stream of strings", &strings),
+    ] {
+        let [rate, cpu_us] = [&contender.rates, &contender.cpu_us].map(|all| quantile(all, 0.5));
+        eprintln!("{name:<20} {rate:>9.0}/s {cpu_us:>7.2} us of server CPU each");
+    }
+    tell(&UNARY_CPU, &ratios(&verify.cpu_us, &echo.cpu_us));
+    tell(&UNARY_TIME, &verify.cpu_us);
+    tell(&UNARY_RATE, &ratios(&verify.rates, &stock.rates));
+    tell(&RAW_RATE, &ratios(&raw_heads.rates, &verify.rates));
+    tell(&RAW_CPU, &ratios(&verify.cpu_us, &raw_heads.cpu_us));
+    tell(&STRING_RATE, &ratios(&strings.rates, &verify.rates));
+    tell(&STRING_CPU, &ratios(&verify.cpu_us, &strings.cpu_us));
+
+    if P50.is_wanted() {
+        let mut p50 = [vec![], vec![]];
+        for _ in 0..rounds {
+            for (taken, contender) in p50.iter_mut().zip([&verify, &echo]) {
+                taken.push(quantile(&contender.one_by_one(2000).await, 0.5));
+            }
+        }
+        P50.tell(&ratios(&p50[0], &p50[1]));
+    }
+    if P99.is_wanted() {
+        server.tell("changes");
+        let rate = quantile(&verify.rates, 0.5) / 2.0;
+        let mut p99 = [vec![], vec![]];
+        for _ in 0..rounds {
+            for (taken, contender) in p99.iter_mut().zip([&verify, &echo]) {
+                let times = contender.at_rate(rate, Duration::from_secs(seconds)).await;
+                taken.push(quantile(&times, 0.99));
+            }
+        }
+        let [verify_ms, echo_ms] = [&p99[0], &p99[1]].map(|all| quantile(all, 0.5));
+        eprintln!("p99 at {rate:.0}/s: VerifySignature {verify_ms:.2} ms, echo {echo_ms:.2} ms");
+        P99.tell(&ratios(&p99[0], &p99[1]));
+    }
 }
 
-async fn check(contender: &Contender) {
-    let request = raw(&signed(ID, SECRET), 0);
-    let answer = call(&contender.channels[0], contender.path, request).await;
-    assert!(matches!(answer.verdict, Some(Verdict::Verified(_))), "{answer:?}");
+fn tell(row: &Row, rounds: &[f64]) {
+    if row.is_wanted() {
+        row.tell(rounds);
+    }
 }
 
-/// The process with the servers.
+/// One request in both forms.
+struct Both {
+    signature: VerifySignatureRequest,
+    string: VerifyStringToSignRequest,
+}
+
+fn string_to_sign(head: &str) -> VerifyStringToSignRequest {
+    let head = Head::parse(head.as_bytes()).expect("is a head");
+    let request = authenticate(&head, &Expected::s3(REGION, NOW_MS / 1000)).expect("is complete");
+    VerifyStringToSignRequest {
+        access_key_id: ID.into(),
+        string_to_sign: request.string_to_sign().as_bytes().to_vec(),
+        signature: String::from_utf8(request.signature().to_hex().into()).expect("is ASCII"),
+        region: REGION.into(),
+        ..Default::default()
+    }
+}
+
+/// That what is measured is verified.
+async fn check(
+    auth: SocketAddr,
+    signature: &VerifySignatureRequest,
+    string: &VerifyStringToSignRequest,
+) {
+    let ask = async |path, message| {
+        let client = Client::connect(auth, path, SERVICE_TOKEN, 1).await;
+        client.call(&client.connections()[0], message).await
+    };
+    let answer = VerifySignatureResponse::decode(ask(VERIFY, framed(signature)).await);
+    let verdict = answer.expect("decodes").verdict;
+    assert!(matches!(verdict, Some(Verdict::Verified(_))), "{verdict:?}");
+    let answer = VerifyStringToSignResponse::decode(ask(STRING, framed(string)).await);
+    let verdict = answer.expect("decodes").verdict;
+    let verified = verify_string_to_sign_response::Verdict::Verified;
+    assert!(verdict.as_ref().is_some_and(|verdict| {
+        std::mem::discriminant(verdict) == std::mem::discriminant(&verified(Default::default()))
+    }));
+}
+
+/// The process with the servers; ends with this one.
 struct Server {
     process: Child,
-    uris: Vec<String>,
+    stdin: ChildStdin,
+    /// Of auth, of echo, of stock tonic.
+    addresses: [SocketAddr; 3],
 }
 
 impl Server {
+    /// Starts it on one CPU, and keeps this process on another, if there are two.
     fn start() -> Self {
         let program = std::env::current_exe().expect("is known");
-        let mut process =
-            Command::new(program).arg("serve").stdout(Stdio::piped()).spawn().expect("starts");
+        measure::stay_on_cpu(0);
+        let mut command = Command::new(program);
+        let mut process = command
+            .arg("serve")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        measure::stay_on_cpu(1);
         let mut line = String::new();
         let stdout = process.stdout.take().expect("is piped");
         BufReader::new(stdout).read_line(&mut line).expect("is told");
-        let uris = line.split_whitespace().map(str::to_owned).collect();
-        Self { process, uris }
+        let addresses: Vec<SocketAddr> =
+            line.split_whitespace().map(|address| address.parse().expect("is one")).collect();
+        let addresses = addresses.try_into().expect("are three");
+        let stdin = process.stdin.take().expect("is piped");
+        Self { process, stdin, addresses }
     }
 
-    /// CPU time of all its threads: fields 14 and 15 of `/proc/pid/stat`, in hundredths of a second.
-    fn cpu(&self) -> Duration {
-        let path = format!("/proc/{}/stat", self.process.id());
-        let stat = std::fs::read_to_string(path).expect("is running");
-        let (_, fields) = stat.rsplit_once(')').expect("has a name");
-        let ticks = fields.split_whitespace().skip(11).take(2);
-        let ticks: u64 = ticks.map(|ticks| ticks.parse::<u64>().expect("is a number")).sum();
-        Duration::from_millis(ticks * 10)
+    fn tell(&mut self, what: &str) {
+        writeln!(self.stdin, "{what}").expect("is running");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.process.kill().expect("is running");
+        self.process.wait().expect("was running");
     }
 }

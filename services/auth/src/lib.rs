@@ -19,6 +19,8 @@ mod config;
 mod explain;
 mod feed;
 mod freshness;
+#[doc(hidden)]
+pub mod in_process;
 mod lockout;
 mod metrics;
 mod on_demand;

@@ -138,6 +138,13 @@ impl CredentialFeedService for Feed {
         Err(Status::unimplemented("nobody signs by Version 4A"))
     }
 
+    async fn verify_signature_version2(
+        &self,
+        _: Request<pb::VerifySignatureVersion2Request>,
+    ) -> Result<Response<pb::VerifySignatureVersion2Response>, Status> {
+        Err(Status::unimplemented("nobody signs by Version 2"))
+    }
+
     async fn report_use(
         &self,
         _: Request<pb::ReportUseRequest>,
