@@ -98,7 +98,8 @@ impl Identity {
             gateways: Known::default(),
         };
         let data_dir = data_dir.to_owned();
-        let config = identity::Config { data_dir, keyring, callers, tls: None };
+        let config =
+            identity::Config { data_dir, keyring, callers, tls: None, accepts_signature_v2: false };
         let (listener, uri) = listen().await;
         let ready = Readiness::default().register("identity");
         let shutdown = CancellationToken::new();
