@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::asymmetric;
-use crate::bytes::{find, find_no_word};
+use crate::bytes::{find, find_no_word, split};
 use crate::date::Date;
 use crate::spelling::Spelling;
 
@@ -46,10 +46,13 @@ impl<'a> Scope<'a> {
 
     /// Reads `YYYYMMDD/region/service/aws4_request`, and nothing else.
     pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
-        let text = std::str::from_utf8(text).ok()?.strip_suffix("/aws4_request")?;
-        let (date, rest) = text.split_once('/')?;
-        let (region, service) = rest.split_once('/')?;
-        Self::new(Date::parse(date.as_bytes())?, region, service)
+        let mut parts = split(text, b'/');
+        let date = Date::parse(parts.next()?)?;
+        let (region, service) = (parts.next()?, parts.next()?);
+        if parts.next()? != Spelling::Aws4.terminal().as_bytes() || parts.next().is_some() {
+            return None;
+        }
+        Self::new(date, std::str::from_utf8(region).ok()?, std::str::from_utf8(service).ok()?)
     }
 
     /// The same scope in another spelling.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::bytes::{hex, unhex};
+use crate::bytes::{hex, split, unhex};
 use crate::credential::Scope;
 use crate::date::Timestamp;
 use crate::sink::copy;
@@ -44,11 +44,9 @@ impl StringToSign {
         scope.write(&mut write);
         write(b"\n");
         write(&hex(canonical_request_sha256));
-        out[len] = 0x80;
-        let used = (len + 9).div_ceil(64) * 64;
-        let bits = (64 + len as u64) * 8;
-        out[used - 8..used].copy_from_slice(&bits.to_be_bytes());
-        Self { blocks, len }
+        let mut string_to_sign = Self { blocks, len };
+        string_to_sign.pad();
+        string_to_sign
     }
 
     /// Takes apart a text in AWS's spelling that someone else made: its timestamp, its scope and the text as it is kept.
@@ -57,16 +55,29 @@ impl StringToSign {
     /// are the right ones is checked by [`Expected`](crate::Expected).
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<(Timestamp, Scope<'_>, Self)> {
-        let mut lines = text.split(|&byte| byte == b'\n');
+        let mut lines = split(text, b'\n');
         let algorithm = lines.next()?;
         let timestamp = Timestamp::parse(lines.next()?)?;
         let scope = Scope::parse(lines.next()?)?;
-        let digest = unhex(lines.next()?)?;
+        unhex(lines.next()?)?;
         if algorithm != Spelling::Aws4.algorithm().as_bytes() || lines.next().is_some() {
             return None;
         }
-        let string_to_sign = Self::new(timestamp, &scope, &digest);
+        // Each line has but one spelling, so that the text is what would be written, and as long at most.
+        let mut string_to_sign = Self { blocks: [[0; 64]; BLOCKS], len: text.len() };
+        string_to_sign.blocks.as_flattened_mut()[..text.len()].copy_from_slice(text);
+        string_to_sign.pad();
         Some((timestamp, scope, string_to_sign))
+    }
+
+    /// Writes what SHA-256 puts behind the text (FIPS 180-4 section 5.1.1).
+    fn pad(&mut self) {
+        let len = self.len;
+        let out = self.blocks.as_flattened_mut();
+        out[len] = 0x80;
+        let used = (len + 9).div_ceil(64) * 64;
+        let bits = (64 + len as u64) * 8;
+        out[used - 8..used].copy_from_slice(&bits.to_be_bytes());
     }
 
     /// The text, in ASCII.
@@ -84,5 +95,30 @@ impl StringToSign {
 impl fmt::Debug for StringToSign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StringToSign({:?})", String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_text_that_is_read_is_padded_as_one_that_is_put_together(
+            seconds in 0i64..4_000_000_000,
+            region in "[a-z0-9-]{1,64}",
+            service in "[a-z0-9-]{1,32}",
+            digest: [u8; 32],
+        ) {
+            let timestamp = Timestamp::from_unix_seconds(seconds);
+            let scope = Scope::new(timestamp.date(), &region, &service).expect("is one");
+            let made = StringToSign::new(timestamp, &scope, &digest);
+            let (read_timestamp, read_scope, read) =
+                StringToSign::parse(made.as_bytes()).expect("is one");
+            prop_assert_eq!((read_timestamp, read_scope), (timestamp, scope));
+            prop_assert_eq!(read.padded_after_block(), made.padded_after_block());
+            prop_assert_eq!(read.as_bytes(), made.as_bytes());
+        }
     }
 }

@@ -222,7 +222,7 @@ async fn a_call_that_is_given_up_leaves_a_line_and_a_stream_that_is_left_none() 
         min_position: world.head().await + 1000,
         ..Default::default()
     };
-    let presented = with(by(Caller::Itself), &[("grpc-timeout", "50m")]);
+    let presented = with(by(Caller::Itself), &[("grpc-timeout", "500m")]);
     let get = get.encode_to_vec();
     rpcs::call(world.connection(), presented, "UserService/GetUser", get)
         .await
