@@ -26,8 +26,8 @@ use tower::{Layer, Service};
 /// uses no processor and finds room beside it.
 const CALLS_PER_PROCESSOR_MAX: usize = 1024;
 /// So many calls with streams may be under way until they end. There is one for each replica of auth, a few
-/// for each gateway and for each watch of events.
-const STREAMS_MAX: usize = 1024;
+/// for each gateway and for each watch of events, of which identity itself allows no more than a quarter of this.
+const STREAMS_MAX: usize = 4096;
 /// So many streams of health and reflection, which ask for no caller, besides.
 const INQUIRIES_MAX: usize = 256;
 /// How often to say again that calls are refused: a log must not grow with what is refused.
