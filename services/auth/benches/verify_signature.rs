@@ -33,10 +33,11 @@ use api::auth::v1::{
     StreamVerifySignaturesRequest, VerifySignatureRequest, VerifySignatureResponse,
     VerifyStringToSignRequest, VerifyStringToSignResponse, verify_string_to_sign_response,
 };
+use api::identity::v1::watch_credentials_response::Message as FeedMessage;
 use bytes::Bytes;
 use harness::{
-    ADMIN_TOKEN, Harness, ID, NOW_MS, REGION, SECRET, SERVICE_TOKEN, access_key, change, heartbeat,
-    raw, records, user,
+    ADMIN_TOKEN, Harness, ID, NOW_MS, REGION, SECRET, SERVICE_TOKEN, access_key, change, complete,
+    heartbeat, raw, records, user,
 };
 use load::{Client, Messages, framed};
 use measure::{Goal, Row, process_cpu, quantile, ratios};
@@ -50,6 +51,7 @@ use tonic::body::Body;
 use tonic::server::{NamedService, UnaryService};
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
+use tonic_health::ServingStatus;
 use tonic_prost::ProstCodec;
 
 /// As in the binary.
@@ -107,7 +109,10 @@ fn main() {
 
 /// Serves all contenders, prints their addresses, and applies changes when told to.
 async fn serve() {
-    let auth = Harness::with(records(vec![user()], vec![access_key(ID)])).await;
+    let beginning = FeedMessage::Snapshot(records(vec![user()], vec![access_key(ID)]));
+    // One worker, as in the binary on one CPU; and so is the echo served.
+    let auth = Harness::start_as(vec![beginning, complete(10)], |config| config.workers = 1).await;
+    auth.wait_for_health(ServingStatus::Serving).await;
     let token = |text| rpc::Token::parse(text).expect("is one");
     let known = |text| rpc::Known::by_token(token(text));
     let callers = rpc::Callers { operators: known(ADMIN_TOKEN), services: known(SERVICE_TOKEN) };
@@ -123,7 +128,7 @@ async fn serve() {
         ready: tokio::sync::watch::channel(true).1,
         shutdown: CancellationToken::new(),
     };
-    tokio::spawn(server.serve(routes));
+    tokio::spawn(server.serve_on(1, routes));
 
     let (stock_listener, stock) = listen().await;
     let incoming = tonic::transport::server::TcpIncoming::from(stock_listener);
