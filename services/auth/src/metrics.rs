@@ -14,19 +14,24 @@ use crate::uses::Uses;
 use crate::verifier::Reached;
 
 /// Every outcome there is, `other` for those that are not known here.
-const OUTCOMES: [&str; 23] = [
+const OUTCOMES: [&str; 28] = [
     "verified",
     "locked_out",
     "AccessDenied",
     "AuthorizationHeaderMalformed",
     "AuthorizationQueryParametersError",
     "BadRequest",
+    "EntityTooLarge",
+    "EntityTooSmall",
     "ExpiredToken",
     "InvalidAccessKeyId",
     "InvalidArgument",
+    "InvalidPolicyDocument",
     "InvalidRequest",
     "InvalidToken",
     "InvalidURI",
+    "MalformedPOSTRequest",
+    "MaxPostPreDataLengthExceededError",
     "RequestHeaderSectionTooLarge",
     "RequestTimeTooSkewed",
     "SignatureDoesNotMatch",

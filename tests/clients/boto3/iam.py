@@ -7,6 +7,7 @@ import io
 import os
 import socket
 import threading
+import time
 import uuid
 from urllib.parse import urlsplit
 
@@ -119,8 +120,14 @@ states = {
 assert states[second["AccessKeyId"]] == ("Inactive", second["CreateDate"])
 with refused(403, "InvalidClientTokenId"):
     client(key=(second["AccessKeyId"], second["SecretAccessKey"])).get_user()
-used = iam.get_access_key_last_used(AccessKeyId=key["AccessKeyId"])
-assert used["UserName"] == "Bob" and used["AccessKeyLastUsed"]["ServiceName"] in ("N/A", "iam")
+# It is told every few seconds that a key was used.
+end = time.monotonic() + 60
+while True:
+    used = iam.get_access_key_last_used(AccessKeyId=key["AccessKeyId"])
+    if used["AccessKeyLastUsed"]["ServiceName"] != "N/A" or time.monotonic() > end:
+        break
+    time.sleep(0.1)
+assert used["UserName"] == "Bob" and used["AccessKeyLastUsed"]["ServiceName"] in ("iam", "sts"), used
 for call in ["list_users", "get_account_summary", "generate_credential_report"]:
     with refused(403, "AccessDenied"):
         getattr(bob, call)()

@@ -139,28 +139,3 @@ fn what_is_reported_is_bounded() {
         assert!(matches!(wrong, Err(Error::InvalidField { .. })), "{wrong:?}");
     }
 }
-
-/// Prints what it costs: `cargo test -p identity --release -- --ignored --nocapture a_million`.
-#[test]
-#[ignore = "takes a while, and measures"]
-fn a_million_access_keys_in_use() {
-    let home = tempfile::tempdir().expect("a place");
-    let folder = home.path().join("uses");
-    let uses = Uses::open(&folder);
-    let id = |n: u32| {
-        let [a, b, c, d] = n.to_be_bytes();
-        AccessKeyId::from_random([a, b, c, d, d, c, b, a, 0, 0])
-    };
-    for minute in 0..3 {
-        let start = Instant::now();
-        for batch in (0..1_000_000_u32).step_by(REPORT_USES_MAX) {
-            let reported = batch..(batch + REPORT_USES_MAX as u32).min(1_000_000);
-            let time_ms = minute * 60_000;
-            let agent = "aws-cli/1.46.3 md/Botocore#1.43.62 os/linux#6.18 lang/python#3.11.7";
-            uses.keep(reported.map(|n| (id(n), used(1, time_ms, agent))).collect()).expect("kept");
-        }
-        uses.flush();
-        let bytes = uses.store.as_ref().expect("is open").size_on_disk().expect("told");
-        println!("minute {minute}: {:?}, {bytes} bytes on disk", start.elapsed());
-    }
-}
