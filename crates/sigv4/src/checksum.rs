@@ -1,5 +1,7 @@
 //! The checksums of S3 that can follow a body in its trailer.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use crc_fast::CrcAlgorithm;
@@ -57,6 +59,12 @@ impl ChecksumAlgorithm {
         Self::ALL.into_iter().find(|known| name.eq_ignore_ascii_case(known.header().as_bytes()))
     }
 
+    /// How many characters a value has: 8 to 44.
+    #[must_use]
+    pub const fn value_len(self) -> usize {
+        self.bytes().div_ceil(3) * 4
+    }
+
     const fn bytes(self) -> usize {
         match self {
             Self::Crc32 | Self::Crc32c => 4,
@@ -70,11 +78,21 @@ impl ChecksumAlgorithm {
 /// The longest value, SHA-256 in base64.
 const VALUE_BYTES_MAX: usize = 44;
 
-/// A checksum; the bytes after those of its algorithm are zeros.
-#[derive(Clone, Copy)]
-pub(crate) struct Checksum([u8; 32]);
+/// A checksum of an object's data, printed as S3 writes it: in base64.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Checksum {
+    algorithm: ChecksumAlgorithm,
+    /// Those after the algorithm's own are zeros.
+    bytes: [u8; 32],
+}
 
 impl Checksum {
+    /// By which algorithm.
+    #[must_use]
+    pub fn algorithm(&self) -> ChecksumAlgorithm {
+        self.algorithm
+    }
+
     /// Reads the value of a header: canonical, padded base64 of exactly the algorithm's size.
     pub(crate) fn parse(algorithm: ChecksumAlgorithm, value: &[u8]) -> Option<Self> {
         let mut decoded = [0; VALUE_BYTES_MAX];
@@ -82,11 +100,17 @@ impl Checksum {
         let len = BASE64.decode_slice(value, &mut decoded).ok()?;
         let mut bytes = [0; 32];
         bytes.get_mut(..len)?.copy_from_slice(decoded.get(..len)?);
-        (len == algorithm.bytes()).then_some(Self(bytes))
+        (len == algorithm.bytes()).then_some(Self { algorithm, bytes })
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        self.algorithm == other.algorithm && bool::from(self.bytes.ct_eq(&other.bytes))
+    }
+}
+
+impl fmt::Display for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&BASE64.encode(&self.bytes[..self.algorithm.bytes()]))
     }
 }
 
@@ -120,15 +144,22 @@ impl Hasher {
 
     pub(crate) fn finish(self) -> Checksum {
         let mut bytes = [0; 32];
-        match self {
+        let algorithm = match self {
             Self::Crc(digest, algorithm) => {
                 let len = algorithm.bytes();
                 bytes[..len].copy_from_slice(&digest.finalize().to_be_bytes()[8 - len..]);
+                algorithm
             }
-            Self::Sha1(digest) => bytes[..20].copy_from_slice(&digest.finalize()),
-            Self::Sha256(digest) => bytes.copy_from_slice(&digest.finalize()),
-        }
-        Checksum(bytes)
+            Self::Sha1(digest) => {
+                bytes[..20].copy_from_slice(&digest.finalize());
+                ChecksumAlgorithm::Sha1
+            }
+            Self::Sha256(digest) => {
+                bytes.copy_from_slice(&digest.finalize());
+                ChecksumAlgorithm::Sha256
+            }
+        };
+        Checksum { algorithm, bytes }
     }
 }
 
@@ -154,6 +185,8 @@ mod tests {
                 Checksum::parse(algorithm, value.as_bytes()).map(|value| computed.is(&value))
             };
             assert_eq!(is(value), Some(true), "{algorithm:?}");
+            assert_eq!(computed.to_string(), value);
+            assert_eq!(algorithm.value_len(), value.len());
             assert!(!computed.is(&other));
             assert_eq!(
                 ChecksumAlgorithm::of_header(algorithm.header().as_bytes()),

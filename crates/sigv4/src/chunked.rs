@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::announced::AnnouncedChunks;
 use crate::bytes::{hex_value, is_hex};
 use crate::chain::SignatureChain;
-use crate::checksum::ChecksumAlgorithm;
+use crate::checksum::Checksum;
 use crate::denial::{Denial, ErrorCode};
 use crate::key::Signature;
 use crate::trailer::{Trailer, malformed};
@@ -75,7 +75,7 @@ pub enum ChunkPiece<'d> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ChunkedProof {
     decoded_bytes: u64,
-    checksum: Option<ChecksumAlgorithm>,
+    checksum: Option<Checksum>,
 }
 
 impl ChunkedProof {
@@ -85,9 +85,9 @@ impl ChunkedProof {
         self.decoded_bytes
     }
 
-    /// The algorithm of the checksum in the trailer that the data was found to have.
+    /// The checksum in the trailer, which the data was found to have.
     #[must_use]
-    pub fn checksum(&self) -> Option<ChecksumAlgorithm> {
+    pub fn checksum(&self) -> Option<Checksum> {
         self.checksum
     }
 }
@@ -152,7 +152,7 @@ impl ChunkedBody {
     pub fn finish(self) -> Result<ChunkedProof, Denial> {
         match self.state {
             State::End => {
-                let checksum = self.announced.trailer();
+                let checksum = self.trailer.as_ref().and_then(Trailer::found);
                 Ok(ChunkedProof { decoded_bytes: self.decoded_bytes, checksum })
             }
             State::Size | State::Data { .. } | State::DataEnd | State::Trailer | State::Failed => {

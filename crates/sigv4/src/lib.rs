@@ -116,7 +116,7 @@ pub use announced::{AnnouncedChunks, DECODED_BYTES_MAX};
 pub use asymmetric::{AsymmetricSignature, PrivateKey, PublicKey};
 pub use authorization::AUTHORIZATION_BYTES_MAX;
 pub use chain::SignatureChain;
-pub use checksum::ChecksumAlgorithm;
+pub use checksum::{Checksum, ChecksumAlgorithm};
 pub use chunked::{CHUNK_BYTES_MIN, ChunkPiece, ChunkedBody, ChunkedProof};
 pub use credential::Scope;
 pub use date::{Date, Timestamp};

@@ -17,6 +17,8 @@ use crate::key::Signature;
 pub(crate) struct Trailer {
     algorithm: ChecksumAlgorithm,
     hasher: Option<Hasher>,
+    /// Once it was found to be the data's.
+    checksum: Option<Checksum>,
     next: Next,
 }
 
@@ -35,7 +37,13 @@ enum Next {
 
 impl Trailer {
     pub(crate) fn new(algorithm: ChecksumAlgorithm) -> Self {
-        Self { algorithm, hasher: Some(Hasher::new(algorithm)), next: Next::Checksum }
+        let hasher = Some(Hasher::new(algorithm));
+        Self { algorithm, hasher, checksum: None, next: Next::Checksum }
+    }
+
+    /// What was announced, once it has come and is right.
+    pub(crate) fn found(&self) -> Option<Checksum> {
+        self.checksum
     }
 
     /// Takes note of decoded data.
@@ -92,6 +100,7 @@ impl Trailer {
                 format!("The {algorithm} you specified did not match the calculated checksum."),
             ));
         }
+        self.checksum = Some(given);
         let sha256 = Sha256::new().chain_update(header).chain_update(b":").chain_update(value);
         let sha256 = sha256.chain_update(b"\n").finalize().into();
         Ok(Next::Rest { sha256, after_lf: !is_crlf })
