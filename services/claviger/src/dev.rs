@@ -186,6 +186,7 @@ fn start_store(
         region: REGION.to_owned(),
         access_key_id: STORE_ACCESS_KEY_ID.to_owned(),
         secret_access_key: Zeroizing::new(secret.expose().to_owned()),
+        sends_trailers: true,
     };
     process.start("object store", move |shutdown| async move {
         let opened = tokio::task::spawn_blocking(move || {

@@ -192,8 +192,13 @@ fn gateway_config(
     given: &config::Gateway,
     set: &config::Gateway,
 ) -> anyhow::Result<gateway::Config> {
-    let config::Upstream { endpoint, region, access_key_id, secret_access_key_file } =
-        &set.upstream;
+    let config::Upstream {
+        endpoint,
+        region,
+        access_key_id,
+        secret_access_key_file,
+        trailing_checksums,
+    } = &set.upstream;
     let endpoint = endpoint.as_deref().context("gateway.upstream.endpoint is not set")?;
     let upstream = gateway::Upstream {
         endpoint: endpoint.parse().context("gateway.upstream.endpoint is no URI")?,
@@ -206,6 +211,7 @@ fn gateway_config(
             given.upstream.secret_access_key_file.as_deref(),
             secret_access_key_file.as_deref(),
         )?,
+        sends_trailers: trailing_checksums.unwrap_or(true),
     };
     let token = optional_token(
         "CLAVIGER_GATEWAY__GATEWAY_TOKEN",

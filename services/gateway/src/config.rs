@@ -54,6 +54,9 @@ pub struct Upstream {
     pub access_key_id: String,
     /// The secret to it. Zeroed on drop, never printed.
     pub secret_access_key: Zeroizing<String>,
+    /// Whether the upstream takes a checksum in a trailer (`STREAMING-UNSIGNED-PAYLOAD-TRAILER`), as stores have
+    /// since 2022. If not, such a checksum is checked here, and ends here.
+    pub sends_trailers: bool,
 }
 
 /// How much and how long. The defaults suit most.
@@ -115,6 +118,7 @@ impl fmt::Debug for Upstream {
             .field("region", &self.region)
             .field("access_key_id", &self.access_key_id)
             .field("secret_access_key", &"redacted")
+            .field("sends_trailers", &self.sends_trailers)
             .finish()
     }
 }
@@ -129,6 +133,7 @@ mod tests {
             region: "us-east-1".to_owned(),
             access_key_id: "AKIA".to_owned(),
             secret_access_key: Zeroizing::new("s3cr3t".to_owned()),
+            sends_trailers: true,
         };
         assert!(!format!("{upstream:?}").contains("s3cr3t"));
         let found = upstream.authority().ok();

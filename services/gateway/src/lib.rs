@@ -11,7 +11,7 @@
 //! `{bucket}.{domain}`; the upstream is spoken to path-style. As what goes on bears the upstream's
 //! credential, nothing does that is not known to be an operation on buckets and objects: bucket
 //! names, query parameters and headers each go on only if they are known. Chunked uploads
-//! (`STREAMING-...`), form uploads and CORS are not offered yet, and say so. What the upstream
+//! uploads and CORS are not offered yet, and say so. What the upstream
 //! answers to a HEAD request has no body, so a `403` that concerns the gateway's own credential
 //! cannot be told from the client's there.
 

@@ -1,5 +1,6 @@
 //! The S3 listener: verify, then pass on.
 
+mod chunked;
 mod error_xml;
 mod forward;
 mod headers;
@@ -27,7 +28,7 @@ use uuid::Uuid;
 
 use self::error_xml::About;
 pub(crate) use self::error_xml::S3Error;
-use self::forward::{Forwarder, Onward};
+use self::forward::{Content, Forwarder, Onward};
 use self::host::Domains;
 use self::target::{Resource, Target};
 pub(crate) use self::verify::Verifier;
@@ -131,17 +132,17 @@ impl S3 {
         check_body(&head, &verified)?;
         operation::check(&head.method, &target, &self.reserved_buckets)?;
 
-        let hash = match verified.payload {
-            Payload::Signed(hash) => Some(hash),
-            Payload::Unsigned => None,
-            Payload::Chunked if !is_upload(&head.method) => {
+        let content = match verified.payload {
+            Payload::Signed(hash) => Content::Signed(hash),
+            Payload::Unsigned => Content::Unsigned,
+            Payload::Chunked(_) if !is_upload(&head.method) => {
                 let message = "A request without a body has no chunks (x-amz-content-sha256).";
                 return Err(S3Error::invalid_request(message));
             }
-            Payload::Chunked => {
-                return Err(S3Error::not_implemented(
-                    "Chunked uploads (x-amz-content-sha256: STREAMING-...) are not implemented.",
-                ));
+            Payload::Chunked(mode) => {
+                let chunks = self.verifier.chunks(client, &head, &target.sent, &verified, mode);
+                let (announced, chunks) = chunks.await?;
+                Content::Chunked(announced, Box::new(chunks))
             }
         };
         let onward = Onward {
@@ -150,7 +151,7 @@ impl S3 {
             method: head.method,
             target: &target,
             body,
-            hash,
+            content,
             bytes_in: entry.bytes_in.clone(),
         };
         self.forwarder.forward(onward).await
@@ -182,7 +183,9 @@ fn is_upload(method: &Method) -> bool {
 
 /// Refuses bodies in forms that are not offered, rather than passing on what nobody checked.
 fn check_body(head: &Parts, verified: &Verified) -> Result<(), S3Error> {
-    if head.headers.contains_key(TRANSFER_ENCODING) {
+    let is_chunked = matches!(verified.payload, Payload::Chunked(_));
+    // The length of data in chunks is told by another header, and so that of the body need not be.
+    if head.headers.contains_key(TRANSFER_ENCODING) && !is_chunked {
         if is_upload(&head.method) {
             let message = "You must provide the Content-Length HTTP header.";
             let status = StatusCode::LENGTH_REQUIRED;

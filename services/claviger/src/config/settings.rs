@@ -230,6 +230,10 @@ pub(crate) struct Upstream {
     #[arg(id = "upstream_secret_access_key_file", long = "upstream-secret-access-key-file")]
     #[arg(env = "CLAVIGER_GATEWAY__UPSTREAM__SECRET_ACCESS_KEY_FILE", value_name = "FILE")]
     pub(crate) secret_access_key_file: Option<PathBuf>,
+    /// Whether checksums that follow a body in its trailer go on in one [default: true]
+    #[arg(id = "upstream_trailing_checksums", long = "upstream-trailing-checksums")]
+    #[arg(env = "CLAVIGER_GATEWAY__UPSTREAM__TRAILING_CHECKSUMS", value_name = "BOOL")]
+    pub(crate) trailing_checksums: Option<bool>,
 }
 
 /// How much the gateway takes, and how long it waits.

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, SERVER};
 use http::{HeaderValue, Response, StatusCode};
+use sigv4::Denial;
 
 use crate::body::{self, BoxBody};
 use crate::request_id;
@@ -177,6 +178,15 @@ impl S3Error {
         }
         document.close();
         document.finish()
+    }
+}
+
+impl From<Denial> for S3Error {
+    fn from(denial: Denial) -> Self {
+        let status = StatusCode::from_u16(denial.code.http_status());
+        let status = status.unwrap_or(StatusCode::FORBIDDEN);
+        let error = Self::new(status, denial.code.as_str(), denial.message);
+        denial.details.into_iter().fold(error, |error, (name, text)| error.with(name, text))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use aws_sigv4::http_request::SignableBody;
 use http::header::{CONTENT_LENGTH, HeaderMap};
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -11,11 +12,13 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use sigv4::{AnnouncedChunks, ChunkedBody, Denial};
 use tokio_util::sync::CancellationToken;
 
+use super::chunked::{Decoded, Form};
 use super::error_xml::S3Error;
 use super::headers;
-use super::payload::{Hash, HoldBack, Mismatch};
+use super::payload::{Hash, HoldBack, Mismatch, Proof};
 use super::signing::Signer;
 use super::target::Target;
 use super::upstream_refusal;
@@ -33,6 +36,7 @@ pub(crate) struct Forwarder {
     signer: Signer,
     authority: Authority,
     access_key_id: String,
+    sends_trailers: bool,
     idle_timeout: Duration,
     response_timeout: Duration,
 }
@@ -47,10 +51,31 @@ pub(crate) struct Onward<'a> {
     pub(crate) body: Incoming,
     /// How many bytes the body has, if there is one.
     pub(crate) content_length: Option<u64>,
-    /// What the body must hash to.
-    pub(crate) hash: Option<Hash>,
+    /// What the body must be.
+    pub(crate) content: Content,
     /// Counts the body's bytes as they come.
     pub(crate) bytes_in: Count,
+}
+
+/// What a body must be.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// Of this SHA-256.
+    Signed(Hash),
+    /// Anything.
+    Unsigned,
+    /// In chunks, as announced.
+    Chunked(AnnouncedChunks, Box<ChunkedBody>),
+}
+
+/// How a body goes on.
+struct Prepared {
+    body: BoxBody,
+    content_length: Option<u64>,
+    /// What the upstream is told of it.
+    signable: SignableBody<'static>,
+    /// Given once it is the one that it must be, if anything is asked of it.
+    proof: Option<Proof>,
 }
 
 impl Forwarder {
@@ -70,6 +95,7 @@ impl Forwarder {
             signer: Signer::new(upstream)?,
             authority: upstream.authority()?,
             access_key_id: upstream.access_key_id.clone(),
+            sends_trailers: upstream.sends_trailers,
             idle_timeout: limits.idle_timeout,
             response_timeout: limits.response_timeout,
         })
@@ -81,37 +107,22 @@ impl Forwarder {
     /// before anything was written.) To drop the future is to break the request off.
     ///
     /// # Errors
-    /// `XAmzContentSHA256Mismatch`, `IncompleteBody` and `RequestTimeout` if the body is at fault:
-    /// the upstream has then never had all of it. `ServiceUnavailable` if the upstream is.
+    /// `XAmzContentSHA256Mismatch`, `IncompleteBody`, `RequestTimeout` and, of chunks, more (see
+    /// [`ChunkedBody::read`]) if the body is at fault: the upstream has then never had all of it. `ServiceUnavailable` if the upstream is.
     pub(crate) async fn forward(&self, onward: Onward<'_>) -> Result<Response<BoxBody>, S3Error> {
-        let Onward { method, target, mut headers, body, content_length, hash, bytes_in } = onward;
-        if let Some(length) = content_length {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-        }
-        self.signer.sign(&method, target, &mut headers, hash)?;
-        let mut proof = None;
+        let Onward { method, target, mut headers, body, content_length, content, bytes_in } =
+            onward;
         let cut = CancellationToken::new();
         let body = Watched::new(body, bytes_in.clone(), self.idle_timeout);
         let body = Cut::new(body, cut.clone());
         // An answer may come before the body's end. Once it is through, the body is not wanted.
         let answered = cut.drop_guard();
-        let body = match (content_length.unwrap_or(0), hash) {
-            (0, Some(signed)) => {
-                // Nothing can be held back of nothing.
-                let computed = Hash::of(b"");
-                if computed != signed {
-                    return Err(mismatch(&Mismatch { signed, computed }));
-                }
-                body::empty()
-            }
-            (0, None) => body::empty(),
-            (_, Some(signed)) => {
-                let body = HoldBack::new(body, signed);
-                proof = Some(body.proof());
-                body.boxed_unsync()
-            }
-            (_, None) => body.boxed_unsync(),
-        };
+        let Prepared { body, content_length, signable, proof } =
+            self.prepare(body, content_length, content, &mut headers).await?;
+        if let Some(length) = content_length {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        self.signer.sign(&method, target, &mut headers, signable)?;
         let mut request = Request::new(body);
         *request.uri_mut() = Uri::builder()
             .scheme(Scheme::HTTP)
@@ -142,6 +153,59 @@ impl Forwarder {
             })
             .boxed_unsync()
         }))
+    }
+
+    /// Makes a body one that goes on whole only if it is what it must be.
+    ///
+    /// Of no bytes nothing can be held back: what has none is checked before anything is sent.
+    async fn prepare(
+        &self,
+        body: Cut<Watched<Incoming>>,
+        content_length: Option<u64>,
+        content: Content,
+        headers: &mut HeaderMap,
+    ) -> Result<Prepared, S3Error> {
+        let is_empty = content_length.unwrap_or(0) == 0;
+        let prepared = |body, signable, proof| Prepared { body, content_length, signable, proof };
+        Ok(match content {
+            Content::Signed(signed) => {
+                let signable = SignableBody::Precomputed(signed.to_string());
+                if is_empty {
+                    let computed = Hash::of(b"");
+                    if computed != signed {
+                        return Err(mismatch(&Mismatch { signed, computed }));
+                    }
+                    return Ok(prepared(body::empty(), signable, None));
+                }
+                let body = HoldBack::new(body, signed);
+                let proof = body.proof();
+                prepared(body.boxed_unsync(), signable, Some(proof))
+            }
+            Content::Unsigned if is_empty => {
+                prepared(body::empty(), SignableBody::UnsignedPayload, None)
+            }
+            Content::Unsigned => prepared(body.boxed_unsync(), SignableBody::UnsignedPayload, None),
+            Content::Chunked(announced, chunks) => {
+                let form = match announced.trailer().filter(|_| self.sends_trailers) {
+                    Some(algorithm) => Form::WithTrailer(algorithm),
+                    None => Form::Plain,
+                };
+                headers::of_chunks(headers, form);
+                let body = Decoded::new(body, announced, *chunks, form);
+                let content_length = Some(form.content_length(announced.decoded_bytes()));
+                let signable = match form {
+                    Form::WithTrailer(_) => SignableBody::StreamingUnsignedPayloadTrailer,
+                    Form::Plain => SignableBody::UnsignedPayload,
+                };
+                if body.is_nothing() {
+                    body.drain().await.map_err(|error| failure(&*error))?;
+                    let (body, proof) = (body::empty(), None);
+                    return Ok(Prepared { body, content_length, signable, proof });
+                }
+                let proof = Some(body.proof());
+                Prepared { body: body.boxed_unsync(), content_length, signable, proof }
+            }
+        })
     }
 
     async fn back(
@@ -181,6 +245,9 @@ fn failure(error: &(dyn Error + 'static)) -> S3Error {
     let causes = || std::iter::successors(Some(error), |&error| error.source());
     if let Some(found) = causes().find_map(|cause| cause.downcast_ref::<Mismatch>()) {
         return mismatch(found);
+    }
+    if let Some(denial) = causes().find_map(|cause| cause.downcast_ref::<Denial>()) {
+        return denial.clone().into();
     }
     if causes().any(|cause| cause.is::<Stalled>()) {
         let message = "Your socket connection to the server was not read from or written to \

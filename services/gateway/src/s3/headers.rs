@@ -1,9 +1,10 @@
 //! Which headers go on, and which end here.
 
-use http::header::{CONNECTION, LOCATION};
+use http::header::{CONNECTION, CONTENT_ENCODING, LOCATION};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
+use super::chunked::Form;
 use super::error_xml::S3Error;
 
 /// Headers between two neighbours only (RFC 9110 section 7.6.1), beside `Connection`, what it
@@ -40,6 +41,12 @@ const ONWARD: [&str; 17] = [
     "tracestate",
     "user-agent",
 ];
+
+/// The headers of a request that speak of its chunks and what follows them: without these, of nothing.
+const OF_CHUNKS: [&str; 3] =
+    ["x-amz-decoded-content-length", "x-amz-sdk-checksum-algorithm", "x-amz-trailer"];
+
+const AWS_CHUNKED: &[u8] = b"aws-chunked";
 
 /// The headers of an answer that go back, beside those of S3 itself.
 const BACK: [&str; 16] = [
@@ -93,6 +100,27 @@ pub(crate) fn onward(headers: &HeaderMap, signed: &[String]) -> Result<HeaderMap
         }
     }
     Ok(onward)
+}
+
+/// Makes the headers of a request with a body in chunks those of how it goes on.
+pub(crate) fn of_chunks(headers: &mut HeaderMap, form: Form) {
+    let encodings = joined(headers, &CONTENT_ENCODING);
+    let encodings = encodings.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
+    let encodings = encodings.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let is_other = |encoding: &&[u8]| !encoding.eq_ignore_ascii_case(AWS_CHUNKED);
+    // The last one is undone first.
+    let onward = encodings.filter(is_other).filter(|encoding| !encoding.is_empty());
+    let onward = onward.chain((form != Form::Plain).then_some(AWS_CHUNKED));
+    let onward = onward.collect::<Vec<_>>().join(&b","[..]);
+    headers.remove(CONTENT_ENCODING);
+    if let Some(onward) = HeaderValue::from_bytes(&onward).ok().filter(|it| !it.is_empty()) {
+        headers.insert(CONTENT_ENCODING, onward);
+    }
+    if form == Form::Plain {
+        for name in OF_CHUNKS {
+            headers.remove(name);
+        }
+    }
 }
 
 /// Leaves the headers of an answer that the client may see.
@@ -287,6 +315,33 @@ mod tests {
             "Connection: X-Amz-Server-Side-Encryption\nX-Amz-Server-Side-Encryption: AES256";
         check(lines, &["host", "x-amz-server-side-encryption"], None);
         check(lines, &["host"], Some(""));
+    }
+
+    #[test]
+    fn chunks_are_spoken_of_where_there_are_any() {
+        let check = |form, lines: &str, expected: &str| {
+            let mut headers = map(lines);
+            of_chunks(&mut headers, form);
+            assert_eq!(headers, map(expected), "{lines}");
+        };
+        let with_trailer = Form::WithTrailer(sigv4::ChecksumAlgorithm::Crc32);
+        let length = "X-Amz-Decoded-Content-Length: 5";
+        let trailer = "X-Amz-Sdk-Checksum-Algorithm: CRC32\nX-Amz-Trailer: x-amz-checksum-crc32";
+        for (sent, plain, chunked) in [
+            ("aws-chunked", "", "aws-chunked"),
+            ("AWS-Chunked, gzip", "gzip", "gzip,aws-chunked"),
+            ("gzip\nContent-Encoding: br,,aws-chunked", "gzip,br", "gzip,br,aws-chunked"),
+            ("gzip", "gzip", "gzip,aws-chunked"),
+        ] {
+            let sent = format!("Content-Encoding: {sent}\n{length}\n{trailer}");
+            let plain =
+                if plain.is_empty() { String::new() } else { format!("Content-Encoding: {plain}") };
+            check(Form::Plain, &sent, &plain);
+            let chunked = format!("Content-Encoding: {chunked}\n{length}\n{trailer}");
+            check(with_trailer, &sent, &chunked);
+        }
+        check(Form::Plain, &format!("{length}\nX-Amz-Acl: private"), "X-Amz-Acl: private");
+        check(with_trailer, length, &format!("Content-Encoding: aws-chunked\n{length}"));
     }
 
     #[test]

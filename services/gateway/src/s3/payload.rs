@@ -52,6 +52,11 @@ impl Proof {
     pub(crate) fn given(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
+
+    /// Says that it has.
+    pub(crate) fn give(&self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// Hashes a body as it streams, and holds its last piece back until the hash is right.
@@ -85,7 +90,7 @@ impl<B> HoldBack<B> {
         if computed != self.signed {
             return Err(Mismatch { signed: self.signed, computed });
         }
-        self.proof.0.store(true, Ordering::Release);
+        self.proof.give();
         Ok(held)
     }
 }

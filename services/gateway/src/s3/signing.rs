@@ -14,7 +14,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::error_xml::S3Error;
 use super::headers;
-use super::payload::Hash;
 use super::target::Target;
 use crate::config::Upstream;
 
@@ -43,7 +42,7 @@ impl Signer {
 
     /// Adds `Host` and a signature to the headers of a request.
     ///
-    /// With a known hash the upstream is told it, and so checks once more what it receives.
+    /// Where the hash of `body` is known the upstream is told it, and so checks once more what it receives.
     ///
     /// # Errors
     /// `InvalidRequest` if a header to be signed is not UTF-8, which cannot be signed.
@@ -52,7 +51,7 @@ impl Signer {
         method: &Method,
         target: &Target,
         headers: &mut HeaderMap,
-        hash: Option<Hash>,
+        body: SignableBody<'_>,
     ) -> Result<(), S3Error> {
         let names: Vec<HeaderName> = headers.keys().filter(|name| signs(name)).cloned().collect();
         for name in &names {
@@ -69,9 +68,6 @@ impl Signer {
                     .map_err(|_| S3Error::invalid_request("A header value is not UTF-8."))?;
                 signed.push((name.as_str(), value));
             }
-            let body = hash.map_or(SignableBody::UnsignedPayload, |hash| {
-                SignableBody::Precomputed(hash.to_string())
-            });
             self.instructions(method, target, signed, body).map_err(|error| {
                 tracing::error!(error = &*error, "cannot sign for the upstream");
                 S3Error::internal()

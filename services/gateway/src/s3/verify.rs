@@ -4,15 +4,22 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use api::auth::v1::auth_service_client::AuthServiceClient;
+use api::auth::v1::get_signing_key_response::Result as Given;
 use api::auth::v1::verify_signature_request::Request as Form;
 use api::auth::v1::verify_signature_response::Verdict;
-use api::auth::v1::{self as auth, Denied, VerifySignatureRequest};
+use api::auth::v1::{
+    self as auth, Denied, GetSigningKeyRequest, VerifySignatureRequest, VerifyStringToSignRequest,
+};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode};
 use sha2::{Digest, Sha256};
+use sigv4::{
+    AnnouncedChunks, ChunkedBody, Denial, Expected, Head, PayloadMode, SignatureChain, SigningKey,
+};
 use tonic::{Code, Status};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::error_xml::S3Error;
 use super::payload::Hash;
@@ -38,6 +45,8 @@ pub(crate) struct Verified {
     /// Lower-case names.
     pub(crate) signed_headers: Vec<String>,
     pub(crate) payload: Payload,
+    /// When it was signed, by its own word; seconds since 1970.
+    pub(crate) sign_time: i64,
 }
 
 /// What the signature says of the body.
@@ -47,8 +56,8 @@ pub(crate) enum Payload {
     Signed(Hash),
     /// Nothing.
     Unsigned,
-    /// It is aws-chunked, in one of the three ways.
-    Chunked,
+    /// It comes in chunks (`aws-chunked`), in one of the three ways.
+    Chunked(PayloadMode),
 }
 
 impl Verifier {
@@ -70,10 +79,7 @@ impl Verifier {
         let (region, service) = (self.region.clone(), "s3".to_owned());
         let asked = VerifySignatureRequest { region, service, ..Default::default() };
         let verified = self.ask(client, head, target, asked).await?;
-        read(verified).ok_or_else(|| {
-            tracing::error!("auth's verdict cannot be read");
-            S3Error::internal()
-        })
+        read(verified).ok_or_else(no_answer)
     }
 
     /// Who signed the request of this head for another service than S3, with this body.
@@ -121,6 +127,69 @@ impl Verifier {
         self.ask(client, head, target, asked).await
     }
 
+    /// What a verified body in chunks of this mode is to be read through: with the key that signed its
+    /// head, if its chunks are signed.
+    ///
+    /// # Errors
+    /// As [`Self::verify`]; and what is wrong with what the head says of the body.
+    pub(crate) async fn chunks(
+        &self,
+        client: IpAddr,
+        head: &Parts,
+        target: &PathAndQuery,
+        verified: &Verified,
+        mode: PayloadMode,
+    ) -> Result<(AnnouncedChunks, ChunkedBody), S3Error> {
+        let headers = head.headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+        let announced = AnnouncedChunks::find(mode, headers)?;
+        let chain = match announced.is_signed() {
+            true => Some(self.chain(client, head, target, verified).await?),
+            false => None,
+        };
+        let chunks = ChunkedBody::new(announced, chain).ok_or_else(S3Error::internal)?;
+        Ok((announced, chunks))
+    }
+
+    /// What the chunks of a verified request are signed by.
+    async fn chain(
+        &self,
+        client: IpAddr,
+        head: &Parts,
+        target: &PathAndQuery,
+        verified: &Verified,
+    ) -> Result<SignatureChain, S3Error> {
+        let raw_head = raw_head(&head.method, target, &head.headers);
+        let raw_head = Head::parse(&raw_head).map_err(Denial::from)?;
+        // Auth has held its time against the clock.
+        let expected = Expected::s3(&self.region, verified.sign_time);
+        let signed = sigv4::authenticate(&raw_head, &expected)?;
+        let signature = *signed.signature();
+        let proof = VerifyStringToSignRequest {
+            access_key_id: signed.access_key_id().to_owned(),
+            string_to_sign: signed.string_to_sign().as_bytes().to_vec(),
+            signature: String::from_utf8_lossy(&signature.to_hex()).into_owned(),
+            region: self.region.clone(),
+            expires_seconds: signed.expires_at_unix_seconds().map(|end| {
+                u32::try_from(end - signed.timestamp().unix_seconds()).unwrap_or_default()
+            }),
+            source_address: client.to_string(),
+            ..Default::default()
+        };
+        let mut request = tonic::Request::new(GetSigningKeyRequest { proof: Some(proof) });
+        request.set_timeout(self.timeout);
+        let mut auth = self.auth.clone();
+        let given = within(self.timeout, auth.get_signing_key(request)).await?;
+        let key = match given.result {
+            Some(Given::SigningKey(given)) => Zeroizing::new(given.key),
+            Some(Given::Denied(denied)) => return Err(denial(denied)),
+            None => return Err(no_answer()),
+        };
+        let key: &[u8; 32] = key.as_slice().try_into().map_err(|_| no_answer())?;
+        let key = SigningKey::from_bytes(key);
+        Ok(SignatureChain::new(key, signed.timestamp(), signed.scope(), signature))
+    }
+
     async fn ask(
         &self,
         client: IpAddr,
@@ -142,18 +211,28 @@ impl Verifier {
         });
         request.set_timeout(self.timeout);
         let mut auth = self.auth.clone();
-        let answer = tokio::time::timeout(self.timeout, auth.verify_signature(request)).await;
-        let answer =
-            answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no verdict in time")));
-        match answer.map_err(|status| no_verdict(&status))?.into_inner().verdict {
+        match within(self.timeout, auth.verify_signature(request)).await?.verdict {
             Some(Verdict::Verified(verified)) => Ok(verified),
             Some(Verdict::Denied(denied)) => Err(denial(denied)),
-            None => {
-                tracing::error!("auth answered without a verdict");
-                Err(S3Error::internal())
-            }
+            None => Err(no_answer()),
         }
     }
+}
+
+/// The answer to a call, if it comes in time.
+async fn within<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, S3Error> {
+    let answer = tokio::time::timeout(limit, call).await;
+    let answer = answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no verdict in time")));
+    Ok(answer.map_err(|status| no_verdict(&status))?.into_inner())
+}
+
+/// Auth answered, and did not say what it must.
+fn no_answer() -> S3Error {
+    tracing::error!("auth's answer cannot be read");
+    S3Error::internal()
 }
 
 /// The head as it stood on the wire, but for the case of names and the order of different names,
@@ -173,16 +252,19 @@ fn raw_head(method: &Method, target: &PathAndQuery, headers: &HeaderMap) -> Vec<
 
 /// Everything that is needed of it, or nothing: what cannot be read allows nothing.
 fn read(verified: auth::Verified) -> Option<Verified> {
-    use auth::PayloadMode;
     let payload = match verified.payload_mode() {
-        PayloadMode::Unspecified => return None,
-        PayloadMode::Sha256 => {
+        auth::PayloadMode::Unspecified => return None,
+        auth::PayloadMode::Sha256 => {
             Payload::Signed(Hash(verified.payload_sha256.as_slice().try_into().ok()?))
         }
-        PayloadMode::Unsigned => Payload::Unsigned,
-        PayloadMode::StreamingSigned
-        | PayloadMode::StreamingSignedTrailer
-        | PayloadMode::StreamingUnsignedTrailer => Payload::Chunked,
+        auth::PayloadMode::Unsigned => Payload::Unsigned,
+        auth::PayloadMode::StreamingSigned => Payload::Chunked(PayloadMode::SignedChunks),
+        auth::PayloadMode::StreamingSignedTrailer => {
+            Payload::Chunked(PayloadMode::SignedChunksTrailer)
+        }
+        auth::PayloadMode::StreamingUnsignedTrailer => {
+            Payload::Chunked(PayloadMode::UnsignedChunksTrailer)
+        }
     };
     let principal = verified.principal?;
     Some(Verified {
@@ -191,6 +273,7 @@ fn read(verified: auth::Verified) -> Option<Verified> {
         access_key_id: verified.access_key_id,
         signed_headers: verified.signed_headers,
         payload,
+        sign_time: verified.sign_time.map_or(0, |time| time.seconds),
     })
 }
 

@@ -2,23 +2,29 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use api::auth::v1::auth_service_server::{AuthService, AuthServiceServer};
+use api::auth::v1::get_signing_key_response::Result as Given;
 use api::auth::v1::verify_signature_request::Request as Form;
 use api::auth::v1::verify_signature_response::Verdict;
 use api::auth::v1::{
-    BatchVerifySignaturesRequest, BatchVerifySignaturesResponse, ExplainSignatureRequest,
+    BatchVerifySignaturesRequest, BatchVerifySignaturesResponse, Denied, ExplainSignatureRequest,
     ExplainSignatureResponse, GetSigningKeyRequest, GetSigningKeyResponse, PayloadMode, Principal,
-    StreamVerifySignaturesRequest, StreamVerifySignaturesResponse, Verified,
+    SigningKey, StreamVerifySignaturesRequest, StreamVerifySignaturesResponse, Verified,
     VerifySignatureRequest, VerifySignatureResponse, VerifyStringToSignRequest,
     VerifyStringToSignResponse,
 };
+use aws_sigv4::sign::v4;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, Streaming};
 use tonic_health::server::HealthReporter;
 
 pub(crate) const ACCOUNT: &str = "0192f0c1-2d3e-7000-8000-000000000001";
+
+/// The secret access key of AWS's examples.
+const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 type Answer = Result<Option<Verdict>, Status>;
 type Say = dyn Fn(&str) -> Answer + Send + Sync;
@@ -102,8 +108,16 @@ pub(crate) fn verified(head: &str) -> Verified {
         signed_headers: signed_headers(head),
         payload_mode: mode.into(),
         payload_sha256: sha256,
+        sign_time: header("x-amz-date")
+            .map(|(_, time)| prost_types::Timestamp { seconds: sign_time(time) as i64, nanos: 0 }),
         ..Verified::default()
     }
+}
+
+/// `20130524T000000Z`, in seconds since 1970.
+fn sign_time(text: &str) -> u64 {
+    let time = chrono::NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%SZ").expect("a time");
+    time.and_utc().timestamp() as u64
 }
 
 /// As every signature must: the host and all that is S3's own.
@@ -142,6 +156,29 @@ impl AuthService for Service {
         Ok(Response::new(VerifySignatureResponse { verdict, ..Default::default() }))
     }
 
+    async fn get_signing_key(
+        &self,
+        request: Request<GetSigningKeyRequest>,
+    ) -> Result<Response<GetSigningKeyResponse>, Status> {
+        let proof = request.into_inner().proof.expect("a proof");
+        let text = String::from_utf8(proof.string_to_sign).expect("text");
+        let time = sign_time(text.lines().nth(1).expect("a timestamp"));
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(time);
+        let key = v4::generate_signing_key(SECRET, time, &proof.region, "s3");
+        let is_right = v4::calculate_signature(&key, text.as_bytes()) == proof.signature;
+        let result = match is_right {
+            true => {
+                Given::SigningKey(SigningKey { key: key.as_ref().to_vec(), ..Default::default() })
+            }
+            false => Given::Denied(Denied {
+                code: "SignatureDoesNotMatch".to_owned(),
+                http_status: 403,
+                ..Default::default()
+            }),
+        };
+        Ok(Response::new(GetSigningKeyResponse { result: Some(result), ..Default::default() }))
+    }
+
     // What the gateway does not ask.
 
     type StreamVerifySignaturesStream =
@@ -165,13 +202,6 @@ impl AuthService for Service {
         &self,
         _: Request<VerifyStringToSignRequest>,
     ) -> Result<Response<VerifyStringToSignResponse>, Status> {
-        Err(Status::unimplemented("not here"))
-    }
-
-    async fn get_signing_key(
-        &self,
-        _: Request<GetSigningKeyRequest>,
-    ) -> Result<Response<GetSigningKeyResponse>, Status> {
         Err(Status::unimplemented("not here"))
     }
 

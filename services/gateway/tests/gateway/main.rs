@@ -2,6 +2,7 @@
 
 mod access_log;
 mod bodies;
+mod chunks;
 mod demo;
 mod fake_auth;
 mod fake_identity;

@@ -55,6 +55,7 @@ pub(crate) fn config(auth: SocketAddr, upstream: SocketAddr, limits: Limits) -> 
             region: "us-east-1".to_owned(),
             access_key_id: "AKIAUPSTREAM".to_owned(),
             secret_access_key: Zeroizing::new("upstream-secret".to_owned()),
+            sends_trailers: true,
         },
         limits,
     }
