@@ -268,6 +268,7 @@ fn limits(set: &config::Limits) -> gateway::Limits {
     let mut limits = gateway::Limits::default();
     override_with(&mut limits.connections_max, set.connections_max);
     override_with(&mut limits.requests_max, set.requests_max);
+    override_with(&mut limits.forms_max, set.forms_max);
     override_with(&mut limits.head_timeout, seconds(set.head_timeout_seconds));
     override_with(&mut limits.idle_timeout, seconds(set.idle_timeout_seconds));
     override_with(&mut limits.auth_timeout, seconds(set.auth_timeout_seconds));

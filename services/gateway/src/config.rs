@@ -67,6 +67,9 @@ pub struct Limits {
     pub connections_max: usize,
     /// The most S3 requests under way; further ones are told to slow down. 2,048.
     pub requests_max: usize,
+    /// The most uploads by forms under way, each of which may take 10 MiB of memory; further ones are told
+    /// to slow down. 16.
+    pub forms_max: usize,
     /// How long a client may take to send a request's head, also the next one on a connection
     /// kept alive. 30 seconds.
     pub head_timeout: Duration,
@@ -88,6 +91,7 @@ impl Default for Limits {
         Self {
             connections_max: 4096,
             requests_max: 2048,
+            forms_max: 16,
             head_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             auth_timeout: Duration::from_secs(2),

@@ -10,10 +10,10 @@
 //! Requests are path-style, `/{bucket}/{key}`, or virtual-host-style, `/{key}` at
 //! `{bucket}.{domain}`; the upstream is spoken to path-style. As what goes on bears the upstream's
 //! credential, nothing does that is not known to be an operation on buckets and objects: bucket
-//! names, query parameters and headers each go on only if they are known. Chunked uploads
-//! uploads and CORS are not offered yet, and say so. What the upstream
-//! answers to a HEAD request has no body, so a `403` that concerns the gateway's own credential
-//! cannot be told from the client's there.
+//! names, query parameters and headers each go on only if they are known. A body in chunks is
+//! verified chunk by chunk, and one in a form goes on as an object of its own. CORS is not offered
+//! yet, and says so. What the upstream answers to a HEAD request has no body, so a `403` that
+//! concerns the gateway's own credential cannot be told from the client's there.
 
 mod access_log;
 mod body;

@@ -2,6 +2,7 @@
 
 mod chunked;
 mod error_xml;
+mod form;
 mod forward;
 mod headers;
 mod host;
@@ -45,11 +46,13 @@ const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 #[derive(Debug)]
 pub(crate) struct S3 {
     verifier: Verifier,
-    forwarder: Forwarder,
+    forwarder: Arc<Forwarder>,
     account_id: Uuid,
     domains: Domains,
     reserved_buckets: Vec<String>,
     places: Arc<Semaphore>,
+    /// Of uploads by forms, which hold a part of their file in memory.
+    form_places: Semaphore,
     /// Which gateway answered.
     host_id: String,
 }
@@ -61,11 +64,12 @@ impl S3 {
         let limits = &config.limits;
         Ok(Self {
             verifier,
-            forwarder: Forwarder::new(&config.upstream, limits)?,
+            forwarder: Arc::new(Forwarder::new(&config.upstream, limits)?),
             account_id: config.account_id,
             domains: Domains::new(&config.domains)?,
             reserved_buckets: config.reserved_buckets.clone(),
             places: Arc::new(Semaphore::new(limits.requests_max)),
+            form_places: Semaphore::new(limits.forms_max),
             host_id: Uuid::new_v4().simple().to_string(),
         })
     }
@@ -121,13 +125,11 @@ impl S3 {
         let target = Target::parse(&head.uri, &head.headers, &self.domains)?;
         check_method(&head, &target)?;
 
-        let verified = self.verifier.verify(client, &head, &target.sent).await?;
-        entry.account_id = verified.account_id.to_string();
-        entry.user_id.clone_from(&verified.user_id);
-        entry.access_key_id.clone_from(&verified.access_key_id);
-        if verified.account_id != self.account_id {
-            return Err(S3Error::access_denied());
+        if form::is_form(&head, &target) {
+            return self.upload_form(client, &head, &target, body, entry).await;
         }
+        let verified = self.verifier.verify(client, &head, &target.sent).await?;
+        self.allow(&verified, entry)?;
         // Only now: strangers learn nothing of what is served here.
         check_body(&head, &verified)?;
         operation::check(&head.method, &target, &self.reserved_buckets)?;
@@ -155,6 +157,19 @@ impl S3 {
             bytes_in: entry.bytes_in.clone(),
         };
         self.forwarder.forward(onward).await
+    }
+}
+
+impl S3 {
+    /// Whether whoever signed may use the upstream.
+    fn allow(&self, verified: &Verified, entry: &mut Entry) -> Result<(), S3Error> {
+        entry.account_id = verified.account_id.to_string();
+        entry.user_id.clone_from(&verified.user_id);
+        entry.access_key_id.clone_from(&verified.access_key_id);
+        if verified.account_id != self.account_id {
+            return Err(S3Error::access_denied());
+        }
+        Ok(())
     }
 }
 

@@ -247,6 +247,9 @@ pub(crate) struct Limits {
     /// S3 requests under way; further ones are told to slow down [default: 2048]
     #[arg(long, env = "CLAVIGER_GATEWAY__LIMITS__REQUESTS_MAX", value_name = "COUNT")]
     pub(crate) requests_max: Option<usize>,
+    /// Uploads by forms under way, of 10 MiB of memory each; further ones are told to slow down [default: 16]
+    #[arg(long, env = "CLAVIGER_GATEWAY__LIMITS__FORMS_MAX", value_name = "COUNT")]
+    pub(crate) forms_max: Option<usize>,
     /// For a client to send a request's head [default: 30]
     #[arg(long, env = "CLAVIGER_GATEWAY__LIMITS__HEAD_TIMEOUT_SECONDS", value_name = "SECONDS")]
     pub(crate) head_timeout_seconds: Option<u64>,

@@ -91,6 +91,21 @@ impl S3Error {
         Self::new(StatusCode::BAD_REQUEST, "InvalidRequest", message)
     }
 
+    pub(crate) fn invalid_argument(message: &'static str, name: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidArgument", message).with("ArgumentName", name)
+    }
+
+    pub(crate) fn incomplete_body() -> Self {
+        let message = "You did not provide the number of bytes specified by the Content-Length \
+                       HTTP header.";
+        Self::new(StatusCode::BAD_REQUEST, "IncompleteBody", message)
+    }
+
+    pub(crate) fn malformed_form() -> Self {
+        let message = "The body of your POST request is not well-formed multipart/form-data.";
+        Self::new(StatusCode::BAD_REQUEST, "MalformedPOSTRequest", message)
+    }
+
     pub(crate) fn invalid_uri() -> Self {
         let message = "Couldn't parse the specified URI.";
         Self::new(StatusCode::BAD_REQUEST, "InvalidURI", message)

@@ -68,6 +68,17 @@ pub(crate) enum Content {
     Chunked(AnnouncedChunks, Box<ChunkedBody>),
 }
 
+/// A request to the upstream that is not signed yet.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) method: Method,
+    pub(crate) target: &'a Target,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: BoxBody,
+    pub(crate) content_length: Option<u64>,
+    /// What the upstream is told of the body.
+    pub(crate) signable: SignableBody<'static>,
+}
+
 /// How a body goes on.
 struct Prepared {
     body: BoxBody,
@@ -119,27 +130,9 @@ impl Forwarder {
         let answered = cut.drop_guard();
         let Prepared { body, content_length, signable, proof } =
             self.prepare(body, content_length, content, &mut headers).await?;
-        if let Some(length) = content_length {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-        }
-        self.signer.sign(&method, target, &mut headers, signable)?;
-        let mut request = Request::new(body);
-        *request.uri_mut() = Uri::builder()
-            .scheme(Scheme::HTTP)
-            .authority(self.authority.clone())
-            .path_and_query(target.onward.clone())
-            .build()
-            .map_err(|_| S3Error::invalid_uri())?;
         let head = method == Method::HEAD;
-        *request.method_mut() = method;
-        *request.headers_mut() = headers;
-        let response = tokio::select! {
-            response = self.client.request(request) => response.map_err(|error| failure(&error))?,
-            () = stands_still(&bytes_in, self.response_timeout) => {
-                tracing::warn!("the upstream does not answer");
-                return Err(S3Error::unavailable());
-            }
-        };
+        let outgoing = Outgoing { method, target, headers, body, content_length, signable };
+        let response = self.send(outgoing, &bytes_in).await?;
         // It cannot have stored what it has not had.
         if response.status().is_success() && proof.is_some_and(|proof| !proof.given()) {
             tracing::error!("the upstream called a request done before it had all of it");
@@ -153,6 +146,43 @@ impl Forwarder {
             })
             .boxed_unsync()
         }))
+    }
+
+    /// Signs a request and sends it; `moving` counts what tells that it does not stand still.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub(crate) async fn send(
+        &self,
+        outgoing: Outgoing<'_>,
+        moving: &Count,
+    ) -> Result<Response<Incoming>, S3Error> {
+        let Outgoing { method, target, mut headers, body, content_length, signable } = outgoing;
+        if let Some(length) = content_length {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        self.signer.sign(&method, target, &mut headers, signable)?;
+        let mut request = Request::new(body);
+        *request.uri_mut() = Uri::builder()
+            .scheme(Scheme::HTTP)
+            .authority(self.authority.clone())
+            .path_and_query(target.onward.clone())
+            .build()
+            .map_err(|_| S3Error::invalid_uri())?;
+        *request.method_mut() = method;
+        *request.headers_mut() = headers;
+        tokio::select! {
+            response = self.client.request(request) => response.map_err(|error| failure(&error)),
+            () = stands_still(moving, self.response_timeout) => {
+                tracing::warn!("the upstream does not answer");
+                Err(S3Error::unavailable())
+            }
+        }
+    }
+
+    /// How long a body may stand still.
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        self.idle_timeout
     }
 
     /// Makes a body one that goes on whole only if it is what it must be.
@@ -208,7 +238,11 @@ impl Forwarder {
         })
     }
 
-    async fn back(
+    /// The upstream's answer, as the client may see it; `head` is whether it is one to a HEAD request.
+    ///
+    /// # Errors
+    /// `ServiceUnavailable` if it is a refusal that concerns the gateway itself.
+    pub(crate) async fn back(
         &self,
         response: Response<Incoming>,
         head: bool,
@@ -241,7 +275,7 @@ async fn stands_still(count: &Count, limit: Duration) {
 }
 
 /// Whose fault it is that there is no answer.
-fn failure(error: &(dyn Error + 'static)) -> S3Error {
+pub(crate) fn failure(error: &(dyn Error + 'static)) -> S3Error {
     let causes = || std::iter::successors(Some(error), |&error| error.source());
     if let Some(found) = causes().find_map(|cause| cause.downcast_ref::<Mismatch>()) {
         return mismatch(found);
@@ -255,9 +289,7 @@ fn failure(error: &(dyn Error + 'static)) -> S3Error {
         return S3Error::new(StatusCode::BAD_REQUEST, "RequestTimeout", message);
     }
     if causes().any(|cause| cause.is::<BrokenOff>()) {
-        let message = "You did not provide the number of bytes specified by the Content-Length \
-                       HTTP header.";
-        return S3Error::new(StatusCode::BAD_REQUEST, "IncompleteBody", message);
+        return S3Error::incomplete_body();
     }
     tracing::warn!(error, "the upstream is unavailable");
     S3Error::unavailable()

@@ -93,16 +93,7 @@ pub(crate) fn check(method: &Method, target: &Target, reserved: &[String]) -> Re
         Resource::Bucket(bucket) => (Some(bucket), &PARAMETERS[..], &POST_TO_BUCKET[..]),
         Resource::Object(bucket) => (Some(bucket), &PARAMETERS[..], &POST_TO_OBJECT[..]),
     };
-    if let Some(bucket) = bucket {
-        if !is_bucket_name(bucket) {
-            let message = "The specified bucket is not valid.";
-            return Err(S3Error::new(StatusCode::BAD_REQUEST, "InvalidBucketName", message)
-                .with("BucketName", bucket));
-        }
-        if reserved.iter().any(|reserved| reserved == bucket) {
-            return Err(S3Error::access_denied());
-        }
-    }
+    bucket.map_or(Ok(()), |bucket| check_bucket(bucket, reserved))?;
     let is_allowed = match *method {
         Method::GET | Method::HEAD => true,
         Method::PUT | Method::DELETE => bucket.is_some(),
@@ -114,8 +105,24 @@ pub(crate) fn check(method: &Method, target: &Target, reserved: &[String]) -> Re
     }
     let unknown = names.iter().find(|name| !known.contains(&name.as_str()) && !is_header(name));
     unknown.map_or(Ok(()), |name| {
-        Err(invalid_argument("This query parameter is not supported.", name))
+        Err(S3Error::invalid_argument("This query parameter is not supported.", name))
     })
+}
+
+/// Refuses what is no name of a bucket.
+///
+/// # Errors
+/// `InvalidBucketName`; `AccessDenied` for a bucket that is reserved.
+pub(crate) fn check_bucket(bucket: &str, reserved: &[String]) -> Result<(), S3Error> {
+    if !is_bucket_name(bucket) {
+        let message = "The specified bucket is not valid.";
+        return Err(S3Error::new(StatusCode::BAD_REQUEST, "InvalidBucketName", message)
+            .with("BucketName", bucket));
+    }
+    if reserved.iter().any(|reserved| reserved == bucket) {
+        return Err(S3Error::access_denied());
+    }
+    Ok(())
 }
 
 /// The method cannot be used on what the target names.
@@ -138,7 +145,10 @@ fn query_names(target: &Target) -> Result<Vec<String>, S3Error> {
             name.make_ascii_lowercase();
         }
         if names.contains(&name) {
-            return Err(invalid_argument("This query parameter is given more than once.", &name));
+            return Err(S3Error::invalid_argument(
+                "This query parameter is given more than once.",
+                &name,
+            ));
         }
         names.push(name);
     }
@@ -172,10 +182,6 @@ fn is_bucket_name(name: &str) -> bool {
         && bytes.last().copied().is_some_and(at_the_ends)
         && !name.contains("..")
         && name.parse::<std::net::Ipv4Addr>().is_err()
-}
-
-fn invalid_argument(message: &'static str, name: &str) -> S3Error {
-    S3Error::new(StatusCode::BAD_REQUEST, "InvalidArgument", message).with("ArgumentName", name)
 }
 
 #[cfg(test)]

@@ -77,10 +77,7 @@ impl Target {
         }
         let sent = uri.path_and_query().ok_or_else(S3Error::invalid_uri)?;
         if uri.path().len() > TARGET_BYTES_MAX {
-            let message = "Your key is too long";
-            return Err(S3Error::new(StatusCode::BAD_REQUEST, "KeyTooLongError", message)
-                .with("Size", uri.path().len().to_string())
-                .with("MaxSizeAllowed", "1024"));
+            return Err(key_too_long(uri.path().len()));
         }
         let query = sent.query().unwrap_or_default();
         let fits = sent.as_str().len() <= TARGET_BYTES_MAX;
@@ -89,6 +86,19 @@ impl Target {
         }
         let style = domains.style(host)?;
         Ok(Self { sent: sent.clone(), onward: onward(sent, &style)? })
+    }
+
+    /// One that the gateway makes itself, of an encoded path and query.
+    ///
+    /// # Errors
+    /// `KeyTooLongError` if it is longer than any target.
+    pub(crate) fn own(path: &str, query: &str) -> Result<Self, S3Error> {
+        let joint = if query.is_empty() { "" } else { "?" };
+        let target = format!("{path}{joint}{query}");
+        let fits = target.len() <= TARGET_BYTES_MAX;
+        let target = PathAndQuery::try_from(target).ok().filter(|_| fits);
+        let target = target.ok_or_else(|| key_too_long(path.len()))?;
+        Ok(Self { sent: target.clone(), onward: target })
     }
 
     /// What it names.
@@ -122,6 +132,13 @@ impl Target {
         }
         canonical
     }
+}
+
+fn key_too_long(bytes: usize) -> S3Error {
+    let message = "Your key is too long";
+    S3Error::new(StatusCode::BAD_REQUEST, "KeyTooLongError", message)
+        .with("Size", bytes.to_string())
+        .with("MaxSizeAllowed", "1024")
 }
 
 /// `sent` behind the bucket that the host names and without the client's authentication; all else

@@ -82,6 +82,27 @@ impl Verifier {
         read(verified).ok_or_else(no_answer)
     }
 
+    /// Who signed a form, and what its policy allows.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub(crate) async fn verify_form(
+        &self,
+        client: IpAddr,
+        form: auth::PostForm,
+    ) -> Result<(Verified, auth::FormTerms), S3Error> {
+        let verified = self.ask_of(VerifySignatureRequest {
+            request: Some(Form::PostForm(form)),
+            region: self.region.clone(),
+            service: "s3".to_owned(),
+            source_address: client.to_string(),
+            ..Default::default()
+        });
+        let mut verified = verified.await?;
+        let terms = verified.form.take().ok_or_else(no_answer)?;
+        Ok((read(verified).ok_or_else(no_answer)?, terms))
+    }
+
     /// Who signed the request of this head for another service than S3, with this body.
     ///
     /// # Errors
@@ -204,11 +225,16 @@ impl Verifier {
             return Err(S3Error::new(StatusCode::BAD_REQUEST, code, message)
                 .with("MaxSizeAllowed", HEAD_BYTES_MAX.to_string()));
         }
-        let mut request = tonic::Request::new(VerifySignatureRequest {
+        self.ask_of(VerifySignatureRequest {
             request: Some(Form::RawHead(raw_head.into())),
             source_address: client.to_string(),
             ..asked
-        });
+        })
+        .await
+    }
+
+    async fn ask_of(&self, asked: VerifySignatureRequest) -> Result<auth::Verified, S3Error> {
+        let mut request = tonic::Request::new(asked);
         request.set_timeout(self.timeout);
         let mut auth = self.auth.clone();
         match within(self.timeout, auth.verify_signature(request)).await?.verdict {

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use crate::fake_auth::FakeAuth;
 use crate::rig::{Gateway, config, exchange, limits, request, serve};
 
-async fn start() -> (Gateway, TempDir) {
+pub(crate) async fn start() -> (Gateway, TempDir) {
     let dir = TempDir::new().expect("a directory");
     let store = DemoStore::open(dir.path()).expect("a store");
     let service = demo_store::service(store, "us-east-1", "AKIAUPSTREAM", "upstream-secret");
@@ -19,7 +19,7 @@ async fn start() -> (Gateway, TempDir) {
     (serve(config(auth.address, address, limits())).await, dir)
 }
 
-fn signed(body: &[u8]) -> String {
+pub(crate) fn signed(body: &[u8]) -> String {
     format!("x-amz-content-sha256: {}", hex::encode(Sha256::digest(body)))
 }
 

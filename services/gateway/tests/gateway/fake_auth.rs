@@ -10,9 +10,9 @@ use api::auth::v1::verify_signature_request::Request as Form;
 use api::auth::v1::verify_signature_response::Verdict;
 use api::auth::v1::{
     BatchVerifySignaturesRequest, BatchVerifySignaturesResponse, Denied, ExplainSignatureRequest,
-    ExplainSignatureResponse, GetSigningKeyRequest, GetSigningKeyResponse, PayloadMode, Principal,
-    SigningKey, StreamVerifySignaturesRequest, StreamVerifySignaturesResponse, Verified,
-    VerifySignatureRequest, VerifySignatureResponse, VerifyStringToSignRequest,
+    ExplainSignatureResponse, FormTerms, GetSigningKeyRequest, GetSigningKeyResponse, PayloadMode,
+    PostForm, Principal, SigningKey, StreamVerifySignaturesRequest, StreamVerifySignaturesResponse,
+    Verified, VerifySignatureRequest, VerifySignatureResponse, VerifyStringToSignRequest,
     VerifyStringToSignResponse,
 };
 use aws_sigv4::sign::v4;
@@ -114,6 +114,20 @@ pub(crate) fn verified(head: &str) -> Verified {
     }
 }
 
+/// Allowed, with a file of 1 byte to 12 MiB.
+fn verified_form(form: &PostForm) -> Verified {
+    let key = form.fields.iter().find(|field| field.name == "key").expect("a key");
+    Verified {
+        form: Some(FormTerms {
+            key: key.value.replace("${filename}", &form.file_name),
+            content_length_min: 1,
+            content_length_max: 12 << 20,
+            ..FormTerms::default()
+        }),
+        ..verified("POST / HTTP/1.1\r\n\r\n")
+    }
+}
+
 /// `20130524T000000Z`, in seconds since 1970.
 fn sign_time(text: &str) -> u64 {
     let time = chrono::NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%SZ").expect("a time");
@@ -147,7 +161,17 @@ impl AuthService for Service {
         // The gateway's own, of S3; of other interfaces, what their tests sign for.
         assert!([("us-east-1", "s3"), ("eu-west-3", "claviger")].contains(&asked), "{asked:?}");
         assert_eq!(request.source_address, "127.0.0.1", "the client's, as the gateway sees it");
-        let Some(Form::RawHead(head)) = request.request else { panic!("no raw head") };
+        let head = match request.request {
+            Some(Form::RawHead(head)) => head,
+            Some(Form::PostForm(form)) => {
+                let verdict = Some(Verdict::Verified(verified_form(&form)));
+                return Ok(Response::new(VerifySignatureResponse {
+                    verdict,
+                    ..Default::default()
+                }));
+            }
+            Some(Form::Head(_)) | None => panic!("no raw head"),
+        };
         self.0.heads.lock().expect("not poisoned").push(head.to_vec());
         let say = Arc::clone(&self.0.say.lock().expect("not poisoned"));
         // A thread of its own, so that it may take its time.

@@ -7,6 +7,7 @@ mod demo;
 mod fake_auth;
 mod fake_identity;
 mod fake_upstream;
+mod forms;
 mod lifetime;
 mod passing;
 mod refusals;

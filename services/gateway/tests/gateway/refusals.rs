@@ -134,7 +134,8 @@ async fn a_preflight_request_grants_nothing() {
 async fn forms_that_are_not_offered_say_so() {
     let rig = Rig::start().await;
     let form = "Content-Type: Multipart/Form-Data; boundary=x";
-    rig.send("POST /bkt", &[form], b"--x").await.is_error(501, "NotImplemented");
+    let signed = [form, "Authorization: AWS4-HMAC-SHA256 x"];
+    rig.send("POST /bkt", &signed, b"--x").await.is_error(501, "NotImplemented");
     let chunked = ["Transfer-Encoding: chunked"];
     let mut bytes = request("PUT /bkt/k", &chunked, b"");
     bytes.extend_from_slice(b"5\r\nhello\r\n0\r\n\r\n");
