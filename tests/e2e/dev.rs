@@ -55,7 +55,8 @@ async fn the_admin_port_tells_life_readiness_and_measures() {
     assert_eq!(status, 200);
     for expected in [
         "rpc_server_call_duration_seconds_bucket",
-        "claviger.auth.v1.AuthService/VerifySignature",
+        "claviger_auth_verifications_total",
+        "outcome=\"verified\"",
         "http_server_request_duration_seconds_bucket",
         "claviger_identity_log_position",
         "claviger_identity_feed_watchers 1",

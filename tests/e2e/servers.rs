@@ -24,6 +24,16 @@ impl Drop for Server {
 
 impl Server {
     pub(crate) fn start(dir: &Path, name: &str, args: &[&str]) -> Self {
+        Self::start_in(dir, name, args, &[])
+    }
+
+    /// As [`Self::start`], with further environment variables.
+    pub(crate) fn start_in(
+        dir: &Path,
+        name: &str,
+        args: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let log = dir.join(format!("{name}.log"));
         let child = Command::new(claviger())
             .arg(name)
@@ -31,6 +41,7 @@ impl Server {
             .args(["--admin-listen", "127.0.0.1:0"])
             .current_dir(dir)
             .env("CLAVIGER_LOG_FORMAT", "json")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(&log).expect("created"))

@@ -14,6 +14,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status};
 
+use crate::servers::{Server, secret};
 use crate::support::{Home, PATIENCE, send, signed_get};
 
 /// Keeps every span that it is sent.
@@ -43,14 +44,37 @@ async fn a_clients_trace_goes_through_gateway_and_auth() {
             .add_service(TraceServiceServer::new(collector.clone()))
             .serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener)),
     );
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_METRICS_EXPORTER", "none"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+    ];
     let home = Home::new();
     let mut command = home.command();
-    command
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
-        .env("OTEL_METRICS_EXPORTER", "none")
-        .env("OTEL_BSP_SCHEDULE_DELAY", "50");
-    let dev = home.start_with(&mut command);
-    let mut request = signed_get(&format!("{}/", dev.text("s3")), &dev.root(), SystemTime::now());
+    let dev = home.start_with(command.envs(variables));
+    // Its gateway asks auth without gRPC: another one stands before it, as on a machine of its own.
+    let dir = home.path();
+    secret(dir, "gateway-token", &dev.text("admin_token"));
+    secret(dir, "upstream", &dev.root().secret);
+    let any = "127.0.0.1:0";
+    let (auth, account) = (dev.text("auth"), dev.text("account/id"));
+    let args = ["--auth", &auth, "--s3-listen", any, "--rest-listen", any];
+    let of_gateway = [
+        "--gateway-token-file",
+        "gateway-token",
+        "--account-id",
+        &account,
+        "--upstream-endpoint",
+        &dev.text("s3"),
+        "--upstream-access-key-id",
+        &dev.root().id,
+        "--upstream-secret-access-key-file",
+        "upstream",
+    ];
+    let args = [&args[..], &of_gateway].concat();
+    let mut gateway = Server::start_in(dir, "gateway", &args, &variables);
+    let s3 = format!("http://{}", gateway.told("serving S3", "address"));
+    let mut request = signed_get(&format!("{s3}/"), &dev.root(), SystemTime::now());
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let parent = "00f067aa0ba902b7";
     let traceparent = format!("00-{trace}-{parent}-01").parse().expect("ASCII");

@@ -1,10 +1,15 @@
 //! Channels to our own servers.
 
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use http::Uri;
 use http::uri::Scheme;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -83,6 +88,53 @@ impl Target {
                 self.calling(endpoint.connect_with_connector_lazy(connector(tls.clone())))
             }
             (endpoint, None) => self.calling(endpoint.connect_lazy()),
+        }
+    }
+
+    /// Every address that the host's name stands for now.
+    ///
+    /// # Errors
+    /// As [`Self::check`] has it, and if the name stands for none or nobody can tell.
+    pub async fn addresses(&self) -> anyhow::Result<BTreeSet<SocketAddr>> {
+        let (endpoint, _) = self.endpoint()?;
+        let authority = endpoint.uri().authority().context("the URI has no host")?;
+        let addresses: BTreeSet<_> = tokio::net::lookup_host(authority.as_str()).await?.collect();
+        ensure!(!addresses.is_empty(), "the host has no address");
+        Ok(addresses)
+    }
+
+    /// As [`Self::channel`], but always to this one of its addresses.
+    ///
+    /// # Errors
+    /// As [`Self::check`] has it.
+    pub fn channel_at(&self, address: SocketAddr) -> anyhow::Result<Channel> {
+        self.check()?;
+        let connect = async move || {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            io::Result::Ok(stream)
+        };
+        match self.endpoint()? {
+            (endpoint, Some(tls)) => {
+                let tls = tls.clone();
+                let connect = tower::service_fn(move |uri: Uri| {
+                    let tls = tls.clone();
+                    async move {
+                        let stream = connect().await?;
+                        io::Result::Ok(TokioIo::new(
+                            tls.connect(uri.host().unwrap_or_default(), stream).await?,
+                        ))
+                    }
+                });
+                self.calling(endpoint.connect_with_connector_lazy(connect))
+            }
+            (endpoint, None) => {
+                let connect =
+                    tower::service_fn(
+                        move |_: Uri| async move { connect().await.map(TokioIo::new) },
+                    );
+                self.calling(endpoint.connect_with_connector_lazy(connect))
+            }
         }
     }
 

@@ -50,6 +50,13 @@ impl Trace {
     }
 }
 
+/// Whether what is being done is part of a trace that somebody will look at.
+pub fn is_sampled() -> bool {
+    let is_sampled = |context: &Context| context.span().span_context().is_sampled();
+    let span = Span::current();
+    !span.is_disabled() && is_sampled(&span.context()) || is_sampled(&Context::current())
+}
+
 fn extract(headers: &HeaderMap) -> Option<Context> {
     if !headers.contains_key("traceparent") {
         return None;

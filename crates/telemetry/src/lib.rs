@@ -36,6 +36,7 @@ mod readiness;
 mod rpc;
 
 pub use body::{Call, CallBody, End};
+pub use context::is_sampled;
 pub use deadline::deadline;
 pub use http_server::{HttpRoute, HttpServer, HttpServerLayer, http_server_layer};
 pub use metric::meter;

@@ -19,6 +19,7 @@ mod config;
 mod explain;
 mod feed;
 mod freshness;
+mod handle;
 #[doc(hidden)]
 pub mod in_process;
 mod lockout;
@@ -42,6 +43,7 @@ mod verifier;
 mod verify;
 mod version_2;
 
+use std::fmt;
 use std::sync::Arc;
 
 use api::auth::v1::auth_service_server::AuthServiceServer;
@@ -58,6 +60,7 @@ use uses::Uses;
 
 pub use clock::{Clock, SystemClock};
 pub use config::Config;
+pub use handle::Handle;
 
 /// The name of the service, as health and reflection tell it.
 const SERVICE: &str = "claviger.auth.v1.AuthService";
@@ -77,53 +80,96 @@ pub async fn serve(
     ready: ReadyFlag,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let model = Arc::new(ReadModel::new());
-    config.callers.check()?;
-    let identity = CredentialFeedServiceClient::new(config.identity.channel()?);
-    let (uses, lockouts) = (Arc::new(Uses::default()), Arc::new(Lockouts::default()));
-    let metrics = Arc::new(metrics::Metrics::new(&model, &config.clock));
-    metrics::register(&uses, &lockouts);
-    let (is_ready, ready_watch) = watch::channel(false);
+    Auth::new(config)?.serve(listener, ready, shutdown).await
+}
 
-    let on_demand = on_demand::OnDemand::new(identity.clone(), Arc::clone(&config.clock));
-    let kept = outcome::Kept { uses: Arc::clone(&uses), lockouts: Arc::clone(&lockouts) };
-    let verifier = verifier::Verifier::new(&config, Arc::clone(&model), on_demand, kept);
-    let service = service::Service::new(Arc::new(verifier), metrics, shutdown.clone());
-    let service = AuthServiceServer::new(service).max_decoding_message_size(REQUEST_BYTES_MAX);
-    let guard = config.callers.guard(|_| true);
-    let mut routes = rpc::routes(&[SERVICE])?;
-    routes.add_service(InterceptedService::new(service, guard));
-    let server = rpc::Server {
-        listener,
-        tls: config.tls.clone(),
-        services: &[SERVICE],
-        ready: ready_watch,
-        shutdown: shutdown.clone(),
-    };
+/// Auth before it serves: whoever is in the same process may have a [`Handle`] to it.
+pub struct Auth {
+    config: Config,
+    identity: CredentialFeedServiceClient<rpc::Channel>,
+    model: Arc<ReadModel>,
+    uses: Arc<Uses>,
+    lockouts: Arc<Lockouts>,
+    handle: Handle,
+}
 
-    let workers = config.workers;
-    // Ended when this function is, in whatever way.
-    let mut tasks = JoinSet::new();
-    let clock = Arc::clone(&config.clock);
-    let reporter = report::Reporter {
-        client: identity.clone(),
-        clock: Arc::clone(&clock),
-        uses,
-        lockouts: Arc::clone(&lockouts),
-    };
-    let served_all = CancellationToken::new();
-    let reporting = tokio::spawn(reporter.run(served_all.clone()));
-    tasks.spawn(feed::follow(identity, Arc::clone(&model), lockouts, clock, shutdown));
-    tasks.spawn(freshness::watch(config, model, ready.clone(), is_ready));
-    let served = tokio::select! {
-        served = server.serve_on(workers, routes) => served,
-        ended = tasks.join_next() => match ended {
-            Some(Err(error)) => Err(error.into()),
-            Some(Ok(())) | None => Err(anyhow::anyhow!("a task that never ends has ended")),
-        },
-    };
-    ready.set(false);
-    served_all.cancel();
-    reporting.await?;
-    served
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Auth {
+    /// # Errors
+    /// If the configuration cannot be used.
+    pub fn new(config: Config) -> anyhow::Result<Self> {
+        let model = Arc::new(ReadModel::new());
+        config.callers.check()?;
+        let identity = CredentialFeedServiceClient::new(config.identity.channel()?);
+        let (uses, lockouts) = (Arc::new(Uses::default()), Arc::new(Lockouts::default()));
+        let metrics = Arc::new(metrics::Metrics::new(&model, &config.clock));
+        metrics::register(&uses, &lockouts);
+        let on_demand = on_demand::OnDemand::new(identity.clone(), Arc::clone(&config.clock));
+        let kept = outcome::Kept { uses: Arc::clone(&uses), lockouts: Arc::clone(&lockouts) };
+        let verifier = verifier::Verifier::new(&config, Arc::clone(&model), on_demand, kept);
+        let handle = Handle::new(Arc::new(verifier), metrics);
+        Ok(Self { config, identity, model, uses, lockouts, handle })
+    }
+
+    /// Asks without gRPC. It answers once this serves.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// As [`serve`].
+    ///
+    /// # Errors
+    /// If the listener fails.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        ready: ReadyFlag,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let Self { config, identity, model, uses, lockouts, handle } = self;
+        let (is_ready, ready_watch) = watch::channel(false);
+        let service = service::Service::new(handle, shutdown.clone());
+        let service = AuthServiceServer::new(service).max_decoding_message_size(REQUEST_BYTES_MAX);
+        let guard = config.callers.guard(|_| true);
+        let mut routes = rpc::routes(&[SERVICE])?;
+        routes.add_service(InterceptedService::new(service, guard));
+        let server = rpc::Server {
+            listener,
+            tls: config.tls.clone(),
+            services: &[SERVICE],
+            ready: ready_watch,
+            shutdown: shutdown.clone(),
+        };
+
+        let workers = config.workers;
+        // Ended when this function is, in whatever way.
+        let mut tasks = JoinSet::new();
+        let clock = Arc::clone(&config.clock);
+        let reporter = report::Reporter {
+            client: identity.clone(),
+            clock: Arc::clone(&clock),
+            uses,
+            lockouts: Arc::clone(&lockouts),
+        };
+        let served_all = CancellationToken::new();
+        let reporting = tokio::spawn(reporter.run(served_all.clone()));
+        tasks.spawn(feed::follow(identity, Arc::clone(&model), lockouts, clock, shutdown));
+        tasks.spawn(freshness::watch(config, model, ready.clone(), is_ready));
+        let served = tokio::select! {
+            served = server.serve_on(workers, routes) => served,
+            ended = tasks.join_next() => match ended {
+                Some(Err(error)) => Err(error.into()),
+                Some(Ok(())) | None => Err(anyhow::anyhow!("a task that never ends has ended")),
+            },
+        };
+        ready.set(false);
+        served_all.cancel();
+        reporting.await?;
+        served
+    }
 }

@@ -1,7 +1,5 @@
 //! AuthService: from the calls to the verdicts and back.
 
-use std::sync::Arc;
-
 use api::auth::v1::auth_service_server::AuthService;
 use api::auth::v1::verification_result::Result as Told;
 use api::auth::v1::{
@@ -18,38 +16,21 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::answer;
 use crate::explain::Explain;
-use crate::metrics::Metrics;
-use crate::signing_key::SigningKeyOf;
-use crate::status::Error;
+use crate::handle::Handle;
 use crate::stream::Answers;
-use crate::verifier::{Question, Reached, Verifier};
 
 /// A batch holds this many requests at most.
 const BATCH_MAX: usize = 256;
 
 /// The service.
 pub(crate) struct Service {
-    verifier: Arc<Verifier>,
-    metrics: Arc<Metrics>,
+    handle: Handle,
     shutdown: CancellationToken,
 }
 
 impl Service {
-    pub(crate) fn new(
-        verifier: Arc<Verifier>,
-        metrics: Arc<Metrics>,
-        shutdown: CancellationToken,
-    ) -> Self {
-        Self { verifier, metrics, shutdown }
-    }
-
-    async fn verdict<Q>(&self, question: &Q) -> Result<Reached<answer::Verdict>, Error>
-    where
-        Q: Question<Answer = answer::Verdict>,
-    {
-        let reached = self.verifier.answer(question).await;
-        self.metrics.count(&reached);
-        reached
+    pub(crate) fn new(handle: Handle, shutdown: CancellationToken) -> Self {
+        Self { handle, shutdown }
     }
 }
 
@@ -61,8 +42,7 @@ impl AuthService for Service {
         &self,
         request: Request<VerifySignatureRequest>,
     ) -> Result<Response<VerifySignatureResponse>, Status> {
-        let reached = self.verdict(request.get_ref()).await?;
-        Ok(Response::new(answer::signature(reached)))
+        Ok(Response::new(self.handle.verify_signature(request.get_ref()).await?))
     }
 
     async fn batch_verify_signatures(
@@ -74,7 +54,7 @@ impl AuthService for Service {
             return Err(api::invalid_field("requests", "must be 1 to 256"));
         }
         let result = async |request| VerificationResult {
-            result: Some(match self.verdict(request).await {
+            result: Some(match self.handle.verdict(request).await {
                 Ok(reached) => Told::Response(answer::signature(reached)),
                 Err(error) => Told::Error(answer::rpc_status(&error.into())),
             }),
@@ -87,7 +67,7 @@ impl AuthService for Service {
         &self,
         request: Request<Streaming<StreamVerifySignaturesRequest>>,
     ) -> Result<Response<Answers>, Status> {
-        let (verifier, metrics) = (Arc::clone(&self.verifier), Arc::clone(&self.metrics));
+        let Handle { verifier, metrics } = self.handle.clone();
         let shutdown = self.shutdown.clone();
         Ok(Response::new(Answers::new(request.into_inner(), verifier, metrics, shutdown)))
     }
@@ -96,7 +76,7 @@ impl AuthService for Service {
         &self,
         request: Request<VerifyStringToSignRequest>,
     ) -> Result<Response<VerifyStringToSignResponse>, Status> {
-        let reached = self.verdict(request.get_ref()).await?;
+        let reached = self.handle.verdict(request.get_ref()).await?;
         Ok(Response::new(answer::string_to_sign(reached)))
     }
 
@@ -105,13 +85,7 @@ impl AuthService for Service {
         request: Request<GetSigningKeyRequest>,
     ) -> Result<Response<GetSigningKeyResponse>, Status> {
         require(&request, Role::Service)?;
-        let Some(proof) = &request.get_ref().proof else {
-            return Err(api::invalid_field("proof", "must be given"));
-        };
-        let Reached { answer, position, staleness_ms } =
-            self.verifier.answer(&SigningKeyOf(proof)).await?;
-        let result = Some(answer.0);
-        Ok(Response::new(GetSigningKeyResponse { result, position, staleness_ms }))
+        Ok(Response::new(self.handle.get_signing_key(request.get_ref()).await?))
     }
 
     async fn explain_signature(
@@ -122,7 +96,7 @@ impl AuthService for Service {
         let Some(request) = &request.get_ref().request else {
             return Err(api::invalid_field("request", "must be given"));
         };
-        let reached = self.verifier.answer(&Explain(request)).await?;
+        let reached = self.handle.verifier.answer(&Explain(request)).await?;
         Ok(Response::new(answer::explanation(reached)))
     }
 }

@@ -1,7 +1,7 @@
 //! `claviger dev`: everything in one process, for trying out.
 //!
-//! Identity, auth, gateway and a small object store each listen on loopback and meet only there,
-//! as they would on machines of their own.
+//! Identity, auth, gateway and a small object store each listen on loopback and meet there, as they
+//! would on machines of their own; only that gateway asks auth without gRPC.
 
 mod account;
 mod files;
@@ -14,9 +14,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use api::auth::v1::{
+    GetSigningKeyRequest, GetSigningKeyResponse, VerifySignatureRequest, VerifySignatureResponse,
+};
 use event_store::SystemClock;
 use rpc::{Callers, Known, Target, Token};
 use tokio::net::TcpListener;
+use tonic::Status;
 use zeroize::Zeroizing;
 
 use self::files::DataDir;
@@ -127,14 +131,16 @@ async fn start(
 
     let callers = Callers {
         operators: Known::by_token(admin_token.clone()),
-        services: Known::by_token(gateway_token.clone()),
+        services: Known::by_token(gateway_token),
     };
     let target = Target::in_the_clear(report.identity.as_str(), auth_token);
     let config = auth::Config::new(target, callers);
     let flag = auth_ready.clone();
-    process.start("auth", |shutdown| auth::serve(config, listeners.auth, flag, shutdown));
+    let auth = auth::Auth::new(config)?;
+    let in_process = gateway::Auth::InProcess(Arc::new(InProcess(auth.handle())));
+    process.start("auth", |shutdown| auth.serve(listeners.auth, flag, shutdown));
     let upstream = start_store(process, dir, listeners.store)?;
-    let config = gateway_config(&report, &account, gateway_token, acting_token, upstream);
+    let config = gateway_config(&report, &account, in_process, acting_token, upstream);
     let flag = gateway_ready.clone();
     process.start("gateway", |shutdown| {
         gateway::serve(config, listeners.s3, listeners.rest, flag, shutdown)
@@ -155,15 +161,36 @@ async fn start(
     Ok(())
 }
 
+/// Auth, asked by the gateway without gRPC.
+#[derive(Debug)]
+struct InProcess(auth::Handle);
+
+#[tonic::async_trait]
+impl gateway::Verify for InProcess {
+    async fn verify_signature(
+        &self,
+        request: VerifySignatureRequest,
+    ) -> Result<VerifySignatureResponse, Status> {
+        self.0.verify_signature(&request).await
+    }
+
+    async fn get_signing_key(
+        &self,
+        request: GetSigningKeyRequest,
+    ) -> Result<GetSigningKeyResponse, Status> {
+        self.0.get_signing_key(&request).await
+    }
+}
+
 fn gateway_config(
     report: &Report,
     account: &Account,
-    token: Token,
+    auth: gateway::Auth,
     acting_token: Token,
     upstream: gateway::Upstream,
 ) -> gateway::Config {
     gateway::Config {
-        auth: Target::in_the_clear(report.auth.as_str(), token),
+        auth,
         identity: Some(Target::in_the_clear(report.identity.as_str(), acting_token)),
         region: REGION.to_owned(),
         account_id: account.id,

@@ -220,14 +220,15 @@ fn gateway_config(
     )?;
     let (uri, tls) = (set.auth.clone().unwrap_or_else(|| local(AUTH_PORT)), Tls::from(&set.tls));
     // Whoever meant the S3 port must not believe that it is encrypted now.
-    let is_https = Target::is_https(&uri) || set.identity.as_deref().is_some_and(Target::is_https);
+    let is_https = uri.split(',').any(|uri| Target::is_https(uri.trim()))
+        || set.identity.as_deref().is_some_and(Target::is_https);
     anyhow::ensure!(
         is_https || !tls.is_set(),
         "gateway.tls is for the way to auth and identity, and neither gateway.auth nor \
          gateway.identity begins with https://"
     );
     Ok(gateway::Config {
-        auth: target(uri, "gateway.auth", token, "CLAVIGER_GATEWAY__GATEWAY_TOKEN", &tls)?,
+        auth: auth_of_gateway(&uri, token, &tls)?,
         identity: identity_of_gateway(given, set, &tls)?,
         region: set.region.clone().unwrap_or_else(|| REGION.to_owned()),
         account_id: set.account_id.context("gateway.account_id is not set")?,
@@ -239,6 +240,15 @@ fn gateway_config(
         upstream,
         limits: limits(&set.limits),
     })
+}
+
+/// Where the replicas of auth are.
+fn auth_of_gateway(uris: &str, token: Option<Token>, tls: &Tls) -> anyhow::Result<gateway::Auth> {
+    let targets = uris.split(',').map(|uri| {
+        let (uri, token) = (uri.trim().to_owned(), token.clone());
+        target(uri, "gateway.auth", token, "CLAVIGER_GATEWAY__GATEWAY_TOKEN", tls)
+    });
+    Ok(gateway::Auth::Remote(targets.collect::<anyhow::Result<_>>()?))
 }
 
 /// Where identity is, if the gateway is to manage users and access keys.
@@ -272,6 +282,8 @@ fn limits(set: &config::Limits) -> gateway::Limits {
     override_with(&mut limits.head_timeout, seconds(set.head_timeout_seconds));
     override_with(&mut limits.idle_timeout, seconds(set.idle_timeout_seconds));
     override_with(&mut limits.auth_timeout, seconds(set.auth_timeout_seconds));
+    let hedge_after = set.auth_hedge_milliseconds.map(Duration::from_millis);
+    override_with(&mut limits.auth_hedge_after, hedge_after);
     override_with(&mut limits.connect_timeout, seconds(set.connect_timeout_seconds));
     override_with(&mut limits.response_timeout, seconds(set.response_timeout_seconds));
     limits

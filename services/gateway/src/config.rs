@@ -9,6 +9,8 @@ use http::uri::Authority;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use crate::auth::Auth;
+
 /// The host names of an endpoint that was told none.
 pub const DOMAINS: [&str; 1] = ["localhost"];
 
@@ -20,7 +22,7 @@ pub const RESERVED_BUCKETS: [&str; 6] = ["admin", "auth", "info", "minio", "rust
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where auth is, and how the gateway shows itself to it.
-    pub auth: rpc::Target,
+    pub auth: Auth,
     /// Where identity is, and how the gateway shows itself to it: with another token than to auth, which
     /// knows that one. Where it is none, no users and access keys are managed here.
     pub identity: Option<rpc::Target>,
@@ -77,6 +79,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// How long auth may take to reach a verdict. 2 seconds.
     pub auth_timeout: Duration,
+    /// After how long another replica of auth is asked too, if there is one. 100 milliseconds.
+    pub auth_hedge_after: Duration,
     /// How long connecting to the upstream may take. 3 seconds.
     pub connect_timeout: Duration,
     /// How long, at least, the upstream may neither read on nor begin to answer. 5 minutes, as
@@ -95,6 +99,7 @@ impl Default for Limits {
             head_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             auth_timeout: Duration::from_secs(2),
+            auth_hedge_after: Duration::from_millis(100),
             connect_timeout: Duration::from_secs(3),
             response_timeout: Duration::from_secs(300),
             drain_timeout: Duration::from_secs(6),

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use telemetry::ReadyFlag;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tonic_health::pb::HealthCheckRequest;
@@ -15,10 +14,11 @@ const SERVICE: &str = "claviger.auth.v1.AuthService";
 /// How long to wait before asking again when asking failed.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// Sets `ready` as auth's health says, until `shutdown`.
-pub(crate) async fn watch(channel: rpc::Channel, ready: ReadyFlag, shutdown: &CancellationToken) {
+/// Tells whether auth says that it serves, whenever that changes, until `end`.
+pub(crate) async fn watch(channel: rpc::Channel, tell: impl Fn(bool), end: &CancellationToken) {
     let mut health = HealthClient::new(channel);
     let watching = async {
+        let mut was_serving = false;
         loop {
             let request = HealthCheckRequest { service: SERVICE.to_owned() };
             match health.watch(request).await {
@@ -27,15 +27,16 @@ pub(crate) async fn watch(channel: rpc::Channel, ready: ReadyFlag, shutdown: &Ca
                     // A stream that ends says nothing: only if no other begins is auth away.
                     while let Ok(Some(change)) = changes.message().await {
                         let serving = change.status() == ServingStatus::Serving;
-                        if serving != ready.is_ready() {
+                        if std::mem::replace(&mut was_serving, serving) != serving {
                             tracing::info!(serving, "auth's health changed");
                         }
-                        ready.set(serving);
+                        tell(serving);
                     }
                 }
                 Err(status) => {
                     tracing::debug!(code = ?status.code(), "cannot watch auth's health");
-                    ready.set(false);
+                    was_serving = false;
+                    tell(false);
                 }
             }
             sleep(RETRY).await;
@@ -43,7 +44,7 @@ pub(crate) async fn watch(channel: rpc::Channel, ready: ReadyFlag, shutdown: &Ca
     };
     tokio::select! {
         () = watching => {}
-        () = shutdown.cancelled() => {}
+        () = end.cancelled() => {}
     }
-    ready.set(false);
+    tell(false);
 }

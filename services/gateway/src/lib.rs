@@ -16,6 +16,7 @@
 //! concerns the gateway's own credential cannot be told from the client's there.
 
 mod access_log;
+mod auth;
 mod body;
 mod config;
 mod health;
@@ -39,6 +40,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, service_fn};
 
+pub use auth::{Auth, Verify};
 pub use config::{Config, DOMAINS, Limits, RESERVED_BUCKETS, Upstream};
 
 /// The most connections to the management listener, which a few operators use.
@@ -58,9 +60,18 @@ pub async fn serve(
     ready: ReadyFlag,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let channel = config.auth.channel()?;
-    let verifier =
-        s3::Verifier::new(channel.clone(), config.region.clone(), config.limits.auth_timeout);
+    let auth: Arc<dyn Verify> = match &config.auth {
+        Auth::Remote(targets) => {
+            let hedge_after = config.limits.auth_hedge_after;
+            let (ready, shutdown) = (ready.clone(), shutdown.clone());
+            Arc::new(auth::Link::new(targets.clone(), hedge_after, ready, shutdown)?)
+        }
+        Auth::InProcess(auth) => {
+            ready.set(true); // whoever runs both knows
+            Arc::clone(auth)
+        }
+    };
+    let verifier = s3::Verifier::new(auth, config.region.clone(), config.limits.auth_timeout);
     let dialects = match &config.identity {
         None => None,
         Some(target) => {
@@ -102,7 +113,11 @@ pub async fn serve(
             }))
         },
     );
-    tokio::join!(s3, management, health::watch(channel, ready, &shutdown));
+    let not_ready = async {
+        shutdown.cancelled().await;
+        ready.set(false);
+    };
+    tokio::join!(s3, management, not_ready);
     Ok(())
 }
 

@@ -81,7 +81,7 @@ impl ClientTls {
     }
 
     /// Makes TLS of a connection to a host.
-    pub(super) async fn connect(
+    pub(crate) async fn connect(
         &self,
         host: &str,
         stream: TcpStream,

@@ -154,8 +154,9 @@ pub(crate) struct Gateway {
     /// Where /livez, /readyz and /metrics are served [default: 127.0.0.1:7190]
     #[arg(long, env = "CLAVIGER_GATEWAY__ADMIN_LISTEN", value_name = "ADDRESS")]
     pub(crate) admin_listen: Option<SocketAddr>,
-    /// URI of auth [default: http://127.0.0.1:7120]
-    #[arg(long, env = "CLAVIGER_GATEWAY__AUTH", value_name = "URI")]
+    /// URIs of auth, with commas between; each address of each host is a replica
+    /// [default: http://127.0.0.1:7120]
+    #[arg(long, env = "CLAVIGER_GATEWAY__AUTH", value_name = "URIS")]
     pub(crate) auth: Option<String>,
     /// Holds the token that it shows to auth; or else the variable CLAVIGER_GATEWAY__GATEWAY_TOKEN
     /// does
@@ -259,6 +260,10 @@ pub(crate) struct Limits {
     /// For auth to reach a verdict [default: 2]
     #[arg(long, env = "CLAVIGER_GATEWAY__LIMITS__AUTH_TIMEOUT_SECONDS", value_name = "SECONDS")]
     pub(crate) auth_timeout_seconds: Option<u64>,
+    /// For one replica of auth before another is asked too [default: 100]
+    #[arg(long, env = "CLAVIGER_GATEWAY__LIMITS__AUTH_HEDGE_MILLISECONDS")]
+    #[arg(value_name = "MILLISECONDS")]
+    pub(crate) auth_hedge_milliseconds: Option<u64>,
     /// For connecting to the upstream [default: 3]
     #[arg(long, value_name = "SECONDS")]
     #[arg(env = "CLAVIGER_GATEWAY__LIMITS__CONNECT_TIMEOUT_SECONDS")]

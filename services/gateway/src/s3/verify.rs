@@ -1,9 +1,9 @@
 //! Asking auth who signed a request.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use api::auth::v1::auth_service_client::AuthServiceClient;
 use api::auth::v1::get_signing_key_response::Result as Given;
 use api::auth::v1::verify_signature_request::Request as Form;
 use api::auth::v1::verify_signature_response::Verdict;
@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 
 use super::error_xml::S3Error;
 use super::payload::Hash;
+use crate::auth::Verify;
 use crate::request::Scope;
 
 /// Auth takes no larger head.
@@ -31,7 +32,7 @@ const HEAD_BYTES_MAX: usize = 65_535;
 /// Asks auth.
 #[derive(Clone, Debug)]
 pub(crate) struct Verifier {
-    auth: AuthServiceClient<rpc::Channel>,
+    auth: Arc<dyn Verify>,
     region: String,
     timeout: Duration,
 }
@@ -61,8 +62,8 @@ pub(crate) enum Payload {
 }
 
 impl Verifier {
-    pub(crate) fn new(channel: rpc::Channel, region: String, timeout: Duration) -> Self {
-        Self { auth: AuthServiceClient::new(channel), region, timeout }
+    pub(crate) fn new(auth: Arc<dyn Verify>, region: String, timeout: Duration) -> Self {
+        Self { auth, region, timeout }
     }
 
     /// Who signed the request of this head, which came from `client` and whose target was sent as `target`.
@@ -197,10 +198,8 @@ impl Verifier {
             source_address: client.to_string(),
             ..Default::default()
         };
-        let mut request = tonic::Request::new(GetSigningKeyRequest { proof: Some(proof) });
-        request.set_timeout(self.timeout);
-        let mut auth = self.auth.clone();
-        let given = within(self.timeout, auth.get_signing_key(request)).await?;
+        let request = GetSigningKeyRequest { proof: Some(proof) };
+        let given = within(self.timeout, self.auth.get_signing_key(request)).await?;
         let key = match given.result {
             Some(Given::SigningKey(given)) => Zeroizing::new(given.key),
             Some(Given::Denied(denied)) => return Err(denial(denied)),
@@ -234,10 +233,7 @@ impl Verifier {
     }
 
     async fn ask_of(&self, asked: VerifySignatureRequest) -> Result<auth::Verified, S3Error> {
-        let mut request = tonic::Request::new(asked);
-        request.set_timeout(self.timeout);
-        let mut auth = self.auth.clone();
-        match within(self.timeout, auth.verify_signature(request)).await?.verdict {
+        match within(self.timeout, self.auth.verify_signature(asked)).await?.verdict {
             Some(Verdict::Verified(verified)) => Ok(verified),
             Some(Verdict::Denied(denied)) => Err(denial(denied)),
             None => Err(no_answer()),
@@ -248,11 +244,11 @@ impl Verifier {
 /// The answer to a call, if it comes in time.
 async fn within<T>(
     limit: Duration,
-    call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+    call: impl Future<Output = Result<T, Status>>,
 ) -> Result<T, S3Error> {
     let answer = tokio::time::timeout(limit, call).await;
     let answer = answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no verdict in time")));
-    Ok(answer.map_err(|status| no_verdict(&status))?.into_inner())
+    answer.map_err(|status| no_verdict(&status))
 }
 
 /// Auth answered, and did not say what it must.

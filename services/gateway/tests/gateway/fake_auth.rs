@@ -1,11 +1,14 @@
 //! An auth that says what it is told to say.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use api::auth::v1::auth_service_server::{AuthService, AuthServiceServer};
 use api::auth::v1::get_signing_key_response::Result as Given;
+use api::auth::v1::stream_verify_signatures_request::Request as Asked;
+use api::auth::v1::stream_verify_signatures_response::Result as Told;
 use api::auth::v1::verify_signature_request::Request as Form;
 use api::auth::v1::verify_signature_response::Verdict;
 use api::auth::v1::{
@@ -16,6 +19,7 @@ use api::auth::v1::{
     VerifyStringToSignResponse,
 };
 use aws_sigv4::sign::v4;
+use futures::{Stream, StreamExt};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -146,17 +150,19 @@ fn signed_headers(head: &str) -> Vec<String> {
 
 struct Service(Arc<Shared>);
 
-#[tonic::async_trait]
-impl AuthService for Service {
-    async fn verify_signature(
+#[track_caller]
+fn check_token<T>(request: &Request<T>) {
+    assert_eq!(
+        request.metadata().get("authorization").and_then(|token| token.to_str().ok()),
+        Some(format!("Bearer {}", crate::rig::TOKEN).as_str()),
+    );
+}
+
+impl Service {
+    async fn answer(
         &self,
-        request: Request<VerifySignatureRequest>,
-    ) -> Result<Response<VerifySignatureResponse>, Status> {
-        assert_eq!(
-            request.metadata().get("authorization").and_then(|token| token.to_str().ok()),
-            Some(format!("Bearer {}", crate::rig::TOKEN).as_str()),
-        );
-        let request = request.into_inner();
+        request: VerifySignatureRequest,
+    ) -> Result<VerifySignatureResponse, Status> {
         let asked = (request.region.as_str(), request.service.as_str());
         // The gateway's own, of S3; of other interfaces, what their tests sign for.
         assert!([("us-east-1", "s3"), ("eu-west-3", "claviger")].contains(&asked), "{asked:?}");
@@ -165,10 +171,7 @@ impl AuthService for Service {
             Some(Form::RawHead(head)) => head,
             Some(Form::PostForm(form)) => {
                 let verdict = Some(Verdict::Verified(verified_form(&form)));
-                return Ok(Response::new(VerifySignatureResponse {
-                    verdict,
-                    ..Default::default()
-                }));
+                return Ok(VerifySignatureResponse { verdict, ..Default::default() });
             }
             Some(Form::Head(_)) | None => panic!("no raw head"),
         };
@@ -177,7 +180,46 @@ impl AuthService for Service {
         // A thread of its own, so that it may take its time.
         let answer = tokio::task::spawn_blocking(move || say(&String::from_utf8_lossy(&head)));
         let verdict = answer.await.expect("no panic")?;
-        Ok(Response::new(VerifySignatureResponse { verdict, ..Default::default() }))
+        Ok(VerifySignatureResponse { verdict, ..Default::default() })
+    }
+}
+
+#[tonic::async_trait]
+impl AuthService for Service {
+    async fn verify_signature(
+        &self,
+        request: Request<VerifySignatureRequest>,
+    ) -> Result<Response<VerifySignatureResponse>, Status> {
+        check_token(&request);
+        self.answer(request.into_inner()).await.map(Response::new)
+    }
+
+    type StreamVerifySignaturesStream =
+        Pin<Box<dyn Stream<Item = Result<StreamVerifySignaturesResponse, Status>> + Send>>;
+
+    async fn stream_verify_signatures(
+        &self,
+        request: Request<Streaming<StreamVerifySignaturesRequest>>,
+    ) -> Result<Response<Self::StreamVerifySignaturesStream>, Status> {
+        check_token(&request);
+        let service = Self(Arc::clone(&self.0));
+        let answers = request.into_inner().map(move |asked| {
+            let service = Self(Arc::clone(&service.0));
+            async move {
+                let StreamVerifySignaturesRequest { id, request } = asked?;
+                let Some(Asked::Signature(request)) = request else { panic!("another request") };
+                let result = Some(match service.answer(request).await {
+                    Ok(response) => Told::Signature(response),
+                    Err(status) => Told::Error(tonic_types::Status {
+                        code: status.code().into(),
+                        message: status.message().to_owned(),
+                        details: vec![],
+                    }),
+                });
+                Ok(StreamVerifySignaturesResponse { id, result })
+            }
+        });
+        Ok(Response::new(answers.buffer_unordered(1024).boxed()))
     }
 
     async fn get_signing_key(
@@ -204,16 +246,6 @@ impl AuthService for Service {
     }
 
     // What the gateway does not ask.
-
-    type StreamVerifySignaturesStream =
-        tokio_stream::Empty<Result<StreamVerifySignaturesResponse, Status>>;
-
-    async fn stream_verify_signatures(
-        &self,
-        _: Request<Streaming<StreamVerifySignaturesRequest>>,
-    ) -> Result<Response<Self::StreamVerifySignaturesStream>, Status> {
-        Err(Status::unimplemented("not here"))
-    }
 
     async fn batch_verify_signatures(
         &self,

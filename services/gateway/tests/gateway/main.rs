@@ -11,6 +11,7 @@ mod forms;
 mod lifetime;
 mod passing;
 mod refusals;
+mod replicas;
 mod rest;
 mod rig;
 mod wire;

@@ -39,12 +39,13 @@ pub(crate) fn limits() -> Limits {
     Limits { drain_timeout: Duration::from_millis(500), ..Limits::default() }
 }
 
+pub(crate) fn target(auth: SocketAddr) -> rpc::Target {
+    rpc::Target::in_the_clear(format!("http://{auth}"), rpc::Token::parse(TOKEN).expect("a token"))
+}
+
 pub(crate) fn config(auth: SocketAddr, upstream: SocketAddr, limits: Limits) -> Config {
     Config {
-        auth: rpc::Target::in_the_clear(
-            format!("http://{auth}"),
-            rpc::Token::parse(TOKEN).expect("a token"),
-        ),
+        auth: gateway::Auth::Remote(vec![target(auth)]),
         identity: None,
         region: "us-east-1".to_owned(),
         account_id: ACCOUNT.parse().expect("a UUID"),
