@@ -170,6 +170,8 @@ fn gateway_config(
         domains: gateway::DOMAINS.map(Into::into).into(),
         reserved_buckets: gateway::RESERVED_BUCKETS.map(Into::into).into(),
         upstream,
+        s3_tls: None,
+        management_tls: None,
         limits: gateway::Limits::default(),
     }
 }

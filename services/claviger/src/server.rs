@@ -179,8 +179,8 @@ pub(crate) async fn gateway(args: Box<ServerArgs<config::Gateway>>) -> Outcome {
     let admin = serve::listen(on(set.admin_listen, ADMIN_PORT), "gateway.admin_listen").await?;
     let served = serve::run("claviger-gateway", async |process: &mut Process| {
         process.start_admin(admin);
-        log_listening("S3", &s3);
-        log_listening("management", &rest);
+        log_http("S3", &s3, config.s3_tls.is_some());
+        log_http("management", &rest, config.management_tls.is_some());
         let ready = process.register("gateway");
         process.start("gateway", |shutdown| gateway::serve(config, s3, rest, ready, shutdown));
         Ok(())
@@ -218,7 +218,7 @@ fn gateway_config(
     anyhow::ensure!(
         is_https || !tls.is_set(),
         "gateway.tls is for the way to auth and identity, and neither gateway.auth nor \
-         gateway.identity begins with https://"
+         gateway.identity begins with https:// (gateway.s3_tls and gateway.rest_tls are for the ports)"
     );
     Ok(gateway::Config {
         auth: target(uri, "gateway.auth", token, "CLAVIGER_GATEWAY__GATEWAY_TOKEN", &tls)?,
@@ -231,8 +231,18 @@ fn gateway_config(
             .clone()
             .unwrap_or_else(|| gateway::RESERVED_BUCKETS.map(Into::into).into()),
         upstream,
+        s3_tls: Tls::from(&set.s3_tls).https_server("s3")?,
+        management_tls: Tls::from(&set.rest_tls).https_server("management")?,
         limits: limits(&set.limits),
     })
+}
+
+/// Says where a port of the gateway's is served, and how.
+fn log_http(what: &str, listener: &TcpListener, by_tls: bool) {
+    match by_tls {
+        true => log_listening_by_tls(what, listener),
+        false => log_listening(what, listener),
+    }
 }
 
 /// Where identity is, if the gateway is to manage users and access keys.

@@ -39,6 +39,10 @@ pub struct Config {
     pub reserved_buckets: Vec<String>,
     /// Where verified requests go.
     pub upstream: Upstream,
+    /// Encryption of the S3 listener, which is in the clear without.
+    pub s3_tls: Option<rpc::HttpsServer>,
+    /// Encryption of the management listener.
+    pub management_tls: Option<rpc::HttpsServer>,
     /// Sizes and times.
     pub limits: Limits,
 }

@@ -128,7 +128,7 @@ impl S3 {
             return Err(S3Error::access_denied());
         }
         // Only now: strangers learn nothing of what is served here.
-        check_body(&head, &verified)?;
+        check_body(&head, &body, &verified)?;
         operation::check(&head.method, &target, &self.reserved_buckets)?;
 
         let hash = match verified.payload {
@@ -181,8 +181,11 @@ fn is_upload(method: &Method) -> bool {
 }
 
 /// Refuses bodies in forms that are not offered, rather than passing on what nobody checked.
-fn check_body(head: &Parts, verified: &Verified) -> Result<(), S3Error> {
-    if head.headers.contains_key(TRANSFER_ENCODING) {
+fn check_body(head: &Parts, body: &Incoming, verified: &Verified) -> Result<(), S3Error> {
+    // In HTTP/2 a body needs neither a length nor an encoding.
+    let is_of_unknown_length =
+        !head.headers.contains_key(http::header::CONTENT_LENGTH) && !body.is_end_stream();
+    if head.headers.contains_key(TRANSFER_ENCODING) || is_of_unknown_length {
         if is_upload(&head.method) {
             let message = "You must provide the Content-Length HTTP header.";
             let status = StatusCode::LENGTH_REQUIRED;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Settings;
-use super::tls::{AuthTls, GatewayTls, IdentityTls};
+use super::tls::{AuthTls, GatewayTls, IdentityTls, RestTls, S3Tls};
 
 /// Settings of identity.
 #[derive(Clone, Debug, Default, Args, Deserialize, Serialize)]
@@ -188,6 +188,12 @@ pub(crate) struct Gateway {
     #[arg(long = "reserved-bucket", env = "CLAVIGER_GATEWAY__RESERVED_BUCKETS")]
     #[arg(value_name = "BUCKET", value_delimiter = ',')]
     pub(crate) reserved_buckets: Option<Vec<String>>,
+    /// Encryption of the S3 port.
+    #[command(flatten)]
+    pub(crate) s3_tls: S3Tls,
+    /// Encryption of the management port.
+    #[command(flatten)]
+    pub(crate) rest_tls: RestTls,
     /// Encryption of the way to auth and identity.
     #[command(flatten)]
     pub(crate) tls: GatewayTls,

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::tls::{AuthTls, GatewayTls, IdentityTls};
+use super::tls::{AuthTls, GatewayTls, IdentityTls, RestTls, S3Tls};
 use super::*;
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/claviger.example.toml");
@@ -161,6 +161,8 @@ fn the_example_is_right_and_shows_every_key() {
     assert_eq!(shown(&example, "identity.tls"), keys(&IdentityTls::default()));
     assert_eq!(shown(&example, "auth.tls"), keys(&AuthTls::default()));
     assert_eq!(shown(&example, "gateway.tls"), keys(&GatewayTls::default()));
+    assert_eq!(shown(&example, "gateway.s3_tls"), keys(&S3Tls::default()));
+    assert_eq!(shown(&example, "gateway.rest_tls"), keys(&RestTls::default()));
     assert_eq!(shown(&example, "gateway.upstream"), keys(&Upstream::default()));
     assert_eq!(shown(&example, "gateway.limits"), keys(&Limits::default()));
 }

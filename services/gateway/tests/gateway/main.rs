@@ -6,6 +6,7 @@ mod demo;
 mod fake_auth;
 mod fake_identity;
 mod fake_upstream;
+mod http2;
 mod lifetime;
 mod passing;
 mod refusals;

@@ -56,6 +56,8 @@ pub(crate) fn config(auth: SocketAddr, upstream: SocketAddr, limits: Limits) -> 
             access_key_id: "AKIAUPSTREAM".to_owned(),
             secret_access_key: Zeroizing::new("upstream-secret".to_owned()),
         },
+        s3_tls: None,
+        management_tls: None,
         limits,
     }
 }
