@@ -1,5 +1,7 @@
 //! `claviger identity`, `auth` and `gateway`: from settings to a running server.
 
+mod upstreams;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -192,21 +194,6 @@ fn gateway_config(
     given: &config::Gateway,
     set: &config::Gateway,
 ) -> anyhow::Result<gateway::Config> {
-    let config::Upstream { endpoint, region, access_key_id, secret_access_key_file } =
-        &set.upstream;
-    let endpoint = endpoint.as_deref().context("gateway.upstream.endpoint is not set")?;
-    let upstream = gateway::Upstream {
-        endpoint: endpoint.parse().context("gateway.upstream.endpoint is no URI")?,
-        region: region.clone().unwrap_or_else(|| REGION.to_owned()),
-        access_key_id: access_key_id
-            .clone()
-            .context("gateway.upstream.access_key_id is not set")?,
-        secret_access_key: required(
-            "CLAVIGER_GATEWAY__UPSTREAM__SECRET_ACCESS_KEY",
-            given.upstream.secret_access_key_file.as_deref(),
-            secret_access_key_file.as_deref(),
-        )?,
-    };
     let token = optional_token(
         "CLAVIGER_GATEWAY__GATEWAY_TOKEN",
         given.gateway_token_file.as_deref(),
@@ -230,7 +217,8 @@ fn gateway_config(
             .reserved_buckets
             .clone()
             .unwrap_or_else(|| gateway::RESERVED_BUCKETS.map(Into::into).into()),
-        upstream,
+        upstream: upstreams::default(given, set)?,
+        upstreams: upstreams::named(&set.upstreams)?,
         s3_tls: Tls::from(&set.s3_tls).https_server("s3")?,
         management_tls: Tls::from(&set.rest_tls).https_server("management")?,
         limits: limits(&set.limits),
@@ -277,6 +265,7 @@ fn limits(set: &config::Limits) -> gateway::Limits {
     override_with(&mut limits.auth_timeout, seconds(set.auth_timeout_seconds));
     override_with(&mut limits.connect_timeout, seconds(set.connect_timeout_seconds));
     override_with(&mut limits.response_timeout, seconds(set.response_timeout_seconds));
+    override_with(&mut limits.health_interval, seconds(set.health_interval_seconds));
     limits
 }
 
@@ -363,15 +352,6 @@ fn log_grpc(listener: &TcpListener, by_tls: bool) {
     } else {
         log_listening("gRPC", listener);
     }
-}
-
-fn required(
-    variable: &str,
-    given: Option<&Path>,
-    set: Option<&Path>,
-) -> anyhow::Result<Zeroizing<String>> {
-    let found = secret::find(variable, given, set)?;
-    found.with_context(|| format!("{}_file is not set, nor is {variable}", key_of(variable)))
 }
 
 /// The key in the file that a variable stands for: `CLAVIGER_AUTH__ADMIN_TOKEN` for

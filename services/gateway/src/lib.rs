@@ -17,6 +17,7 @@
 
 mod access_log;
 mod body;
+mod buckets;
 mod config;
 mod health;
 mod iam;
@@ -29,6 +30,7 @@ mod request;
 mod rest;
 mod s3;
 mod socket;
+mod upstream;
 mod xml;
 
 use std::sync::Arc;
@@ -39,7 +41,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, service_fn};
 
-pub use config::{Config, DOMAINS, Limits, RESERVED_BUCKETS, Upstream};
+pub use buckets::BucketPattern;
+pub use config::{
+    Access, Config, DOMAINS, Limits, NamedUpstream, RESERVED_BUCKETS, Upstream, UpstreamKey,
+};
 
 /// The most connections to the management listener, which a few operators use.
 const MANAGEMENT_CONNECTIONS_MAX: usize = 256;
@@ -69,6 +74,7 @@ pub async fn serve(
         }
     };
     let handler = Arc::new(s3::S3::new(&config, verifier)?);
+    let watched = Arc::clone(&handler);
     let telemetry = telemetry::http_server_layer();
     let Config { limits, s3_tls, management_tls, .. } = config;
     let s3 = listener::Port {
@@ -108,7 +114,8 @@ pub async fn serve(
             async move { management::handle(client, request, dialects.as_deref()).await }
         }))
     });
-    tokio::join!(s3, management, health::watch(channel, ready, &shutdown));
+    let upstreams = watched.watch_upstreams(&ready, &shutdown);
+    tokio::join!(s3, management, upstreams, health::watch(channel, ready.clone(), &shutdown));
     Ok(())
 }
 

@@ -22,20 +22,27 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
+use telemetry::ReadyFlag;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::error_xml::About;
 pub(crate) use self::error_xml::S3Error;
-use self::forward::{Forwarder, Onward};
+pub(crate) use self::forward::Forwarder;
+use self::forward::Onward;
 use self::host::Domains;
-use self::target::{Resource, Target};
+pub(crate) use self::payload::Hash;
+pub(crate) use self::signing::Signer;
+use self::target::Resource;
+pub(crate) use self::target::Target;
 pub(crate) use self::verify::Verifier;
 use self::verify::{Payload, Verified};
 use crate::access_log::{Entry, Logged};
 use crate::body::BoxBody;
 use crate::config::Config;
 use crate::request_id;
+use crate::upstream::{Identity, Upstreams};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
@@ -44,7 +51,7 @@ const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 #[derive(Debug)]
 pub(crate) struct S3 {
     verifier: Verifier,
-    forwarder: Forwarder,
+    upstreams: Upstreams,
     account_id: Uuid,
     domains: Domains,
     reserved_buckets: Vec<String>,
@@ -55,12 +62,12 @@ pub(crate) struct S3 {
 
 impl S3 {
     /// # Errors
-    /// If the upstream's endpoint is not plain `http://host:port`, or a domain is no host name.
+    /// If upstreams are not what [`Upstreams::new`] wants, or a domain is no host name.
     pub(crate) fn new(config: &Config, verifier: Verifier) -> anyhow::Result<Self> {
         let limits = &config.limits;
         Ok(Self {
             verifier,
-            forwarder: Forwarder::new(&config.upstream, limits)?,
+            upstreams: Upstreams::new(config)?,
             account_id: config.account_id,
             domains: Domains::new(&config.domains)?,
             reserved_buckets: config.reserved_buckets.clone(),
@@ -100,6 +107,11 @@ impl S3 {
         }
         response.headers_mut().insert(SERVER, HeaderValue::from_static("claviger"));
         Ok(entry.attach(response))
+    }
+
+    /// Watches over the upstreams until `shutdown`, and tells beside `ready` which are down.
+    pub(crate) async fn watch_upstreams(&self, ready: &ReadyFlag, shutdown: &CancellationToken) {
+        self.upstreams.watch(ready, shutdown).await;
     }
 
     /// Whether a request is for a bucket, or for something in one: by its path, or by its host.
@@ -152,8 +164,14 @@ impl S3 {
             body,
             hash,
             bytes_in: entry.bytes_in.clone(),
+            identity: Identity {
+                account_id: verified.account_id.to_string(),
+                user_id: verified.user_id,
+                access_key_id: verified.access_key_id,
+            },
         };
-        self.forwarder.forward(onward).await
+        let upstream = self.upstreams.of(target.resource().bucket(), Some(verified.account_id));
+        upstream.forward(onward).await
     }
 }
 

@@ -12,4 +12,5 @@ mod passing;
 mod refusals;
 mod rest;
 mod rig;
+mod upstreams;
 mod wire;
