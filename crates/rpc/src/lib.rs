@@ -21,7 +21,10 @@ pub use client::{Channel, Target, channel};
 pub use incoming::Peer;
 pub use malformed::Malformed;
 pub use server::{Server, routes};
-pub use tls::{CertificateFiles, ClientTls, ClientTlsFiles, ServerTls, ServerTlsFiles};
+pub use tls::{
+    Agreed, CertificateFiles, ClientStream, ClientTls, ClientTlsFiles, HttpsClient, HttpsServer,
+    ServerStream, ServerTls, ServerTlsFiles,
+};
 pub use token::{InvalidToken, Token};
 
 use prost::Message;

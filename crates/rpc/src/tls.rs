@@ -5,6 +5,7 @@
 
 mod client;
 mod files;
+mod https;
 mod reloading;
 mod server;
 
@@ -18,6 +19,7 @@ use rustls::version::{TLS12, TLS13};
 
 pub(crate) use client::connector;
 pub use client::{ClientTls, ClientTlsFiles};
+pub use https::{Agreed, ClientStream, HttpsClient, HttpsServer, ServerStream};
 use reloading::Reloading;
 pub use server::{ServerTls, ServerTlsFiles};
 

@@ -33,7 +33,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// | path | answer |
 /// | --- | --- |
 /// | `/livez` | 200 for as long as the process can answer at all |
-/// | `/readyz` | 200, or 503 with the names of what is not ready, one a line |
+/// | `/readyz` | 200, or 503 with the names of what is not ready, one a line; with 200 the names of what is degraded |
 /// | `/metrics` | `registry` in Prometheus' text format |
 /// | `/version` | the version, as JSON |
 pub async fn serve(
@@ -88,7 +88,10 @@ fn router(readiness: Readiness, registry: Registry) -> Router {
 
 async fn readyz(State(readiness): State<Readiness>) -> impl IntoResponse {
     match readiness.not_ready().as_slice() {
-        [] => (StatusCode::OK, "ok\n".to_owned()),
+        [] => match readiness.degraded().as_slice() {
+            [] => (StatusCode::OK, "ok\n".to_owned()),
+            names => (StatusCode::OK, format!("ok\ndegraded:\n{}\n", names.join("\n"))),
+        },
         names => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready:\n{}\n", names.join("\n"))),
     }
 }

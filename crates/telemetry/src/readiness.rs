@@ -1,43 +1,75 @@
 //! Which parts of the process are ready to serve.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// The parts of this process that must be ready before it takes traffic. Clones share one list.
+/// The parts of this process that must be ready before it takes traffic, and those beside them that are told
+/// of and not waited for. Clones share one list.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<Mutex<Vec<ReadyFlag>>>);
+pub struct Readiness(Arc<Mutex<Parts>>);
+
+#[derive(Debug, Default)]
+struct Parts {
+    needed: Vec<ReadyFlag>,
+    beside: Vec<ReadyFlag>,
+}
 
 /// Says whether one part is ready. Not ready until set so. Clones share one flag.
 #[derive(Clone, Debug)]
 pub struct ReadyFlag {
-    name: &'static str,
+    name: Cow<'static, str>,
     ready: Arc<AtomicBool>,
+    of: Weak<Mutex<Parts>>,
 }
 
 impl Readiness {
     /// Adds a part, not ready yet. `/readyz` shows its name for as long as it is not ready.
     pub fn register(&self, name: &'static str) -> ReadyFlag {
-        let flag = ReadyFlag { name, ready: Arc::default() };
-        self.flags().push(flag.clone());
+        let flag = ReadyFlag::new(name.into(), Arc::downgrade(&self.0));
+        self.look(|parts| parts.needed.push(flag.clone()));
         flag
     }
 
     /// Whether all parts are ready; true if there are none.
     pub fn is_ready(&self) -> bool {
-        self.flags().iter().all(ReadyFlag::is_ready)
+        self.look(|parts| parts.needed.iter().all(ReadyFlag::is_ready))
     }
 
     /// The names of the parts that are not ready, in the order of registration.
-    pub fn not_ready(&self) -> Vec<&'static str> {
-        self.flags().iter().filter(|flag| !flag.is_ready()).map(|flag| flag.name).collect()
+    pub fn not_ready(&self) -> Vec<String> {
+        self.look(|parts| not_ready(&parts.needed))
     }
 
-    fn flags(&self) -> std::sync::MutexGuard<'_, Vec<ReadyFlag>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The names of what is not ready without keeping the process from being so.
+    pub fn degraded(&self) -> Vec<String> {
+        self.look(|parts| not_ready(&parts.beside))
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&mut Parts) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
+fn not_ready(flags: &[ReadyFlag]) -> Vec<String> {
+    flags.iter().filter(|flag| !flag.is_ready()).map(|flag| flag.name.to_string()).collect()
+}
+
 impl ReadyFlag {
+    fn new(name: Cow<'static, str>, of: Weak<Mutex<Parts>>) -> Self {
+        Self { name, ready: Arc::default(), of }
+    }
+
+    /// Adds something to the same list that this part does not wait for, not ready yet. `/readyz` shows its
+    /// name for as long as it is not ready, and is no less ready itself.
+    pub fn beside(&self, name: String) -> ReadyFlag {
+        let flag = Self::new(name.into(), self.of.clone());
+        if let Some(of) = self.of.upgrade() {
+            Readiness(of).look(|parts| parts.beside.push(flag.clone()));
+        }
+        flag
+    }
+
     /// Sets whether this part is ready.
     pub fn set(&self, ready: bool) {
         self.ready.store(ready, Ordering::Release);
@@ -65,5 +97,17 @@ mod tests {
         assert!(readiness.is_ready());
         identity.set(false);
         assert!(!readiness.is_ready());
+    }
+
+    #[test]
+    fn what_is_beside_a_part_is_told_and_not_waited_for() {
+        let readiness = Readiness::default();
+        let gateway = readiness.register("gateway");
+        let upstream = gateway.beside("upstream archive".to_owned());
+        gateway.set(true);
+        assert!(readiness.is_ready());
+        assert_eq!(readiness.degraded(), ["upstream archive"]);
+        upstream.set(true);
+        assert!(readiness.degraded().is_empty());
     }
 }

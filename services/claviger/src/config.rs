@@ -16,7 +16,7 @@ use figment::providers::{Format, Serialized, Toml};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::settings::{Auth, Gateway, Identity, Limits, Upstream};
+pub(crate) use self::settings::{Auth, Gateway, Identity, Limits, NamedUpstream, Upstream};
 use crate::cli::{Cli, ServerArgs};
 use crate::exit::{Failure, Outcome};
 
@@ -38,6 +38,11 @@ pub(crate) trait Settings: clap::Args + Serialize + DeserializeOwned {
     const NAME: &'static str;
     /// The variables that hold a secret, which are no flags.
     const SECRETS: &'static [&'static str];
+
+    /// Whether a variable of this name holds a secret.
+    fn is_secret(variable: &str) -> bool {
+        Self::SECRETS.contains(&variable)
+    }
 }
 
 /// Lays the layers over each other.
@@ -92,7 +97,7 @@ fn refuse_unknown<S: Settings>(variables: impl Iterator<Item = String>) -> Outco
         .filter_map(clap::Arg::get_env)
         .collect();
     for name in variables.filter(|name| name.starts_with(&prefix)) {
-        if !S::SECRETS.contains(&name.as_str()) && !known.contains(&name.as_ref()) {
+        if !S::is_secret(&name) && !known.contains(&name.as_ref()) {
             return Err(Failure::usage(format!("variable {name} is no setting: is it misspelt?")));
         }
     }

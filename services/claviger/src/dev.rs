@@ -197,6 +197,9 @@ fn gateway_config(
         domains: gateway::DOMAINS.map(Into::into).into(),
         reserved_buckets: gateway::RESERVED_BUCKETS.map(Into::into).into(),
         upstream,
+        upstreams: vec![],
+        s3_tls: None,
+        management_tls: None,
         limits: gateway::Limits::default(),
     }
 }
@@ -210,9 +213,13 @@ fn start_store(
     let secret = Token::generate()?;
     let upstream = gateway::Upstream {
         endpoint: uri(&listener)?.parse()?,
-        region: REGION.to_owned(),
-        access_key_id: STORE_ACCESS_KEY_ID.to_owned(),
-        secret_access_key: Zeroizing::new(secret.expose().to_owned()),
+        tls: None,
+        access: gateway::Access::Key(gateway::UpstreamKey {
+            region: REGION.to_owned(),
+            access_key_id: STORE_ACCESS_KEY_ID.to_owned(),
+            secret_access_key: Zeroizing::new(secret.expose().to_owned()),
+        }),
+        health_path: None,
         sends_trailers: true,
     };
     process.start("object store", move |shutdown| async move {

@@ -1,5 +1,7 @@
 //! `claviger identity`, `auth` and `gateway`: from settings to a running server.
 
+mod upstreams;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,6 @@ use event_store::SystemClock;
 use rpc::{Callers, Known, Target, Token};
 use sealing::{KeyEncryptionKey, Keyring};
 use tokio::net::TcpListener;
-use zeroize::Zeroizing;
 
 use crate::cli::ServerArgs;
 use crate::config::tls::Tls;
@@ -179,8 +180,8 @@ pub(crate) async fn gateway(args: Box<ServerArgs<config::Gateway>>) -> Outcome {
     let admin = serve::listen(on(set.admin_listen, ADMIN_PORT), "gateway.admin_listen").await?;
     let served = serve::run("claviger-gateway", async |process: &mut Process| {
         process.start_admin(admin);
-        log_listening("S3", &s3);
-        log_listening("management", &rest);
+        log_http("S3", &s3, config.s3_tls.is_some());
+        log_http("management", &rest, config.management_tls.is_some());
         let ready = process.register("gateway");
         process.start("gateway", |shutdown| gateway::serve(config, s3, rest, ready, shutdown));
         Ok(())
@@ -192,27 +193,6 @@ fn gateway_config(
     given: &config::Gateway,
     set: &config::Gateway,
 ) -> anyhow::Result<gateway::Config> {
-    let config::Upstream {
-        endpoint,
-        region,
-        access_key_id,
-        secret_access_key_file,
-        trailing_checksums,
-    } = &set.upstream;
-    let endpoint = endpoint.as_deref().context("gateway.upstream.endpoint is not set")?;
-    let upstream = gateway::Upstream {
-        endpoint: endpoint.parse().context("gateway.upstream.endpoint is no URI")?,
-        region: region.clone().unwrap_or_else(|| REGION.to_owned()),
-        access_key_id: access_key_id
-            .clone()
-            .context("gateway.upstream.access_key_id is not set")?,
-        secret_access_key: required(
-            "CLAVIGER_GATEWAY__UPSTREAM__SECRET_ACCESS_KEY",
-            given.upstream.secret_access_key_file.as_deref(),
-            secret_access_key_file.as_deref(),
-        )?,
-        sends_trailers: trailing_checksums.unwrap_or(true),
-    };
     let token = optional_token(
         "CLAVIGER_GATEWAY__GATEWAY_TOKEN",
         given.gateway_token_file.as_deref(),
@@ -225,7 +205,7 @@ fn gateway_config(
     anyhow::ensure!(
         is_https || !tls.is_set(),
         "gateway.tls is for the way to auth and identity, and neither gateway.auth nor \
-         gateway.identity begins with https://"
+         gateway.identity begins with https:// (gateway.s3_tls and gateway.rest_tls are for the ports)"
     );
     Ok(gateway::Config {
         auth: auth_of_gateway(&uri, token, &tls)?,
@@ -237,7 +217,10 @@ fn gateway_config(
             .reserved_buckets
             .clone()
             .unwrap_or_else(|| gateway::RESERVED_BUCKETS.map(Into::into).into()),
-        upstream,
+        upstream: upstreams::default(given, set)?,
+        upstreams: upstreams::named(&set.upstreams)?,
+        s3_tls: Tls::from(&set.s3_tls).https_server("s3")?,
+        management_tls: Tls::from(&set.rest_tls).https_server("management")?,
         limits: limits(&set.limits),
     })
 }
@@ -249,6 +232,14 @@ fn auth_of_gateway(uris: &str, token: Option<Token>, tls: &Tls) -> anyhow::Resul
         target(uri, "gateway.auth", token, "CLAVIGER_GATEWAY__GATEWAY_TOKEN", tls)
     });
     Ok(gateway::Auth::Remote(targets.collect::<anyhow::Result<_>>()?))
+}
+
+/// Says where a port of the gateway's is served, and how.
+fn log_http(what: &str, listener: &TcpListener, by_tls: bool) {
+    match by_tls {
+        true => log_listening_by_tls(what, listener),
+        false => log_listening(what, listener),
+    }
 }
 
 /// Where identity is, if the gateway is to manage users and access keys.
@@ -286,6 +277,7 @@ fn limits(set: &config::Limits) -> gateway::Limits {
     override_with(&mut limits.auth_hedge_after, hedge_after);
     override_with(&mut limits.connect_timeout, seconds(set.connect_timeout_seconds));
     override_with(&mut limits.response_timeout, seconds(set.response_timeout_seconds));
+    override_with(&mut limits.health_interval, seconds(set.health_interval_seconds));
     limits
 }
 
@@ -372,15 +364,6 @@ fn log_grpc(listener: &TcpListener, by_tls: bool) {
     } else {
         log_listening("gRPC", listener);
     }
-}
-
-fn required(
-    variable: &str,
-    given: Option<&Path>,
-    set: Option<&Path>,
-) -> anyhow::Result<Zeroizing<String>> {
-    let found = secret::find(variable, given, set)?;
-    found.with_context(|| format!("{}_file is not set, nor is {variable}", key_of(variable)))
 }
 
 /// The key in the file that a variable stands for: `CLAVIGER_AUTH__ADMIN_TOKEN` for

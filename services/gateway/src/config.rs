@@ -3,12 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use http::Uri;
-use http::uri::Authority;
+use http::uri::{Authority, PathAndQuery};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use crate::BucketPattern;
 use crate::auth::Auth;
 
 /// The host names of an endpoint that was told none.
@@ -39,26 +40,68 @@ pub struct Config {
     /// What the upstream means something else by than a bucket, such as [`RESERVED_BUCKETS`]:
     /// requests for it are refused.
     pub reserved_buckets: Vec<String>,
-    /// Where verified requests go.
+    /// Where verified requests go that go nowhere else.
     pub upstream: Upstream,
+    /// Where those go that are for certain buckets, or of certain accounts.
+    pub upstreams: Vec<NamedUpstream>,
+    /// Encryption of the S3 listener, which is in the clear without.
+    pub s3_tls: Option<rpc::HttpsServer>,
+    /// Encryption of the management listener.
+    pub management_tls: Option<rpc::HttpsServer>,
     /// Sizes and times.
     pub limits: Limits,
 }
 
-/// The S3 server behind the gateway, addressed path-style.
-#[derive(Clone)]
+/// An S3 server behind the gateway, addressed path-style.
+#[derive(Clone, Debug)]
 pub struct Upstream {
-    /// Scheme `http`, host and port, such as `http://127.0.0.1:9000`; no path.
+    /// Scheme `http` or `https`, host and port, such as `http://127.0.0.1:9000`; no path.
     pub endpoint: Uri,
+    /// Whose certificates are believed, for `https`; the system's authorities' if there is none.
+    pub tls: Option<rpc::HttpsClient>,
+    /// How it is told who asks.
+    pub access: Access,
+    /// What is got, without a signature, to see whether it is there: it is if the answer is no server
+    /// error. Without, it is there if it can be connected to.
+    pub health_path: Option<PathAndQuery>,
+    /// Whether it takes a checksum in a trailer (`STREAMING-UNSIGNED-PAYLOAD-TRAILER`), as stores have since
+    /// 2022. If not, such a checksum is checked here, and ends here.
+    pub sends_trailers: bool,
+}
+
+/// How an upstream is told who asks.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// By a signature of the gateway's, whose credential may do everything there that users may.
+    Key(UpstreamKey),
+    /// By the headers `x-claviger-account`, `x-claviger-user` and `x-claviger-access-key-id`, with what
+    /// auth verified, and no signature. Nobody else may reach such an upstream.
+    IdentityHeaders,
+}
+
+/// The gateway's own credential at an upstream.
+#[derive(Clone)]
+pub struct UpstreamKey {
     /// The region that requests are signed for.
     pub region: String,
-    /// The upstream's own credential, by which it knows the gateway.
+    /// By which the upstream knows the gateway.
     pub access_key_id: String,
     /// The secret to it. Zeroed on drop, never printed.
     pub secret_access_key: Zeroizing<String>,
-    /// Whether the upstream takes a checksum in a trailer (`STREAMING-UNSIGNED-PAYLOAD-TRAILER`), as stores have
-    /// since 2022. If not, such a checksum is checked here, and ends here.
-    pub sends_trailers: bool,
+}
+
+/// An upstream for some buckets and accounts. A bucket's goes before an account's; an exact name before a
+/// pattern, and a longer pattern before a shorter one.
+#[derive(Clone, Debug)]
+pub struct NamedUpstream {
+    /// 1 to 32 lower-case letters, digits and hyphens, for logs and metrics.
+    pub name: String,
+    /// Whose requests go there.
+    pub buckets: Vec<BucketPattern>,
+    /// Requests of whose users go there.
+    pub accounts: Vec<Uuid>,
+    /// Where that is.
+    pub upstream: Upstream,
 }
 
 /// How much and how long. The defaults suit most.
@@ -86,6 +129,8 @@ pub struct Limits {
     /// How long, at least, the upstream may neither read on nor begin to answer. 5 minutes, as
     /// stores take their time to complete large multipart uploads.
     pub response_timeout: Duration,
+    /// How often upstreams are looked at. 5 seconds.
+    pub health_interval: Duration,
     /// How long requests under way may take to end after shutdown began. 6 seconds.
     pub drain_timeout: Duration,
 }
@@ -102,6 +147,7 @@ impl Default for Limits {
             auth_hedge_after: Duration::from_millis(100),
             connect_timeout: Duration::from_secs(3),
             response_timeout: Duration::from_secs(300),
+            health_interval: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(6),
         }
     }
@@ -111,53 +157,107 @@ impl Upstream {
     /// Host and port of the endpoint, if that is all there is to it.
     pub(crate) fn authority(&self) -> anyhow::Result<Authority> {
         let scheme = self.endpoint.scheme_str();
-        ensure!(scheme == Some("http"), "the upstream's endpoint must begin with http://");
+        ensure!(
+            matches!(scheme, Some("http" | "https")),
+            "the upstream's endpoint must begin with http:// or https://"
+        );
         let bare = self.endpoint.path_and_query().is_none_or(|path| path.as_str() == "/");
         ensure!(bare, "the upstream's endpoint must have no path");
         let authority = self.endpoint.authority().context("the upstream's endpoint has no host")?;
         ensure!(!authority.as_str().contains('@'), "the upstream's endpoint must name no user");
         Ok(authority.clone())
     }
+
+    /// By what it is encrypted; none in the clear.
+    ///
+    /// # Errors
+    /// If the system has no authorities, and none are given.
+    pub(crate) fn https(&self) -> anyhow::Result<Option<rpc::HttpsClient>> {
+        match (self.endpoint.scheme_str(), &self.tls) {
+            (Some("https"), Some(tls)) => Ok(Some(tls.clone())),
+            (Some("https"), None) => rpc::HttpsClient::load(None).map(Some),
+            (Some(_) | None, None) => Ok(None),
+            (Some(_) | None, Some(_)) => {
+                bail!("the upstream has authorities, and its endpoint does not begin with https://")
+            }
+        }
+    }
 }
 
-impl fmt::Debug for Upstream {
+impl fmt::Debug for UpstreamKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upstream")
-            .field("endpoint", &self.endpoint)
+        f.debug_struct("UpstreamKey")
             .field("region", &self.region)
             .field("access_key_id", &self.access_key_id)
             .field("secret_access_key", &"redacted")
-            .field("sends_trailers", &self.sends_trailers)
             .finish()
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn check(endpoint: &'static str, expected: Option<&str>) {
-        let upstream = Upstream {
+    pub(crate) fn upstream(endpoint: &'static str) -> Upstream {
+        Upstream {
             endpoint: Uri::from_static(endpoint),
-            region: "us-east-1".to_owned(),
-            access_key_id: "AKIA".to_owned(),
-            secret_access_key: Zeroizing::new("s3cr3t".to_owned()),
+            tls: None,
+            access: Access::Key(UpstreamKey {
+                region: "us-east-1".to_owned(),
+                access_key_id: "AKIA".to_owned(),
+                secret_access_key: Zeroizing::new("s3cr3t".to_owned()),
+            }),
+            health_path: None,
             sends_trailers: true,
-        };
+        }
+    }
+
+    /// With this upstream, and nothing beside it.
+    pub(crate) fn config(endpoint: &'static str) -> Config {
+        let token = rpc::Token::generate().expect("randomness");
+        Config {
+            auth: Auth::Remote(vec![rpc::Target::in_the_clear("http://auth", token)]),
+            identity: None,
+            region: "us-east-1".to_owned(),
+            account_id: Uuid::nil(),
+            domains: vec![],
+            reserved_buckets: vec![],
+            upstream: upstream(endpoint),
+            upstreams: vec![],
+            s3_tls: None,
+            management_tls: None,
+            limits: Limits::default(),
+        }
+    }
+
+    fn check(endpoint: &'static str, expected: Option<&str>) {
+        let upstream = upstream(endpoint);
         assert!(!format!("{upstream:?}").contains("s3cr3t"));
         let found = upstream.authority().ok();
         assert_eq!(found.as_ref().map(Authority::as_str), expected, "{endpoint}");
     }
 
     #[test]
-    fn an_endpoint_is_http_and_an_authority() {
+    fn an_endpoint_is_http_or_https_and_an_authority() {
         check("http://127.0.0.1:9000", Some("127.0.0.1:9000"));
         check("http://store/", Some("store"));
-        check("https://store", None);
+        check("https://store", Some("store"));
+        check("ftp://store", None);
         check("http://store/base", None);
         check("http://store/?x", None);
         check("http://user@store", None);
         check("store:9000", None);
         check("/path", None);
+    }
+
+    #[test]
+    fn authorities_are_of_no_use_in_the_clear() {
+        let dir = tempfile::tempdir().expect("a place");
+        let ca = test_pki::Authority::new().write(dir.path(), "ca");
+        let tls = rpc::HttpsClient::load(Some(ca)).expect("authorities");
+        let with = |endpoint| Upstream { tls: Some(tls.clone()), ..upstream(endpoint) }.https();
+        assert!(with("https://store").expect("right").is_some());
+        assert!(with("http://store").is_err());
+        assert!(upstream("http://store").https().expect("right").is_none());
     }
 }

@@ -18,6 +18,7 @@
 mod access_log;
 mod auth;
 mod body;
+mod buckets;
 mod config;
 mod health;
 mod iam;
@@ -30,6 +31,7 @@ mod request;
 mod rest;
 mod s3;
 mod socket;
+mod upstream;
 mod xml;
 
 use std::sync::Arc;
@@ -41,7 +43,10 @@ use tokio_util::sync::CancellationToken;
 use tower::{Layer, service_fn};
 
 pub use auth::{Auth, Verify};
-pub use config::{Config, DOMAINS, Limits, RESERVED_BUCKETS, Upstream};
+pub use buckets::BucketPattern;
+pub use config::{
+    Access, Config, DOMAINS, Limits, NamedUpstream, RESERVED_BUCKETS, Upstream, UpstreamKey,
+};
 
 /// The most connections to the management listener, which a few operators use.
 const MANAGEMENT_CONNECTIONS_MAX: usize = 256;
@@ -80,44 +85,52 @@ pub async fn serve(
         }
     };
     let handler = Arc::new(s3::S3::new(&config, verifier)?);
+    let watched = Arc::clone(&handler);
     let telemetry = telemetry::http_server_layer();
-    let connections_max = config.limits.connections_max;
-    let unreadable = s3::unreadable;
-    let s3 =
-        listener::serve(s3, &config.limits, connections_max, &shutdown, unreadable, |client| {
+    let Config { limits, s3_tls, management_tls, .. } = config;
+    let s3 = listener::Port {
+        listener: s3,
+        tls: s3_tls,
+        connections_max: limits.connections_max,
+        unreadable: s3::unreadable,
+    };
+    let s3 = listener::serve(s3, &limits, &shutdown, {
+        let (telemetry, dialects) = (telemetry.clone(), dialects.clone());
+        move |client| {
             let (handler, dialects) = (Arc::clone(&handler), dialects.clone());
             telemetry.layer(service_fn(move |request: http::Request<Incoming>| {
                 let (handler, dialects) = (Arc::clone(&handler), dialects.clone());
                 async move {
                     let is_form = iam::is_form(&request) && !handler.is_of_bucket(&request);
                     match dialects.filter(|_| is_form) {
-                        Some(dialects) => Ok(dialects.iam.handle(client.ip(), request).await),
-                        None => handler.handle(client.ip(), request).await,
+                        Some(dialects) => {
+                            Ok(dialects.iam.handle(client.address.ip(), request).await)
+                        }
+                        None => handler.handle(client.address.ip(), request).await,
                     }
                 }
             }))
-        });
-    let connections_max = connections_max.min(MANAGEMENT_CONNECTIONS_MAX);
-    let unreadable = management::unreadable;
-    let management = listener::serve(
-        management,
-        &config.limits,
-        connections_max,
-        &shutdown,
-        unreadable,
-        |client| {
-            let dialects = dialects.clone();
-            telemetry.layer(service_fn(move |request| {
-                let dialects = dialects.clone();
-                async move { management::handle(client.ip(), request, dialects.as_deref()).await }
-            }))
-        },
-    );
+        }
+    });
+    let management = listener::Port {
+        listener: management,
+        tls: management_tls,
+        connections_max: limits.connections_max.min(MANAGEMENT_CONNECTIONS_MAX),
+        unreadable: management::unreadable,
+    };
+    let management = listener::serve(management, &limits, &shutdown, move |client| {
+        let dialects = dialects.clone();
+        telemetry.layer(service_fn(move |request| {
+            let (client, dialects) = (client.address.ip(), dialects.clone());
+            async move { management::handle(client, request, dialects.as_deref()).await }
+        }))
+    });
+    let upstreams = watched.watch_upstreams(&ready, &shutdown);
     let not_ready = async {
         shutdown.cancelled().await;
         ready.set(false);
     };
-    tokio::join!(s3, management, not_ready);
+    tokio::join!(s3, management, upstreams, not_ready);
     Ok(())
 }
 

@@ -1,65 +1,78 @@
-//! HTTP/1.1 on a listener: so many connections, heads of bounded size and time, and an end.
+//! HTTP on a listener, by TLS or in the clear: so many connections, heads of bounded size and time, and
+//! an end.
+//!
+//! Whoever begins with HTTP/2's preface is spoken to by HTTP/2, and everybody else by HTTP/1.1. (The
+//! builder of hyper-util that does the same waits for the preface for ever.)
+
+mod connection;
+mod under_way;
+mod unread;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use rpc::{Agreed, HttpsServer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
-use tower::{Service, ServiceExt};
+use tower::Service;
 
+use self::connection::Http;
 use crate::body::BoxError;
 use crate::config::Limits;
-use crate::socket::{Socket, Unreadable};
-
-/// The most bytes of a request's head: hyper answers 431 beyond it. Above the limit that S3's own
-/// error tells, so that moderate excess is told in full. As each connection may hold an unfinished head, it also bounds the memory that all of them take: this,
-/// and as much for the last read.
-const BUFFER_BYTES_MAX: usize = 72 << 10;
 
 /// How long to wait before accepting again when it failed, for want of file descriptors say.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// The longest that a TLS handshake may take, also where a head may take longer.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves `service_of` so many clients at once, until `shutdown`, then lets requests under way end for as long
-/// as the limits say. `unreadable` is the whole answer, head and body, to a connection's first request
-/// when hyper cannot read it.
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client {
+    pub(crate) address: SocketAddr,
+    /// What its TLS is; none in the clear.
+    pub(crate) tls: Option<Agreed>,
+}
+
+/// Where to serve, and to how many at once.
+#[derive(Debug)]
+pub(crate) struct Port {
+    pub(crate) listener: TcpListener,
+    /// In the clear if not given.
+    pub(crate) tls: Option<HttpsServer>,
+    pub(crate) connections_max: usize,
+    /// The whole answer, head and body, to a connection's first request when hyper cannot read it.
+    pub(crate) unreadable: fn(StatusCode) -> Vec<u8>,
+}
+
+/// Serves `service_of` each client until `shutdown`, then lets requests under way end for as long as
+/// the limits say.
 pub(crate) async fn serve<S, B>(
-    listener: TcpListener,
+    port: Port,
     limits: &Limits,
-    connections_max: usize,
     shutdown: &CancellationToken,
-    unreadable: fn(StatusCode) -> Vec<u8>,
-    service_of: impl Fn(SocketAddr) -> S,
+    service_of: impl Fn(Client) -> S + Send + Sync + 'static,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + 'static,
     S::Future: Send,
-    B: Body<Data = Bytes> + Send + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let mut http = http1::Builder::new();
-    // No half-closed clients: a client that goes away looks like one, and the request that nobody
-    // waits for any more would go on upstream.
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
-        .max_header_size(BUFFER_BYTES_MAX)
-        .max_buf_size(BUFFER_BYTES_MAX);
+    let Port { listener, tls, connections_max, unreadable } = port;
+    let http = Arc::new(Http::new(limits, unreadable, shutdown.clone()));
+    let service_of = Arc::new(service_of);
+    let handshake_timeout = limits.head_timeout.min(HANDSHAKE_TIMEOUT);
     let free = Arc::new(Semaphore::new(connections_max));
-    let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -67,7 +80,7 @@ pub(crate) async fn serve<S, B>(
             Some(_) = connections.join_next() => continue,
             accepted = accept(&listener, &free) => accepted,
         };
-        let (stream, client, permit) = match accepted {
+        let (stream, address, permit) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -75,24 +88,35 @@ pub(crate) async fn serve<S, B>(
                 continue;
             }
         };
-        let unreadable = Unreadable { asked: Arc::default(), answer: unreadable };
-        let asked = Arc::clone(&unreadable.asked);
-        let service = service_of(client).map_request(move |request| {
-            asked.store(true, Ordering::Relaxed);
-            request
-        });
-        let service = TowerToHyperService::new(service);
-        let socket = TokioIo::new(Socket::new(stream, limits.idle_timeout, unreadable));
-        let connection = graceful.watch(http.serve_connection(socket, service));
+        let (http, service_of, tls) = (Arc::clone(&http), Arc::clone(&service_of), tls.clone());
         connections.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection broke off");
+            let _permit = permit;
+            let ended = match tls {
+                None => http.serve(stream, service_of(Client { address, tls: None })).await,
+                Some(tls) => {
+                    let shaken = time::timeout(handshake_timeout, tls.accept(stream));
+                    let shaken = tokio::select! {
+                        () = http.shutdown.cancelled() => return,
+                        shaken = shaken => shaken.unwrap_or(Err(io::ErrorKind::TimedOut.into())),
+                    };
+                    match shaken {
+                        Ok(stream) => {
+                            let client = Client { address, tls: Agreed::on(&stream) };
+                            tracing::debug!(tls = ?client.tls, "a connection has begun");
+                            http.serve(stream, service_of(client)).await
+                        }
+                        Err(error) => Err(error.into()),
+                    }
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(error, "a connection broke off");
             }
-            drop(permit);
         });
     }
     drop(listener);
-    if time::timeout(limits.drain_timeout, graceful.shutdown()).await.is_err() {
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if time::timeout(limits.drain_timeout, drained).await.is_err() {
         tracing::warn!("requests under way were cut off after the drain timeout");
     }
     connections.shutdown().await;

@@ -1,6 +1,7 @@
 //! The S3 listener: verify, then pass on.
 
 mod chunked;
+mod content;
 mod error_xml;
 mod form;
 mod forward;
@@ -24,20 +25,27 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
+use telemetry::ReadyFlag;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::content::Content;
 use self::error_xml::About;
 pub(crate) use self::error_xml::S3Error;
-use self::forward::{Content, Forwarder, Onward};
+pub(crate) use self::forward::Forwarder;
+use self::forward::Onward;
 use self::host::Domains;
-use self::target::{Resource, Target};
+pub(crate) use self::signing::Signer;
+use self::target::Resource;
+pub(crate) use self::target::Target;
 pub(crate) use self::verify::Verifier;
 use self::verify::{Payload, Verified};
 use crate::access_log::{Entry, Logged};
 use crate::body::BoxBody;
 use crate::config::Config;
 use crate::request_id;
+use crate::upstream::Upstreams;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
@@ -46,7 +54,7 @@ const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 #[derive(Debug)]
 pub(crate) struct S3 {
     verifier: Verifier,
-    forwarder: Arc<Forwarder>,
+    upstreams: Upstreams,
     account_id: Uuid,
     domains: Domains,
     reserved_buckets: Vec<String>,
@@ -59,12 +67,12 @@ pub(crate) struct S3 {
 
 impl S3 {
     /// # Errors
-    /// If the upstream's endpoint is not plain `http://host:port`, or a domain is no host name.
+    /// If upstreams are not what [`Upstreams::new`] wants, or a domain is no host name.
     pub(crate) fn new(config: &Config, verifier: Verifier) -> anyhow::Result<Self> {
         let limits = &config.limits;
         Ok(Self {
             verifier,
-            forwarder: Arc::new(Forwarder::new(&config.upstream, limits)?),
+            upstreams: Upstreams::new(config)?,
             account_id: config.account_id,
             domains: Domains::new(&config.domains)?,
             reserved_buckets: config.reserved_buckets.clone(),
@@ -107,6 +115,11 @@ impl S3 {
         Ok(entry.attach(response))
     }
 
+    /// Watches over the upstreams until `shutdown`, and tells beside `ready` which are down.
+    pub(crate) async fn watch_upstreams(&self, ready: &ReadyFlag, shutdown: &CancellationToken) {
+        self.upstreams.watch(ready, shutdown).await;
+    }
+
     /// Whether a request is for a bucket, or for something in one: by its path, or by its host.
     pub(crate) fn is_of_bucket(&self, request: &Request<Incoming>) -> bool {
         let target = Target::parse(request.uri(), request.headers(), &self.domains);
@@ -131,7 +144,7 @@ impl S3 {
         let verified = self.verifier.verify(client, &head, &target.sent).await?;
         self.allow(&verified, entry)?;
         // Only now: strangers learn nothing of what is served here.
-        check_body(&head, &verified)?;
+        check_body(&head, &body, &verified)?;
         operation::check(&head.method, &target, &self.reserved_buckets)?;
 
         let content = match verified.payload {
@@ -155,8 +168,10 @@ impl S3 {
             body,
             content,
             bytes_in: entry.bytes_in.clone(),
+            identity: verified.identity(),
         };
-        self.forwarder.forward(onward).await
+        let upstream = self.upstreams.of(target.resource().bucket(), Some(verified.account_id));
+        upstream.forward(onward).await
     }
 }
 
@@ -197,10 +212,14 @@ fn is_upload(method: &Method) -> bool {
 }
 
 /// Refuses bodies in forms that are not offered, rather than passing on what nobody checked.
-fn check_body(head: &Parts, verified: &Verified) -> Result<(), S3Error> {
-    let is_chunked = matches!(verified.payload, Payload::Chunked(_));
+fn check_body(head: &Parts, body: &Incoming, verified: &Verified) -> Result<(), S3Error> {
+    // In HTTP/2 a body needs neither a length nor an encoding.
+    let is_of_unknown_length =
+        !head.headers.contains_key(http::header::CONTENT_LENGTH) && !body.is_end_stream();
     // The length of data in chunks is told by another header, and so that of the body need not be.
-    if head.headers.contains_key(TRANSFER_ENCODING) && !is_chunked {
+    let is_chunked = matches!(verified.payload, Payload::Chunked(_));
+    let is_encoded = head.headers.contains_key(TRANSFER_ENCODING);
+    if (is_encoded || is_of_unknown_length) && !is_chunked {
         if is_upload(&head.method) {
             let message = "You must provide the Content-Length HTTP header.";
             let status = StatusCode::LENGTH_REQUIRED;

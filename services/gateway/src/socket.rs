@@ -8,9 +8,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::StatusCode;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
+
+/// With what a client begins that speaks HTTP/2 (RFC 9113 section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How much is still read, and thrown away, after the last byte was written.
 const LINGER_BYTES_MAX: usize = 8 << 20;
@@ -23,8 +25,10 @@ const LINGER_MAX: Duration = Duration::from_secs(1);
 /// kernel throws away the answer that it has not read yet. A client that is refused in the middle
 /// of an upload should see why, so what it still sends is read for a moment after the answer.
 #[derive(Debug)]
-pub(crate) struct Socket {
-    stream: TcpStream,
+pub(crate) struct Socket<S> {
+    stream: S,
+    /// What has been read to see what the client speaks, and how much of it has been given out.
+    start: ([u8; PREFACE.len()], std::ops::Range<usize>),
     write_timeout: Duration,
     /// Runs while the client does not read what we write.
     stalled: Option<Pin<Box<Sleep>>>,
@@ -50,9 +54,35 @@ struct Linger {
     bytes_left: usize,
 }
 
-impl Socket {
-    pub(crate) fn new(stream: TcpStream, write_timeout: Duration, unreadable: Unreadable) -> Self {
-        Self { stream, write_timeout, stalled: None, lingering: None, unreadable, said: None }
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+    pub(crate) fn new(stream: S, write_timeout: Duration, unreadable: Unreadable) -> Self {
+        let start = ([0; PREFACE.len()], 0..0);
+        Self {
+            stream,
+            start,
+            write_timeout,
+            stalled: None,
+            lingering: None,
+            unreadable,
+            said: None,
+        }
+    }
+
+    /// Waits for a client's first bytes, and says whether it speaks HTTP/2: to such a client, what
+    /// hyper says is said in its own words.
+    pub(crate) async fn begins_with_http2(&mut self) -> io::Result<bool> {
+        let (start, unread) = &mut self.start;
+        while unread.end < PREFACE.len() && PREFACE.starts_with(&start[unread.clone()]) {
+            match self.stream.read(&mut start[unread.end..]).await? {
+                0 => break,
+                more => unread.end += more,
+            }
+        }
+        let is_http2 = start == PREFACE;
+        if is_http2 {
+            self.unreadable.asked.store(true, Ordering::Relaxed);
+        }
+        Ok(is_http2)
     }
 
     /// Whether these are hyper's own words, which are then replaced.
@@ -101,17 +131,24 @@ impl Socket {
     }
 }
 
-impl AsyncRead for Socket {
+impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let (start, unread) = &mut self.start;
+        if unread.start < unread.end {
+            let piece = unread.start..unread.end.min(unread.start + buf.remaining());
+            unread.start = piece.end;
+            buf.put_slice(&start[piece]);
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Socket {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -26,6 +26,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower::{BoxError, Service, ServiceExt};
 
+use super::https::server_name;
 use super::reloading::Reloading;
 use super::{ALPN, CertificateFiles, Loaded, VERSIONS, files, provider, tell_expiry};
 use crate::CertifiedName;
@@ -86,9 +87,7 @@ impl ClientTls {
         host: &str,
         stream: TcpStream,
     ) -> io::Result<TlsStream<TcpStream>> {
-        // An IPv6 address stands in brackets in a URI, and nowhere else.
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let host = ServerName::try_from(host).map_err(io::Error::other)?;
+        let host = server_name(host)?;
         let config = Arc::clone(&self.config.current().await.config);
         let mut stream = TlsConnector::from(config).connect(host, stream).await?;
         let session = stream.get_ref().1;
@@ -159,7 +158,7 @@ fn config(of: &ClientTlsFiles) -> anyhow::Result<Loaded<ClientConfig>> {
     Ok(Loaded { config: Arc::new(config), expires })
 }
 
-fn system_authorities() -> anyhow::Result<Arc<RootCertStore>> {
+pub(super) fn system_authorities() -> anyhow::Result<Arc<RootCertStore>> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     // Systems have some that are of no use any more.

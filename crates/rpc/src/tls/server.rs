@@ -96,7 +96,25 @@ fn config(of: &ServerTlsFiles) -> anyhow::Result<Loaded<ServerConfig>> {
     };
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
     config.alpn_protocols = vec![ALPN.to_vec()];
+    without_resumption(&mut config);
+    Ok(Loaded { config: Arc::new(config), expires })
+}
+
+/// TLS of a server that asks nobody for a certificate, of no protocol yet; and when its own ends.
+pub(super) fn config_without_clients(
+    certificate: &CertificateFiles,
+) -> anyhow::Result<(ServerConfig, Option<u64>)> {
+    let key = files::certified_key(certificate)?;
+    let expires = files::expires(&key);
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(VERSIONS)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
+    without_resumption(&mut config);
+    Ok((config, expires))
+}
+
+fn without_resumption(config: &mut ServerConfig) {
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(Loaded { config: Arc::new(config), expires })
 }

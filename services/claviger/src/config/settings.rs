@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Settings;
-use super::tls::{AuthTls, GatewayTls, IdentityTls};
+use super::tls::{AuthTls, GatewayTls, IdentityTls, RestTls, S3Tls};
 
 /// Settings of identity.
 #[derive(Clone, Debug, Default, Args, Deserialize, Serialize)]
@@ -189,12 +189,22 @@ pub(crate) struct Gateway {
     #[arg(long = "reserved-bucket", env = "CLAVIGER_GATEWAY__RESERVED_BUCKETS")]
     #[arg(value_name = "BUCKET", value_delimiter = ',')]
     pub(crate) reserved_buckets: Option<Vec<String>>,
+    /// Encryption of the S3 port.
+    #[command(flatten)]
+    pub(crate) s3_tls: S3Tls,
+    /// Encryption of the management port.
+    #[command(flatten)]
+    pub(crate) rest_tls: RestTls,
     /// Encryption of the way to auth and identity.
     #[command(flatten)]
     pub(crate) tls: GatewayTls,
     /// The S3 server behind it.
     #[command(flatten)]
     pub(crate) upstream: Upstream,
+    /// Further S3 servers, for some buckets and accounts. Only the file has them.
+    #[arg(skip)]
+    #[serde(skip_serializing)]
+    pub(crate) upstreams: Vec<NamedUpstream>,
     /// Sizes and times.
     #[command(flatten)]
     pub(crate) limits: Limits,
@@ -207,6 +217,10 @@ impl Settings for Gateway {
         "CLAVIGER_GATEWAY__IDENTITY_TOKEN",
         "CLAVIGER_GATEWAY__UPSTREAM__SECRET_ACCESS_KEY",
     ];
+
+    fn is_secret(variable: &str) -> bool {
+        Self::SECRETS.contains(&variable) || NamedUpstream::of_secret(variable).is_some()
+    }
 }
 
 /// The S3 server behind the gateway.
@@ -235,6 +249,67 @@ pub(crate) struct Upstream {
     #[arg(id = "upstream_trailing_checksums", long = "upstream-trailing-checksums")]
     #[arg(env = "CLAVIGER_GATEWAY__UPSTREAM__TRAILING_CHECKSUMS", value_name = "BOOL")]
     pub(crate) trailing_checksums: Option<bool>,
+    /// Authorities in PEM that make its certificate, for https [default: those of the system]
+    #[arg(id = "upstream_ca_file", long = "upstream-ca-file", value_name = "FILE")]
+    #[arg(env = "CLAVIGER_GATEWAY__UPSTREAM__CA_FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Tell it in x-claviger- headers who asks, and sign nothing: instead of an access key, for one that
+    /// nobody else can reach [default: false]
+    #[arg(id = "upstream_identity_headers", long = "upstream-identity-headers")]
+    #[arg(env = "CLAVIGER_GATEWAY__UPSTREAM__IDENTITY_HEADERS", value_name = "BOOL")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) identity_headers: Option<bool>,
+    /// What is got there to see whether it is well, such as /minio/health/live [default: none: it is if
+    /// it can be connected to]
+    #[arg(id = "upstream_health_path", long = "upstream-health-path", value_name = "PATH")]
+    #[arg(env = "CLAVIGER_GATEWAY__UPSTREAM__HEALTH_PATH")]
+    pub(crate) health_path: Option<String>,
+}
+
+/// Another S3 server behind the gateway, for some buckets and accounts.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct NamedUpstream {
+    pub(crate) name: Option<String>,
+    pub(crate) buckets: Option<Vec<String>>,
+    pub(crate) accounts: Option<Vec<Uuid>>,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) region: Option<String>,
+    pub(crate) access_key_id: Option<String>,
+    pub(crate) secret_access_key_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) identity_headers: Option<bool>,
+    pub(crate) health_path: Option<String>,
+    pub(crate) trailing_checksums: Option<bool>,
+}
+
+impl NamedUpstream {
+    /// The variable that holds the secret of the upstream of this name.
+    pub(crate) fn secret_of(name: &str) -> String {
+        let name = name.to_ascii_uppercase().replace('-', "_");
+        format!("CLAVIGER_GATEWAY__UPSTREAMS__{name}__SECRET_ACCESS_KEY")
+    }
+
+    /// The name of the upstream whose secret this variable holds, as [`Self::secret_of`] spells it.
+    pub(crate) fn of_secret(variable: &str) -> Option<&str> {
+        let rest = variable.strip_prefix("CLAVIGER_GATEWAY__UPSTREAMS__")?;
+        rest.strip_suffix("__SECRET_ACCESS_KEY")
+    }
+
+    /// What it has in common with the one that has no name.
+    pub(crate) fn upstream(&self) -> Upstream {
+        let of = self.clone();
+        Upstream {
+            endpoint: of.endpoint,
+            region: of.region,
+            access_key_id: of.access_key_id,
+            secret_access_key_file: of.secret_access_key_file,
+            ca_file: of.ca_file,
+            identity_headers: of.identity_headers,
+            health_path: of.health_path,
+            trailing_checksums: of.trailing_checksums,
+        }
+    }
 }
 
 /// How much the gateway takes, and how long it waits.
@@ -272,4 +347,7 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "SECONDS")]
     #[arg(env = "CLAVIGER_GATEWAY__LIMITS__RESPONSE_TIMEOUT_SECONDS")]
     pub(crate) response_timeout_seconds: Option<u64>,
+    /// How often upstreams are looked at [default: 5]
+    #[arg(long, env = "CLAVIGER_GATEWAY__LIMITS__HEALTH_INTERVAL_SECONDS", value_name = "SECONDS")]
+    pub(crate) health_interval_seconds: Option<u64>,
 }

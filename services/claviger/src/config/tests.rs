@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::tls::{AuthTls, GatewayTls, IdentityTls};
+use super::tls::{AuthTls, GatewayTls, IdentityTls, RestTls, S3Tls};
 use super::*;
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/claviger.example.toml");
@@ -67,6 +67,24 @@ fn domains_are_repeated_separated_by_commas_or_listed_in_the_file() {
 }
 
 #[test]
+fn further_upstreams_stand_in_the_file_and_their_secrets_in_variables() {
+    let home = tempfile::tempdir().expect("a place");
+    let path = home.path().join("claviger.toml");
+    let file =
+        "[[gateway.upstreams]]\nname = 'a-b'\nbuckets = ['x-*']\n[[gateway.upstreams]]\nname = 'c'";
+    std::fs::write(&path, file).expect("written");
+    let set: Gateway = layered(Some(&path), &given(&["--region", "eu"])).expect("right");
+    let names: Vec<_> = set.upstreams.iter().filter_map(|of| of.name.as_deref()).collect();
+    assert_eq!(names, ["a-b", "c"]);
+    let variable = NamedUpstream::secret_of("a-b");
+    assert_eq!(variable, "CLAVIGER_GATEWAY__UPSTREAMS__A_B__SECRET_ACCESS_KEY");
+    let refused = |name: &str| refuse_unknown::<Gateway>(std::iter::once(name.to_owned()));
+    assert!(refused(&variable).is_ok());
+    assert!(refused("CLAVIGER_GATEWAY__UPSTREAMS__A_B__ENDPOINT").is_err());
+    check_refused("[[gateway.upstreams]]\nsecret_access_key = 's3cr3t'", "secret_access_key");
+}
+
+#[test]
 fn a_certificate_can_be_required_by_a_flag_with_or_without_a_value() {
     let check = |flags: &[&str], expected| {
         let set: Identity = given(flags);
@@ -121,7 +139,8 @@ fn shown(example: &str, table: &str) -> Vec<String> {
     let mut within = false;
     let mut keys = vec![];
     for line in example.lines() {
-        if let Some(header) = line.strip_prefix('[') {
+        // A list of tables is commented out, each with its header.
+        if let Some(header) = line.trim_start_matches('#').strip_prefix('[') {
             within = header.trim_end_matches(']') == table;
         } else if let Some((key, _)) = line.trim_start_matches('#').split_once(" = ")
             && within
@@ -161,6 +180,9 @@ fn the_example_is_right_and_shows_every_key() {
     assert_eq!(shown(&example, "identity.tls"), keys(&IdentityTls::default()));
     assert_eq!(shown(&example, "auth.tls"), keys(&AuthTls::default()));
     assert_eq!(shown(&example, "gateway.tls"), keys(&GatewayTls::default()));
+    assert_eq!(shown(&example, "gateway.s3_tls"), keys(&S3Tls::default()));
+    assert_eq!(shown(&example, "gateway.rest_tls"), keys(&RestTls::default()));
     assert_eq!(shown(&example, "gateway.upstream"), keys(&Upstream::default()));
+    assert_eq!(shown(&example, "[gateway.upstreams"), keys(&NamedUpstream::default()));
     assert_eq!(shown(&example, "gateway.limits"), keys(&Limits::default()));
 }

@@ -1,10 +1,13 @@
-//! TLS of gRPC, as it is set: the same names in the tables of all servers.
+//! TLS as it is set: the same names in the tables of all servers.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
-use rpc::{CertificateFiles, CertifiedName, ClientTls, ClientTlsFiles, ServerTls, ServerTlsFiles};
+use rpc::{
+    CertificateFiles, CertifiedName, ClientTls, ClientTlsFiles, HttpsServer, ServerTls,
+    ServerTlsFiles,
+};
 use serde::{Deserialize, Serialize};
 
 /// TLS of identity's gRPC port.
@@ -87,6 +90,37 @@ pub(crate) struct GatewayTls {
     pub(crate) server_name: Option<String>,
 }
 
+/// TLS of the gateway's S3 port.
+#[derive(Clone, Debug, Default, Args, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[command(next_help_heading = "TLS of the S3 port")]
+pub(crate) struct S3Tls {
+    /// Its certificate in PEM, for all names that it is reached by, and after it those that lead to an
+    /// authority; read anew when it changes, as the key is. Without it S3 is served in the clear
+    #[arg(id = "s3_tls_certificate_file", long = "s3-tls-certificate-file", value_name = "FILE")]
+    #[arg(env = "CLAVIGER_GATEWAY__S3_TLS__CERTIFICATE_FILE")]
+    pub(crate) certificate_file: Option<PathBuf>,
+    /// The key to it in PEM, which only its owner may read
+    #[arg(id = "s3_tls_key_file", long = "s3-tls-key-file", value_name = "FILE")]
+    #[arg(env = "CLAVIGER_GATEWAY__S3_TLS__KEY_FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+/// TLS of the gateway's management port.
+#[derive(Clone, Debug, Default, Args, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[command(next_help_heading = "TLS of the management port")]
+pub(crate) struct RestTls {
+    /// As that of the S3 port; may be the same file
+    #[arg(id = "rest_tls_certificate_file", long = "rest-tls-certificate-file")]
+    #[arg(env = "CLAVIGER_GATEWAY__REST_TLS__CERTIFICATE_FILE", value_name = "FILE")]
+    pub(crate) certificate_file: Option<PathBuf>,
+    /// The key to it in PEM, which only its owner may read
+    #[arg(id = "rest_tls_key_file", long = "rest-tls-key-file", value_name = "FILE")]
+    #[arg(env = "CLAVIGER_GATEWAY__REST_TLS__KEY_FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
 /// What is set of TLS, wherever it is set.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tls {
@@ -144,6 +178,20 @@ impl From<&GatewayTls> for Tls {
     }
 }
 
+impl From<&S3Tls> for Tls {
+    fn from(set: &S3Tls) -> Self {
+        let S3Tls { certificate_file, key_file } = set.clone();
+        Self { prefix: "gateway.s3_tls.", certificate_file, key_file, ..Self::default() }
+    }
+}
+
+impl From<&RestTls> for Tls {
+    fn from(set: &RestTls) -> Self {
+        let RestTls { certificate_file, key_file } = set.clone();
+        Self { prefix: "gateway.rest_tls.", certificate_file, key_file, ..Self::default() }
+    }
+}
+
 impl Tls {
     /// Whether anything is set.
     pub(crate) fn is_set(&self) -> bool {
@@ -172,6 +220,17 @@ impl Tls {
         let client_authorities = self.ca_file.clone();
         let files = ServerTlsFiles { certificate, client_authorities, require_client_certificate };
         Ok(Some(ServerTls::load(files)?))
+    }
+
+    /// TLS of a server of HTTP, which its metrics know by a name; none if it has no certificate.
+    ///
+    /// # Errors
+    /// If what is set cannot be, or if a file is of no use.
+    pub(crate) fn https_server(
+        &self,
+        shown_by: &'static str,
+    ) -> anyhow::Result<Option<HttpsServer>> {
+        self.certificate()?.map(|files| HttpsServer::load(files, shown_by)).transpose()
     }
 
     /// TLS of a client.

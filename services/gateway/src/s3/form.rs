@@ -67,7 +67,8 @@ impl S3 {
         };
         let _place = self.form_places.try_acquire().map_err(|_| S3Error::slow_down())?;
         let boundary = boundary(head).ok_or_else(S3Error::malformed_form)?;
-        let body = Watched::new(body, entry.bytes_in.clone(), self.forwarder.idle_timeout());
+        let idle_timeout = self.upstreams.of(Some(bucket), None).idle_timeout();
+        let body = Watched::new(body, entry.bytes_in.clone(), idle_timeout);
         let (fields, file) = FormParts::new(body, boundary).read().await?;
         let asked = PostForm {
             bucket: bucket.to_owned(),
@@ -83,13 +84,9 @@ impl S3 {
         operation::check_bucket(bucket, &self.reserved_buckets)?;
         let FormTerms { key, .. } = &terms;
         let headers = fields::headers(&fields)?;
-        let object = Object { bucket, key, headers };
-        let upload = Upload::new(
-            Arc::clone(&self.forwarder),
-            object,
-            lengths(&terms),
-            entry.bytes_in.clone(),
-        );
+        let forwarder = Arc::clone(self.upstreams.of(Some(bucket), Some(verified.account_id)));
+        let object = Object { bucket, key, headers, identity: verified.identity() };
+        let upload = Upload::new(forwarder, object, lengths(&terms), entry.bytes_in.clone());
         let made = upload.send(file).await?;
         let host = head.headers.get(HOST).and_then(|host| HeaderValue::to_str(host).ok());
         let scheme = head.uri.scheme_str().unwrap_or("http");

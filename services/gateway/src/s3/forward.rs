@@ -1,41 +1,53 @@
 //! Sending verified requests to the upstream, and its answers back.
 
 use std::error::Error;
+use std::io;
 use std::time::Duration;
 
+use anyhow::Context;
 use aws_sigv4::http_request::SignableBody;
 use http::header::{CONTENT_LENGTH, HeaderMap};
-use http::uri::{Authority, Scheme};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{self as client, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use sigv4::{AnnouncedChunks, ChunkedBody, Denial};
+use sigv4::Denial;
+use telemetry::metrics::Counter;
+use telemetry::{KeyValue, ReadyFlag};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
-use super::chunked::{Decoded, Form};
+use super::content::{self, Content, Prepared, mismatch};
 use super::error_xml::S3Error;
 use super::headers;
-use super::payload::{Hash, HoldBack, Mismatch, Proof};
-use super::signing::Signer;
+use super::payload::Mismatch;
 use super::target::Target;
 use super::upstream_refusal;
-use crate::body::{self, BoxBody, BrokenOff, Count, Cut, Stalled, Watched};
+use crate::body::{self, BoxBody, BoxError, BrokenOff, Count, Cut, Stalled, Watched};
 use crate::config::{Limits, Upstream};
+use crate::upstream::{Access, Connector, Health, Identity};
 
 /// Below the time after which usual stores close an idle connection, so that few requests meet
 /// one that is just being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Sends requests to the upstream.
+/// How long an upstream may take to answer when it is asked how it is.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Sends requests to one upstream.
 #[derive(Debug)]
 pub(crate) struct Forwarder {
-    client: Client<HttpConnector, BoxBody>,
-    signer: Signer,
+    name: String,
+    client: Client<Connector, BoxBody>,
+    connector: Connector,
+    access: Access,
+    scheme: Scheme,
     authority: Authority,
-    access_key_id: String,
+    health_path: Option<PathAndQuery>,
+    health: Health,
+    retries: Counter<u64>,
     sends_trailers: bool,
     idle_timeout: Duration,
     response_timeout: Duration,
@@ -55,20 +67,11 @@ pub(crate) struct Onward<'a> {
     pub(crate) content: Content,
     /// Counts the body's bytes as they come.
     pub(crate) bytes_in: Count,
+    /// Whom the upstream is told of, if it believes that.
+    pub(crate) identity: Identity,
 }
 
-/// What a body must be.
-#[derive(Debug)]
-pub(crate) enum Content {
-    /// Of this SHA-256.
-    Signed(Hash),
-    /// Anything.
-    Unsigned,
-    /// In chunks, as announced.
-    Chunked(AnnouncedChunks, Box<ChunkedBody>),
-}
-
-/// A request to the upstream that is not signed yet.
+/// A request to the upstream that does not say yet who asks.
 pub(crate) struct Outgoing<'a> {
     pub(crate) method: Method,
     pub(crate) target: &'a Target,
@@ -77,61 +80,95 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) content_length: Option<u64>,
     /// What the upstream is told of the body.
     pub(crate) signable: SignableBody<'static>,
-}
-
-/// How a body goes on.
-struct Prepared {
-    body: BoxBody,
-    content_length: Option<u64>,
-    /// What the upstream is told of it.
-    signable: SignableBody<'static>,
-    /// Given once it is the one that it must be, if anything is asked of it.
-    proof: Option<Proof>,
+    /// Whom the upstream is told of, if it believes that.
+    pub(crate) identity: Identity,
 }
 
 impl Forwarder {
     /// # Errors
-    /// If the endpoint is not plain `http://host:port`.
-    pub(crate) fn new(upstream: &Upstream, limits: &Limits) -> anyhow::Result<Self> {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(limits.connect_timeout));
-        connector.set_keepalive(Some(Duration::from_secs(30)));
+    /// If the endpoint is not `http://host:port` or `https://host:port`, or its TLS cannot be.
+    pub(crate) fn new(name: &str, upstream: &Upstream, limits: &Limits) -> anyhow::Result<Self> {
+        let authority = upstream.authority().with_context(|| format!("upstream {name}"))?;
+        let tls = upstream.https().with_context(|| format!("upstream {name}"))?;
+        let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+        let connector = Connector::new(tls, limits.connect_timeout);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-            .build(connector);
+            .build(connector.clone());
+        let retries = telemetry::meter()
+            .u64_counter("claviger.gateway.upstream.retries")
+            .with_description("Requests sent once more, as their connection failed.")
+            .build();
         Ok(Self {
+            name: name.to_owned(),
             client,
-            signer: Signer::new(upstream)?,
-            authority: upstream.authority()?,
-            access_key_id: upstream.access_key_id.clone(),
+            connector,
+            access: Access::new(upstream, &authority)?,
+            scheme,
+            authority,
+            health_path: upstream.health_path.clone(),
+            health: Health::new(name, limits.health_interval),
+            retries,
             sends_trailers: upstream.sends_trailers,
             idle_timeout: limits.idle_timeout,
             response_timeout: limits.response_timeout,
         })
     }
 
+    /// The upstream's name, for logs and metrics.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Watches over the upstream's health, and tells `told`.
+    pub(crate) async fn watch(&self, told: &ReadyFlag) {
+        self.health.watch(told, || self.probe()).await;
+    }
+
+    /// Whether the upstream is there.
+    async fn probe(&self) -> Result<(), BoxError> {
+        let path = self.health_path.clone();
+        let uri = self.uri(path.clone().unwrap_or_else(|| PathAndQuery::from_static("/")))?;
+        if path.is_none() {
+            return self.connector.clone().oneshot(uri).await.map(drop);
+        }
+        let request = Request::get(uri).body(body::empty())?;
+        let answer = tokio::time::timeout(PROBE_TIMEOUT, self.client.request(request)).await??;
+        match answer.status() {
+            status if status.is_server_error() => Err(format!("it answers {status}").into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn uri(&self, path: PathAndQuery) -> Result<Uri, http::Error> {
+        let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
+        uri.path_and_query(path).build()
+    }
+
     /// The upstream's answer.
     ///
-    /// A request is sent once. (It is sent anew only if its connection turned out to be closed
+    /// A request is sent once; one to read or to delete, without a body, once more if its connection failed
+    /// before there was an answer. (Any other is sent anew only if its connection turned out to be closed
     /// before anything was written.) To drop the future is to break the request off.
     ///
     /// # Errors
     /// `XAmzContentSHA256Mismatch`, `IncompleteBody`, `RequestTimeout` and, of chunks, more (see
-    /// [`ChunkedBody::read`]) if the body is at fault: the upstream has then never had all of it. `ServiceUnavailable` if the upstream is.
+    /// [`sigv4::ChunkedBody::read`]) if the body is at fault: the upstream has then never had all of it. `ServiceUnavailable` if the upstream is.
     pub(crate) async fn forward(&self, onward: Onward<'_>) -> Result<Response<BoxBody>, S3Error> {
-        let Onward { method, target, mut headers, body, content_length, content, bytes_in } =
-            onward;
+        let Onward { method, target, mut headers, body, content_length, content, .. } = onward;
+        let (bytes_in, identity) = (onward.bytes_in, onward.identity);
         let cut = CancellationToken::new();
         let body = Watched::new(body, bytes_in.clone(), self.idle_timeout);
         let body = Cut::new(body, cut.clone());
         // An answer may come before the body's end. Once it is through, the body is not wanted.
         let answered = cut.drop_guard();
-        let Prepared { body, content_length, signable, proof } =
-            self.prepare(body, content_length, content, &mut headers).await?;
+        let prepared =
+            content::prepare(body, content_length, content, &mut headers, self.sends_trailers);
+        let Prepared { body, content_length, signable, proof } = prepared.await?;
         let head = method == Method::HEAD;
-        let outgoing = Outgoing { method, target, headers, body, content_length, signable };
+        let outgoing =
+            Outgoing { method, target, headers, body, content_length, signable, identity };
         let response = self.send(outgoing, &bytes_in).await?;
         // It cannot have stored what it has not had.
         if response.status().is_success() && proof.is_some_and(|proof| !proof.given()) {
@@ -148,7 +185,8 @@ impl Forwarder {
         }))
     }
 
-    /// Signs a request and sends it; `moving` counts what tells that it does not stand still.
+    /// Sends a request with what proves to the upstream who asks; `moving` counts what tells that it does
+    /// not stand still.
     ///
     /// # Errors
     /// As [`Self::forward`].
@@ -157,24 +195,28 @@ impl Forwarder {
         outgoing: Outgoing<'_>,
         moving: &Count,
     ) -> Result<Response<Incoming>, S3Error> {
-        let Outgoing { method, target, mut headers, body, content_length, signable } = outgoing;
+        if self.health.is_down() {
+            return Err(S3Error::unavailable());
+        }
+        let Outgoing { method, target, mut headers, body, content_length, signable, identity } =
+            outgoing;
         if let Some(length) = content_length {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
-        self.signer.sign(&method, target, &mut headers, signable)?;
+        self.access.prove(&method, target, &mut headers, signable, &identity)?;
+        let is_repeatable = content_length.unwrap_or(0) == 0
+            && matches!(method, Method::GET | Method::HEAD | Method::DELETE);
         let mut request = Request::new(body);
-        *request.uri_mut() = Uri::builder()
-            .scheme(Scheme::HTTP)
-            .authority(self.authority.clone())
-            .path_and_query(target.onward.clone())
-            .build()
-            .map_err(|_| S3Error::invalid_uri())?;
+        *request.uri_mut() = self.uri(target.onward.clone()).map_err(|_| S3Error::invalid_uri())?;
         *request.method_mut() = method;
         *request.headers_mut() = headers;
         tokio::select! {
-            response = self.client.request(request) => response.map_err(|error| failure(&error)),
+            response = self.request(request, is_repeatable) => response.map_err(|error| {
+                self.health.suspect();
+                failure(&error)
+            }),
             () = stands_still(moving, self.response_timeout) => {
-                tracing::warn!("the upstream does not answer");
+                tracing::warn!(upstream = self.name, "the upstream does not answer");
                 Err(S3Error::unavailable())
             }
         }
@@ -185,57 +227,27 @@ impl Forwarder {
         self.idle_timeout
     }
 
-    /// Makes a body one that goes on whole only if it is what it must be.
-    ///
-    /// Of no bytes nothing can be held back: what has none is checked before anything is sent.
-    async fn prepare(
+    /// Sends a request, once more if it may be.
+    async fn request(
         &self,
-        body: Cut<Watched<Incoming>>,
-        content_length: Option<u64>,
-        content: Content,
-        headers: &mut HeaderMap,
-    ) -> Result<Prepared, S3Error> {
-        let is_empty = content_length.unwrap_or(0) == 0;
-        let prepared = |body, signable, proof| Prepared { body, content_length, signable, proof };
-        Ok(match content {
-            Content::Signed(signed) => {
-                let signable = SignableBody::Precomputed(signed.to_string());
-                if is_empty {
-                    let computed = Hash::of(b"");
-                    if computed != signed {
-                        return Err(mismatch(&Mismatch { signed, computed }));
-                    }
-                    return Ok(prepared(body::empty(), signable, None));
-                }
-                let body = HoldBack::new(body, signed);
-                let proof = body.proof();
-                prepared(body.boxed_unsync(), signable, Some(proof))
+        request: Request<BoxBody>,
+        is_repeatable: bool,
+    ) -> Result<Response<Incoming>, client::Error> {
+        let again = is_repeatable.then(|| {
+            let mut again = Request::new(body::empty());
+            again.method_mut().clone_from(request.method());
+            again.uri_mut().clone_from(request.uri());
+            again.headers_mut().clone_from(request.headers());
+            again
+        });
+        match (self.client.request(request).await, again) {
+            (Err(error), Some(again)) if is_lost(&error) => {
+                tracing::debug!(upstream = self.name, %error, "a request is sent once more");
+                self.retries.add(1, &[KeyValue::new("upstream", self.name.clone())]);
+                self.client.request(again).await
             }
-            Content::Unsigned if is_empty => {
-                prepared(body::empty(), SignableBody::UnsignedPayload, None)
-            }
-            Content::Unsigned => prepared(body.boxed_unsync(), SignableBody::UnsignedPayload, None),
-            Content::Chunked(announced, chunks) => {
-                let form = match announced.trailer().filter(|_| self.sends_trailers) {
-                    Some(algorithm) => Form::WithTrailer(algorithm),
-                    None => Form::Plain,
-                };
-                headers::of_chunks(headers, form);
-                let body = Decoded::new(body, announced, *chunks, form);
-                let content_length = Some(form.content_length(announced.decoded_bytes()));
-                let signable = match form {
-                    Form::WithTrailer(_) => SignableBody::StreamingUnsignedPayloadTrailer,
-                    Form::Plain => SignableBody::UnsignedPayload,
-                };
-                if body.is_nothing() {
-                    body.drain().await.map_err(|error| failure(&*error))?;
-                    let (body, proof) = (body::empty(), None);
-                    return Ok(Prepared { body, content_length, signable, proof });
-                }
-                let proof = Some(body.proof());
-                Prepared { body: body.boxed_unsync(), content_length, signable, proof }
-            }
-        })
+            (sent, _) => sent,
+        }
     }
 
     /// The upstream's answer, as the client may see it; `head` is whether it is one to a HEAD request.
@@ -257,7 +269,9 @@ impl Forwarder {
         if head || !upstream_refusal::is_possible(parts.status) {
             return Ok(Response::from_parts(parts, body.boxed_unsync()));
         }
-        let id = &self.access_key_id;
+        let Some(id) = self.access.access_key_id() else {
+            return Ok(Response::from_parts(parts, body.boxed_unsync()));
+        };
         let document = upstream_refusal::examine(&parts.headers, body, id).await?;
         Ok(Response::from_parts(parts, body::full(document)))
     }
@@ -272,6 +286,28 @@ async fn stands_still(count: &Count, limit: Duration) {
             return;
         }
     }
+}
+
+/// Whether a connection failed, rather than that something was wrong with what was said on it.
+fn is_lost(error: &client::Error) -> bool {
+    let first = error as &(dyn Error + 'static);
+    let causes = || std::iter::successors(Some(first), |&error| error.source());
+    let is_io = |error: &io::Error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+                | io::ErrorKind::UnexpectedEof
+        )
+    };
+    causes().any(|cause| {
+        let cut = cause.downcast_ref::<hyper::Error>().is_some_and(|error| {
+            error.is_incomplete_message() || error.is_closed() || error.is_canceled()
+        });
+        cut || cause.downcast_ref::<io::Error>().is_some_and(is_io)
+    })
 }
 
 /// Whose fault it is that there is no answer.
@@ -293,11 +329,4 @@ pub(crate) fn failure(error: &(dyn Error + 'static)) -> S3Error {
     }
     tracing::warn!(error, "the upstream is unavailable");
     S3Error::unavailable()
-}
-
-fn mismatch(Mismatch { signed, computed }: &Mismatch) -> S3Error {
-    let message = "The provided 'x-amz-content-sha256' header does not match what was computed.";
-    S3Error::new(StatusCode::BAD_REQUEST, "XAmzContentSHA256Mismatch", message)
-        .with("ClientComputedContentSHA256", signed.to_string())
-        .with("S3ComputedContentSHA256", computed.to_string())
 }

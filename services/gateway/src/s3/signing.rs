@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::error_xml::S3Error;
 use super::headers;
 use super::target::Target;
-use crate::config::Upstream;
+use crate::config::UpstreamKey;
 
 /// Signs with the upstream's credential.
 #[derive(Debug)]
@@ -28,16 +28,20 @@ pub(crate) struct Signer {
 
 impl Signer {
     /// # Errors
-    /// If the endpoint is not plain `http://host:port`.
-    pub(crate) fn new(upstream: &Upstream) -> anyhow::Result<Self> {
-        let authority = upstream.authority()?;
-        let (id, secret) = (&upstream.access_key_id, upstream.secret_access_key.as_str());
+    /// If the upstream's host cannot be written into a header.
+    pub(crate) fn new(key: &UpstreamKey, authority: Authority) -> anyhow::Result<Self> {
+        let (id, secret) = (&key.access_key_id, key.secret_access_key.as_str());
         Ok(Self {
             credentials: Credentials::new(id, secret, None, None, "claviger"),
-            region: upstream.region.clone(),
+            region: key.region.clone(),
             host: HeaderValue::from_str(authority.as_str())?,
             authority,
         })
+    }
+
+    /// Whose signatures it makes.
+    pub(crate) fn access_key_id(&self) -> &str {
+        self.credentials.access_key_id()
     }
 
     /// Adds `Host` and a signature to the headers of a request.

@@ -23,6 +23,9 @@ const AUTHENTICATION: [&str; 8] = [
     "x-amz-signedheaders",
 ];
 
+/// How the names begin by which the gateway tells an upstream who asks.
+const OURS: &[u8; 11] = b"x-claviger-";
+
 /// Path and query of a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Target {
@@ -44,7 +47,15 @@ pub(crate) enum Resource<'a> {
     Object(&'a str),
 }
 
-impl Resource<'_> {
+impl<'a> Resource<'a> {
+    /// The bucket that it is, or is in.
+    pub(crate) fn bucket(self) -> Option<&'a str> {
+        match self {
+            Self::Service => None,
+            Self::Bucket(bucket) | Self::Object(bucket) => Some(bucket),
+        }
+    }
+
     /// As S3 calls it in its errors.
     pub(crate) fn type_name(self) -> &'static str {
         match self {
@@ -167,9 +178,17 @@ fn name(parameter: &str) -> Vec<u8> {
     decode(parameter.split('=').next().unwrap_or_default())
 }
 
-/// Whether a parameter of this name is one of the client's authentication, in any case.
+/// Whether a parameter of this name is one of the client's authentication, in any case; or one that only
+/// the gateway may say to an upstream, which a client's word must not be taken for.
 pub(crate) fn authenticates(name: &[u8]) -> bool {
-    AUTHENTICATION.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name))
+    let is_ours = name.get(..OURS.len()).is_some_and(|start| {
+        let same = |(ours, byte): (&u8, &u8)| match byte {
+            b'_' => *ours == b'-',
+            byte => byte.eq_ignore_ascii_case(ours),
+        };
+        OURS.iter().zip(start).all(same)
+    });
+    is_ours || AUTHENTICATION.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name))
 }
 
 /// Whether every percent sign starts an escape, and the whole says UTF-8, as S3 keys must.
@@ -244,6 +263,11 @@ mod tests {
         check("/k?x-amz-signature&X%2DAmz-Date=1&b", "/k?b");
         check("/k?X-Amz-Content-Sha256=UNSIGNED-PAYLOAD&acl", "/k?acl");
         check("/k?&X-Amz-Date=1", "/k");
+        check(
+            "/b/k?x-claviger-account=1&X_Claviger_User=2&X-CLAVIGER-%41ccess-key-id&acl",
+            "/b/k?acl",
+        );
+        check("/b/k?x-claviger", "/b/k?x-claviger");
         check("/b/k?", "/b/k");
         check("/b/k?a=1&&b=2&", "/b/k?a=1&b=2");
         check("/b/k;?prefix=a;b", "/b/k;?prefix=a%3Bb");

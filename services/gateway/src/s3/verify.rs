@@ -25,6 +25,7 @@ use super::error_xml::S3Error;
 use super::payload::Hash;
 use crate::auth::Verify;
 use crate::request::Scope;
+use crate::upstream::Identity;
 
 /// Auth takes no larger head.
 const HEAD_BYTES_MAX: usize = 65_535;
@@ -48,6 +49,17 @@ pub(crate) struct Verified {
     pub(crate) payload: Payload,
     /// When it was signed, by its own word; seconds since 1970.
     pub(crate) sign_time: i64,
+}
+
+impl Verified {
+    /// Whom an upstream is told of.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity {
+            account_id: self.account_id.to_string(),
+            user_id: self.user_id.clone(),
+            access_key_id: self.access_key_id.clone(),
+        }
+    }
 }
 
 /// What the signature says of the body.

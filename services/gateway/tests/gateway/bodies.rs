@@ -124,8 +124,13 @@ async fn before(rig: &Rig, answer: &'static [u8], leaves: bool) -> Gateway {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.expect("a connection");
-        let _ = stream.read(&mut [0; 2048]).await;
+        // Whoever says nothing only looks whether it is there.
+        let mut stream = loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            if stream.read(&mut [0; 2048]).await.is_ok_and(|read| read > 0) {
+                break stream;
+            }
+        };
         stream.write_all(answer).await.expect("written");
         if !leaves {
             read_to_end(&mut stream).await;

@@ -132,9 +132,10 @@ async fn management_has_fewer_connections() {
 async fn an_endpoint_that_cannot_be_used_is_told_at_once() {
     let rig = Rig::start().await;
     let mut config = config(rig.auth.address, rig.upstream.address, limits());
-    config.upstream.endpoint = http::Uri::from_static("https://store");
+    config.upstream.endpoint = http::Uri::from_static("ftp://store");
     let error = serve(config).await.served.await.expect("no panic").expect_err("an error");
-    assert!(error.to_string().contains("http://"), "{error}");
+    let error = format!("{error:#}");
+    assert!(error.contains("upstream default: ") && error.contains("http://"), "{error}");
     let mut config = crate::rig::config(rig.auth.address, rig.upstream.address, limits());
     config.domains = vec!["s3.example.com:443".to_owned()];
     let error = serve(config).await.served.await.expect("no panic").expect_err("an error");

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use gateway::{Config, Limits, Upstream};
+use gateway::{Access, Config, Limits, Upstream, UpstreamKey};
 use telemetry::Readiness;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -43,6 +43,21 @@ pub(crate) fn target(auth: SocketAddr) -> rpc::Target {
     rpc::Target::in_the_clear(format!("http://{auth}"), rpc::Token::parse(TOKEN).expect("a token"))
 }
 
+/// The upstream at this endpoint, with the credential that the tests know.
+pub(crate) fn behind(endpoint: &str) -> Upstream {
+    Upstream {
+        endpoint: endpoint.parse().expect("a URI"),
+        tls: None,
+        access: Access::Key(UpstreamKey {
+            region: "us-east-1".to_owned(),
+            access_key_id: "AKIAUPSTREAM".to_owned(),
+            secret_access_key: Zeroizing::new("upstream-secret".to_owned()),
+        }),
+        health_path: None,
+        sends_trailers: true,
+    }
+}
+
 pub(crate) fn config(auth: SocketAddr, upstream: SocketAddr, limits: Limits) -> Config {
     Config {
         auth: gateway::Auth::Remote(vec![target(auth)]),
@@ -51,13 +66,10 @@ pub(crate) fn config(auth: SocketAddr, upstream: SocketAddr, limits: Limits) -> 
         account_id: ACCOUNT.parse().expect("a UUID"),
         domains: vec!["s3.test".to_owned()],
         reserved_buckets: gateway::RESERVED_BUCKETS.map(Into::into).into(),
-        upstream: Upstream {
-            endpoint: format!("http://{upstream}").parse().expect("a URI"),
-            region: "us-east-1".to_owned(),
-            access_key_id: "AKIAUPSTREAM".to_owned(),
-            secret_access_key: Zeroizing::new("upstream-secret".to_owned()),
-            sends_trailers: true,
-        },
+        upstream: behind(&format!("http://{upstream}")),
+        upstreams: vec![],
+        s3_tls: None,
+        management_tls: None,
         limits,
     }
 }

@@ -23,6 +23,7 @@ use crate::s3::error_xml::S3Error;
 use crate::s3::forward::{Forwarder, Outgoing};
 use crate::s3::payload::Hash;
 use crate::s3::target::Target;
+use crate::upstream::Identity;
 use crate::xml::Document;
 
 /// As much as S3 wants in each part but the last (5 MiB); so many bytes of a form are in memory at once.
@@ -39,6 +40,8 @@ pub(super) struct Object<'a> {
     pub(super) bucket: &'a str,
     pub(super) key: &'a str,
     pub(super) headers: HeaderMap,
+    /// Whom the upstream is told of, if it believes that.
+    pub(super) identity: Identity,
 }
 
 /// That it was made.
@@ -93,6 +96,7 @@ impl<'a> Upload<'a> {
         let mut unfinished = Unfinished {
             forwarder: Arc::clone(&self.forwarder),
             path: self.path.clone(),
+            identity: self.object.identity.clone(),
             id: Some(id.clone()),
         };
         let headers = self.send_parts(&id, first, &mut file).await?;
@@ -188,7 +192,8 @@ impl<'a> Upload<'a> {
         body: Bytes,
     ) -> Result<Response<BoxBody>, S3Error> {
         let target = Target::own(&self.path, query)?;
-        ask(&self.forwarder, method, &target, headers, body, &self.bytes_in).await
+        let identity = self.object.identity.clone();
+        ask(&self.forwarder, method, &target, headers, body, identity, &self.bytes_in).await
     }
 }
 
@@ -199,12 +204,13 @@ async fn ask(
     target: &Target,
     headers: HeaderMap,
     body: Bytes,
+    identity: Identity,
     bytes_in: &Count,
 ) -> Result<Response<BoxBody>, S3Error> {
     let signable = SignableBody::Precomputed(Hash::of(&body).to_string());
     let content_length = Some(body.len() as u64);
     let body = body::full(body);
-    let outgoing = Outgoing { method, target, headers, body, content_length, signable };
+    let outgoing = Outgoing { method, target, headers, body, content_length, signable, identity };
     let response = forwarder.send(outgoing, bytes_in).await?;
     let response = forwarder.back(response, false).await?;
     if response.status().is_success() {
@@ -220,6 +226,7 @@ async fn ask(
 struct Unfinished {
     forwarder: Arc<Forwarder>,
     path: String,
+    identity: Identity,
     /// `None` once it is finished.
     id: Option<String>,
 }
@@ -228,12 +235,13 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         let Some(id) = self.id.take() else { return };
         let (forwarder, path) = (Arc::clone(&self.forwarder), std::mem::take(&mut self.path));
+        let identity = self.identity.clone();
         tokio::spawn(async move {
             let aborted = async {
                 let target = Target::own(&path, &format!("uploadId={id}"))?;
                 let (headers, count) = (HeaderMap::new(), Count::default());
                 let nothing = Bytes::new();
-                ask(&forwarder, Method::DELETE, &target, headers, nothing, &count).await
+                ask(&forwarder, Method::DELETE, &target, headers, nothing, identity, &count).await
             };
             if let Err(error) = aborted.await {
                 tracing::warn!(code = error.code(), "an upload in parts could not be aborted");
