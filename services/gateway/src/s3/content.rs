@@ -84,8 +84,8 @@ where
                 Form::Plain => SignableBody::UnsignedPayload,
             };
             if body.is_nothing() {
-                body.drain().await.map_err(|error| failure(&*error))?;
-                let (body, proof) = (body::empty(), None);
+                let whole = body.whole().await.map_err(|error| failure(&*error))?;
+                let (body, proof) = (body::full(whole), None);
                 return Ok(Prepared { body, content_length, signable, proof });
             }
             let proof = Some(body.proof());
