@@ -17,24 +17,24 @@ pub(crate) struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 
 impl Server {
     pub(crate) fn start(dir: &Path, name: &str, args: &[&str]) -> Self {
-        Self::start_in(dir, name, args, &[])
+        Self::start_as(dir, name, name, args, &[])
     }
 
-    /// As [`Self::start`], with further environment variables.
-    pub(crate) fn start_in(
+    /// As [`Self::start`], with a log of another name and further environment variables.
+    pub(crate) fn start_as(
         dir: &Path,
         name: &str,
+        log: &str,
         args: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
-        let log = dir.join(format!("{name}.log"));
+        let log = dir.join(format!("{log}.log"));
         let child = Command::new(claviger())
             .arg(name)
             .args(args)
@@ -69,6 +69,12 @@ impl Server {
         }
     }
 
+    /// Ends it without a word.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     pub(crate) fn terminate(mut self) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("runs").success());
@@ -85,7 +91,7 @@ pub(crate) fn secret(dir: &Path, name: &str, text: &str) {
     std::fs::set_permissions(path, mode).expect("set");
 }
 
-fn cli(dir: &Path, endpoint: &str, args: &[&str]) -> Value {
+pub(crate) fn cli(dir: &Path, endpoint: &str, args: &[&str]) -> Value {
     let output = Command::new(claviger())
         .args(args)
         .args(["--token-file", "admin-token", "--endpoint", endpoint, "-o", "json"])

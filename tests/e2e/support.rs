@@ -321,6 +321,17 @@ pub(crate) fn signed_get(
     key: &Key,
     time: SystemTime,
 ) -> http::Request<Full<bytes::Bytes>> {
+    signed(http::Method::GET, uri, key, time, bytes::Bytes::new())
+}
+
+/// A request with this body, signed by AWS's own signer.
+pub(crate) fn signed(
+    method: http::Method,
+    uri: &str,
+    key: &Key,
+    time: SystemTime,
+    body: bytes::Bytes,
+) -> http::Request<Full<bytes::Bytes>> {
     let mut settings = SigningSettings::default();
     settings.percent_encoding_mode = aws_sigv4::http_request::PercentEncodingMode::Single;
     settings.uri_path_normalization_mode =
@@ -336,14 +347,15 @@ pub(crate) fn signed_get(
         .build()
         .expect("complete")
         .into();
-    let mut request =
-        http::Request::get(uri).body(Full::new(bytes::Bytes::new())).expect("a request");
+    let request = http::Request::builder().method(&method).uri(uri);
+    let mut request = request.body(Full::new(body.clone())).expect("a request");
     let host = request.uri().authority().expect("has a host").as_str().to_owned();
     request.headers_mut().insert("host", host.parse().expect("a host"));
     let headers = request.headers().iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.to_str().expect("text")));
     let signable =
-        SignableRequest::new("GET", uri, headers, SignableBody::Bytes(b"")).expect("signable");
+        SignableRequest::new(method.as_str(), uri, headers, SignableBody::Bytes(&body));
+    let signable = signable.expect("signable");
     let (instructions, _) = sign(signable, &params).expect("signed").into_parts();
     instructions.apply_to_request_http1x(&mut request);
     request

@@ -72,7 +72,7 @@ async fn a_clients_trace_goes_through_gateway_and_auth() {
         "upstream",
     ];
     let args = [&args[..], &of_gateway].concat();
-    let mut gateway = Server::start_in(dir, "gateway", &args, &variables);
+    let mut gateway = Server::start_as(dir, "gateway", "gateway", &args, &variables);
     let s3 = format!("http://{}", gateway.told("serving S3", "address"));
     let mut request = signed_get(&format!("{s3}/"), &dev.root(), SystemTime::now());
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
