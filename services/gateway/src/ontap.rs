@@ -27,7 +27,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{ALLOW, CONTENT_TYPE, LOCATION, RETRY_AFTER, SERVER, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -41,7 +41,7 @@ use self::route::Route;
 use crate::access_log::{Entry, Logged};
 use crate::body::BoxBody;
 use crate::identity::{Acting, Identity, Origin, Who};
-use crate::request::{self, Shown};
+use crate::request::{self, Shown, cross_origin, media_type};
 
 pub(crate) use self::route::is_mine;
 
@@ -119,9 +119,13 @@ impl Ontap {
     ) -> Result<Reply, OntapError> {
         let _place = self.places.try_acquire().map_err(|_| OntapError::too_many())?;
         let origin = Origin { facade: FACADE, client, request_id: request_id.to_owned() };
+        if head.method != Method::GET && !cross_origin::is_own(&head.headers) {
+            return Err(OntapError::cross_origin());
+        }
         let who = self.who(head, &origin, entry).await?;
         let acting = Acting { who, origin };
         let body = request::read(body).await?;
+        check_media_type(&head.headers, &body)?;
         entry.bytes_in.add(body.len());
         let call = Call {
             identity: &self.identity,
@@ -153,6 +157,20 @@ impl Ontap {
             }
         }
     }
+}
+
+/// What a body may be said to be: JSON, or what curl says of any.
+const TYPES: [&str; 3] =
+    [media_type::JSON, "application/hal+json", "application/x-www-form-urlencoded"];
+
+/// Whether a body is said to be JSON, or nothing is said of it.
+fn check_media_type(headers: &HeaderMap, body: &[u8]) -> Result<(), OntapError> {
+    let is_said = headers.contains_key(CONTENT_TYPE);
+    let is_known = !is_said || media_type::is_one_of(headers, &TYPES);
+    if body.is_empty() || is_known && !media_type::is_encoded(headers) {
+        return Ok(());
+    }
+    Err(OntapError::media_type())
 }
 
 /// What is said against a login. One that has not the form of one is nobody's.

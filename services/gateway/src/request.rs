@@ -1,5 +1,9 @@
 //! What the dialects have in common: bodies, what a client shows of itself, ids for sending again.
 
+pub(crate) mod cross_origin;
+pub(crate) mod json;
+pub(crate) mod media_type;
+
 use std::time::Duration;
 
 use base64::Engine;

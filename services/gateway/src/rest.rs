@@ -12,11 +12,8 @@ mod comments;
 mod condition;
 mod contract;
 mod credential;
-mod cross_origin;
 mod field;
-mod json;
 mod lines;
-mod media_type;
 mod openapi;
 mod page;
 mod percent;
@@ -32,7 +29,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER, SERVER};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use prost::Message;
 use prost_reflect::Value;
@@ -47,7 +44,7 @@ use self::template::Values;
 use crate::access_log::{Entry, Logged};
 use crate::body::{self, BoxBody};
 use crate::identity::{Acting, Identity, Origin};
-use crate::request;
+use crate::request::{self, cross_origin, media_type};
 use crate::s3::Verifier;
 
 /// The most requests under way, each with a body in memory; further ones are told to wait.
@@ -179,14 +176,16 @@ impl Rest {
         origin: &Origin,
         entry: &mut Entry,
     ) -> Result<Response<BoxBody>, Problem> {
-        cross_origin::check(rpc, &head.headers)?;
+        if rpc.writes() && !cross_origin::is_own(&head.headers) {
+            return Err(Problem::cross_origin());
+        }
         let places = if rpc.streams() { &self.stream_places } else { &self.places };
         let place = Arc::clone(places).try_acquire_owned();
         entry.place = Some(place.map_err(|_| Problem::too_many_requests())?);
         let shown = credential::shown(&head.headers)?;
         let has_body = !http_body::Body::is_end_stream(&body);
         if has_body {
-            media_type::check(rpc, &head.headers)?;
+            check_media_type(rpc, &head.headers)?;
         }
         let body = request::read(body).await?;
         entry.bytes_in.add(body.len());
@@ -218,6 +217,19 @@ impl Rest {
         }
         Ok(response)
     }
+}
+
+/// Whether a body is said to be JSON, as it is; a change may be said to be a merge patch (RFC 7396).
+fn check_media_type(rpc: &Rpc, headers: &HeaderMap) -> Result<(), Problem> {
+    let merge_patch = (rpc.verb == Method::PATCH).then_some("application/merge-patch+json");
+    let types: Vec<&str> = [media_type::JSON].into_iter().chain(merge_patch).collect();
+    if !media_type::is_one_of(headers, &types) {
+        return Err(Problem::unsupported_media_type("the body must be application/json"));
+    }
+    if media_type::is_encoded(headers) {
+        return Err(Problem::unsupported_media_type("the body must not be compressed"));
+    }
+    Ok(())
 }
 
 fn respond(content_type: HeaderValue, body: BoxBody) -> Response<BoxBody> {

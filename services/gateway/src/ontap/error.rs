@@ -88,6 +88,16 @@ impl OntapError {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "3", message)
     }
 
+    pub(crate) fn media_type() -> Self {
+        let message = "The request's body must be of the type application/json, in UTF-8.";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "2", message)
+    }
+
+    /// A browser would show a password that it remembers to whichever page makes it ask.
+    pub(crate) fn cross_origin() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "6", "A page of another site asks for this change.")
+    }
+
     pub(crate) fn not_authorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "6691623", "User is not authorized.")
     }

@@ -62,6 +62,11 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, reason, detail)
     }
 
+    pub(crate) fn cross_origin() -> Self {
+        let detail = "a page of another site asks for it";
+        Self::new(StatusCode::FORBIDDEN, "CROSS_ORIGIN", detail)
+    }
+
     pub(crate) fn unsupported_media_type(detail: &'static str) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail)
     }
