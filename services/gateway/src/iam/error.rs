@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use tonic::{Code, Status};
 
+use crate::management::frame::Refusal;
 use crate::request::BodyError;
 use crate::s3::S3Error;
 use crate::xml::Document;
@@ -232,6 +233,20 @@ impl IamError {
         document.close();
         document.text("RequestId", request_id);
         document.finish()
+    }
+}
+
+impl Refusal for IamError {
+    fn internal() -> Self {
+        Self::internal()
+    }
+
+    fn code(&self) -> Cow<'static, str> {
+        self.code.clone()
+    }
+
+    fn retry_after(&self) -> Option<u32> {
+        self.retry_after
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+use crate::management::frame::Refusal;
 use crate::request::BodyError;
 
 /// A refusal, as ONTAP would put it.
@@ -325,6 +326,20 @@ impl Doing<'_> {
             To::Other => ("8", "Failed"),
         };
         OntapError::new(StatusCode::CONFLICT, code, format!("{what}: {why}."))
+    }
+}
+
+impl Refusal for OntapError {
+    fn internal() -> Self {
+        Self::internal()
+    }
+
+    fn code(&self) -> Cow<'static, str> {
+        Cow::Borrowed(self.code)
+    }
+
+    fn retry_after(&self) -> Option<u32> {
+        None
     }
 }
 

@@ -8,6 +8,7 @@ use http::StatusCode;
 use serde_json::json;
 use tonic::{Code, Status};
 
+use crate::management::frame::Refusal;
 use crate::request::BodyError;
 use crate::s3::S3Error;
 
@@ -16,7 +17,7 @@ use crate::s3::S3Error;
 /// Source: the error table of `osc_sdk_python`; types and numbers that it does not have (those of
 /// authentication, of limits and of the server) are as the API's documentation shows them.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct OscError {
+pub(crate) struct OscError {
     pub(super) status: StatusCode,
     /// A number, as text.
     pub(super) code: &'static str,
@@ -258,6 +259,20 @@ impl OscError {
         let error = json!({ "Code": self.code, "Type": self.kind, "Details": self.details });
         let context = json!({ "RequestId": request_id });
         json!({ "Errors": [error], "ResponseContext": context }).to_string().into()
+    }
+}
+
+impl Refusal for OscError {
+    fn internal() -> Self {
+        Self::internal()
+    }
+
+    fn code(&self) -> Cow<'static, str> {
+        Cow::Borrowed(self.kind)
+    }
+
+    fn retry_after(&self) -> Option<u32> {
+        self.retry_after
     }
 }
 

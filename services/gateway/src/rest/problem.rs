@@ -11,6 +11,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::field::Violation;
+use crate::management::frame::Refusal;
 use crate::request::BodyError;
 use crate::s3::S3Error;
 
@@ -187,6 +188,20 @@ impl From<Violation> for Problem {
         let detail = format!("{field}: {description}");
         let problem = Self::new(StatusCode::BAD_REQUEST, "INVALID_FIELD", detail);
         Self { violations: vec![violation], ..problem }
+    }
+}
+
+impl Refusal for Problem {
+    fn internal() -> Self {
+        Self::internal()
+    }
+
+    fn code(&self) -> Cow<'static, str> {
+        self.reason.clone()
+    }
+
+    fn retry_after(&self) -> Option<u32> {
+        self.retry_after
     }
 }
 
