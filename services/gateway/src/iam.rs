@@ -13,6 +13,7 @@ mod key;
 mod listing;
 mod render;
 mod report;
+mod tag;
 mod user;
 
 use std::net::IpAddr;

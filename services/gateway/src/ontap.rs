@@ -7,6 +7,7 @@
 //! Source: ONTAP REST API reference 9.17, "Manage S3 users"; ONTAP automation; netapp-ontap 9.19.1.
 
 mod body;
+mod change;
 mod collection;
 mod duration;
 mod error;

@@ -97,9 +97,7 @@ impl UserBody {
             (Some(access_key), Some(secret_key)) => Some((access_key, secret_key)),
             (access_key, _) => {
                 let missing = if access_key.is_some() { "secret_key" } else { "access_key" };
-                let message =
-                    "The \"access_key\" and \"secret_key\" fields must be specified together.";
-                return Err(OntapError::bad("92406201", message).at(missing));
+                return Err(OntapError::half_a_pair(missing));
             }
         };
         Ok(read)
