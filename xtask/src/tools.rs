@@ -105,9 +105,18 @@ fn install_terraform(root: &Path, tools: &Tools) -> Result<()> {
     };
     let wanted = [read("go.mod")?, read("go.sum")?, read("main.go")?].concat();
     let program = tools.dir().join("bin/terraform-calls");
-    once(&tools.dir().join("bin/terraform-calls.installed"), &wanted, &[program.clone()], || {
-        Cmd::new(&source, "go").args(["build", "-o"]).args([&program]).env("CGO_ENABLED", "0").run()
-    })
+    once(
+        &tools.dir().join("bin/terraform-calls.installed"),
+        &wanted,
+        std::slice::from_ref(&program),
+        || {
+            Cmd::new(&source, "go")
+                .args(["build", "-o"])
+                .args([&program])
+                .env("CGO_ENABLED", "0")
+                .run()
+        },
+    )
 }
 
 /// Does `install` unless `stamp` says that the same was done before and `programs` are there.

@@ -3,6 +3,7 @@
 mod access_log;
 mod bodies;
 mod demo;
+mod dialects;
 mod fake_auth;
 mod fake_identity;
 mod fake_upstream;
