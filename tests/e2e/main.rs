@@ -9,6 +9,7 @@ mod boto3;
 mod cli;
 mod crash;
 mod dev;
+mod dialects;
 mod full_disk;
 mod grpcio;
 mod grpcurl;

@@ -34,7 +34,7 @@ use crate::access_log::{Entry, Logged};
 use crate::body::{self, BoxBody, BoxError};
 use crate::identity::{Acting, Identity, Origin, Who};
 use crate::management::frame::{self, Dialect};
-use crate::request::{self, Scope};
+use crate::request::{self, Scope, media_type};
 use crate::s3::Verifier;
 use crate::xml::Document;
 
@@ -67,7 +67,7 @@ struct Call<'a> {
 
 /// Whether a request to the endpoint itself is one to IAM: S3 has no form there.
 pub(crate) fn is_form<B>(request: &Request<B>) -> bool {
-    let form = b"application/x-www-form-urlencoded";
+    let form = media_type::FORM.as_bytes();
     let (method, path) = (request.method(), request.uri().path());
     let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let is_form = content_type.get(..form.len()).is_some_and(|t| t.eq_ignore_ascii_case(form));
@@ -127,6 +127,11 @@ impl Dialect for Iam {
         entry: &mut Entry,
     ) -> Result<Response<BoxBody>, IamError> {
         let _place = self.places.try_acquire().map_err(|_| IamError::throttling())?;
+        let is_form = media_type::is_one_of(&head.headers, &[media_type::FORM]);
+        if !is_form || media_type::is_encoded(&head.headers) {
+            let message = "The request's body must be a form in UTF-8, as it is.";
+            return Err(IamError::malformed_input(message));
+        }
         let body = request::read(body).await?;
         entry.bytes_in.add(body.len());
         let principal = self.signer(origin.client, head, &body, entry).await?;

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access_log::{Entry, Logged};
 use crate::body::BoxError;
-use crate::iam::{self, Iam};
+use crate::iam::Iam;
 use crate::identity::Identity;
 use crate::ontap::{self, Ontap};
 use crate::osc::{self, Osc};
@@ -64,7 +64,8 @@ where
 {
     let Some(dialects) = dialects else { return Ok(elsewhere(client, &request)) };
     let path = request.uri().path();
-    Ok(if iam::is_form(&request) {
+    let is_iam = path == "/" && *request.method() == Method::POST;
+    Ok(if is_iam {
         dialects.iam.handle(client, request).await
     } else if ontap::is_mine(path) {
         frame::handle(&dialects.ontap, client, request).await

@@ -157,8 +157,7 @@ impl Dialect for Ontap {
 }
 
 /// What a body may be said to be: JSON, or what curl says of any.
-const TYPES: [&str; 3] =
-    [media_type::JSON, "application/hal+json", "application/x-www-form-urlencoded"];
+const TYPES: [&str; 3] = [media_type::JSON, "application/hal+json", media_type::FORM];
 
 /// Whether a body is said to be JSON, or nothing is said of it.
 fn check_media_type(headers: &HeaderMap, body: &[u8]) -> Result<(), OntapError> {
