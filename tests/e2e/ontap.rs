@@ -43,6 +43,7 @@ async fn netapps_own_library_manages_s3_users() {
         .envs(dev.environment(&dev.root()))
         .env("CLAVIGER_MANAGEMENT_URL", dev.text("rest"))
         .env("CLAVIGER_TOKEN", dev.text("admin_token"))
+        .env("GUIDE", Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/ontap.md"))
         .env("SVM_UUID", dev.text("account/id"))
         .env("OTHER_SVM_UUID", other)
         .env("ROOT_LOGIN", dev.text("root/login"))
