@@ -2,6 +2,7 @@
 
 mod accounts;
 mod bad_input;
+mod expired;
 
 use std::time::SystemTime;
 
