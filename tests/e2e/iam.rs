@@ -78,6 +78,16 @@ async fn the_aws_cli_manages_users_and_access_keys() {
     assert!(String::from_utf8_lossy(&gone.stderr).contains("NoSuchEntity"), "{gone:?}");
 }
 
+#[test]
+fn terraforms_calls_are_answered() {
+    let home = Home::new();
+    let dev = home.start();
+    let mut command = Command::new(tool("bin/terraform-calls"));
+    command.envs(dev.environment(&dev.root())).stdin(Stdio::null());
+    let said = succeeded("terraform-calls", command.output().expect("it runs"));
+    assert!(said.contains("all as it should be"), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_may_have_its_users_named_as_outscale_does() {
     let home = Home::new();

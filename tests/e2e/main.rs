@@ -10,6 +10,7 @@ mod cli;
 mod crash;
 mod deployment;
 mod dev;
+mod dialects;
 mod front;
 mod full_disk;
 mod grpcio;

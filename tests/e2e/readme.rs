@@ -26,6 +26,23 @@ fn blocks_of(file: &str, heading: &str) -> Vec<String> {
     blocks
 }
 
+/// The headings of a file under which commands are shown.
+fn headings_of(file: &str) -> Vec<String> {
+    let path = format!("{}/../../{file}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).expect("read");
+    let sections = text.split("\n#").filter(|section| section.contains("```sh\n"));
+    let headings = sections.filter_map(|section| section.lines().next());
+    headings.map(|heading| heading.trim_start_matches('#').trim().to_owned()).collect()
+}
+
+/// The first block of a language that a file shows.
+fn block_of(file: &str, language: &str) -> String {
+    let path = format!("{}/../../{file}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).expect("read");
+    let block = text.split(&format!("```{language}\n")).nth(1);
+    block.and_then(|rest| rest.split("```").next()).expect("is shown").to_owned()
+}
+
 /// Runs commands in a shell with the environment that `claviger dev` tells to set.
 fn shell(home: &Home, dev: &Dev, script: &str) -> String {
     let mut path = tool("venv/bin").into_os_string();
@@ -158,17 +175,29 @@ fn the_audit_goes_as_described() {
 fn iam_is_used_as_described() {
     let home = Home::new();
     let dev = home.start();
+    assert_eq!(headings_of("docs/iam.md"), ["Point a client at it", "Rotate by a second key"]);
     let use_it = blocks_of("docs/iam.md", "Point a client at it").join("\n");
     let rotate = blocks_of("docs/iam.md", "Rotate by a second key").join("\n");
     let shown = shell(&home, &dev, &format!("set -e\n{use_it}\n{rotate}"));
     assert!(shown.contains(":user/engineering/bob\""), "{shown}");
     assert_eq!(shown.matches("\"SecretAccessKey\"").count(), 2, "{shown}");
+    let python = block_of("docs/iam.md", "python");
+    let shown = shell(&home, &dev, &format!("python - <<'END'\n{python}\nEND"));
+    assert!(shown.contains(":user/engineering/bob"), "{shown}");
 }
 
 #[test]
 fn rest_is_used_as_described() {
     let home = Home::new();
     let dev = home.start();
+    let headings = [
+        "Begin",
+        "Manage an object store and its users",
+        "Renew a secret",
+        "Credentials",
+        "Answers that go on",
+    ];
+    assert_eq!(headings_of("docs/rest.md"), headings);
     // Nothing is shown that does not succeed.
     let run = |heading, key: &str| -> String {
         let blocks = blocks_of("docs/rest.md", heading).into_iter();
@@ -198,6 +227,7 @@ fn rest_is_used_as_described() {
 fn ontap_is_used_as_described() {
     let home = Home::new();
     let dev = home.start();
+    assert_eq!(headings_of("docs/ontap.md"), ["Point a client at it", "Rotate by the second key"]);
     let use_it = blocks_of("docs/ontap.md", "Point a client at it").join("\n");
     let rotate = blocks_of("docs/ontap.md", "Rotate by the second key").join("\n");
     let script =
@@ -206,10 +236,8 @@ fn ontap_is_used_as_described() {
     assert_eq!(shown.matches("\"secret_key\"").count(), 2, "{shown}");
     assert!(shown.contains("\"key_time_to_live\":\"P30D\""), "{shown}");
     // The library is used as shown too.
-    let path = format!("{}/../../docs/ontap.md", env!("CARGO_MANIFEST_DIR"));
-    let page = std::fs::read_to_string(path).expect("read");
-    let python = page.split("```python\n").nth(1).and_then(|rest| rest.split("```").next());
-    std::fs::write(home.path().join("shown.py"), python.expect("is shown")).expect("written");
+    let python = block_of("docs/ontap.md", "python");
+    std::fs::write(home.path().join("shown.py"), python).expect("written");
     let script = format!("CLAVIGER_REST={} python shown.py", dev.text("rest"));
     assert_eq!(shell(&home, &dev, &script).trim().len(), 40);
 }

@@ -104,7 +104,10 @@ fn the_aws_cli_copies_with_and_without_checksums() {
         let with = ["--checksum-algorithm", algorithm];
         aws(&[&["s3", "cp", "--no-progress", "file", &key][..], &with].concat());
         aws(&["s3", "cp", "--no-progress", "--checksum-mode", "ENABLED", &key, "back"]);
-        assert!(std::fs::read(dir.join("back")).expect("read") == std::fs::read(dir.join("file")).expect("read"));
+        assert!(
+            std::fs::read(dir.join("back")).expect("read")
+                == std::fs::read(dir.join("file")).expect("read")
+        );
         let put = ["s3api", "put-object", "--bucket", "cli", "--key", "k", "--body", "s3cfg"];
         std::fs::write(dir.join("s3cfg"), algorithm).expect("written");
         let put = aws(&[&put[..], &with].concat());
@@ -116,7 +119,8 @@ fn the_aws_cli_copies_with_and_without_checksums() {
     let mut plain = deployment.aws(&["s3", "cp", "--no-progress", "file", "s3://cli/plain"]);
     plain.env("AWS_REQUEST_CHECKSUM_CALCULATION", "WHEN_REQUIRED");
     deployment.run("cp without checksums", plain);
-    let range = ["s3api", "get-object", "--bucket", "cli", "--key", "plain", "--range", "bytes=4-7"];
+    let range =
+        ["s3api", "get-object", "--bucket", "cli", "--key", "plain", "--range", "bytes=4-7"];
     aws(&[&range[..], &["part"]].concat());
     assert_eq!(std::fs::read(dir.join("part")).expect("read"), 1_u32.to_le_bytes());
     aws(&["s3", "rb", "--force", "s3://cli"]);

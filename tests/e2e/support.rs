@@ -353,8 +353,7 @@ pub(crate) fn signed(
     request.headers_mut().insert("host", host.parse().expect("a host"));
     let headers = request.headers().iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.to_str().expect("text")));
-    let signable =
-        SignableRequest::new(method.as_str(), uri, headers, SignableBody::Bytes(&body));
+    let signable = SignableRequest::new(method.as_str(), uri, headers, SignableBody::Bytes(&body));
     let signable = signable.expect("signable");
     let (instructions, _) = sign(signable, &params).expect("signed").into_parts();
     instructions.apply_to_request_http1x(&mut request);

@@ -130,7 +130,8 @@ async fn ask(http: &Http, request: http::Request<Full<Bytes>>) -> Option<(u16, B
 fn later(uri: &str, answer: Option<(u16, Bytes)>, seen: &Seen) {
     if let Some((status, body)) = answer {
         let code = error_code(&String::from_utf8_lossy(&body));
-        let is_retryable = status == 503 && matches!(code.as_str(), "ServiceUnavailable" | "SlowDown");
+        let is_retryable =
+            status == 503 && matches!(code.as_str(), "ServiceUnavailable" | "SlowDown");
         assert!(is_retryable, "{uri}: {status} {code}");
     }
     seen.later.fetch_add(1, Ordering::Relaxed);

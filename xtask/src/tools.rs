@@ -6,6 +6,18 @@ use std::path::{Path, PathBuf};
 use crate::run::{Cmd, Error, Result, target_dir};
 
 const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3";
+/// An S3 server, which keeps objects in a folder.
+const VERSITYGW: &str = "github.com/versity/versitygw/cmd/versitygw@v1.8.0";
+/// The release of Ansible whose package has NetApp's collection, which PyPI has nowhere else.
+const ANSIBLE: &str = "ansible==12.3.0";
+/// Takes NetApp's collection out of that package, which is some hundred times as large.
+const UNPACK: &str = "\
+import glob, sys, zipfile
+with zipfile.ZipFile(*glob.glob(sys.argv[1] + '/ansible-*.whl')) as wheel:
+    names = [n for n in wheel.namelist() if n.startswith('ansible_collections/netapp/ontap/')]
+    wheel.extractall(sys.argv[2], names)
+";
+const TERRAFORM: &str = "tests/clients/terraform";
 const REQUIREMENTS: &str = "tests/clients/requirements.txt";
 
 /// Where the tools are.
@@ -28,7 +40,10 @@ pub(crate) fn install(root: &Path) -> Result<Tools> {
     fs::create_dir_all(tools.dir())
         .map_err(|error| Error(format!("cannot make a folder: {error}")))?;
     install_python(root, &tools)?;
-    install_grpcurl(root, &tools)?;
+    install_collection(root, &tools)?;
+    install_go(root, &tools, "grpcurl", GRPCURL)?;
+    install_go(root, &tools, "versitygw", VERSITYGW)?;
+    install_terraform(root, &tools)?;
     Ok(tools)
 }
 
@@ -37,7 +52,9 @@ fn install_python(root: &Path, tools: &Tools) -> Result<()> {
     let wanted = fs::read_to_string(&requirements)
         .map_err(|error| Error(format!("cannot read {REQUIREMENTS}: {error}")))?;
     let venv = tools.dir().join("venv");
-    let programs = ["bin/aws", "bin/python", "bin/buf"].map(|program| venv.join(program));
+    let programs =
+        ["bin/aws", "bin/python", "bin/buf", "bin/ansible-playbook", "bin/rclone", "bin/s3cmd"]
+            .map(|program| venv.join(program));
     once(&venv.join("installed"), &wanted, &programs, || {
         Cmd::new(root, "python3").args(["-m", "venv", "--clear"]).args([&venv]).run()?;
         Cmd::new(root, venv.join("bin/python"))
@@ -54,15 +71,57 @@ fn install_python(root: &Path, tools: &Tools) -> Result<()> {
     })
 }
 
-fn install_grpcurl(root: &Path, tools: &Tools) -> Result<()> {
+/// A program in Go, of a package at a version.
+fn install_go(root: &Path, tools: &Tools, name: &str, package: &str) -> Result<()> {
     let bin = tools.dir().join("bin");
-    once(&bin.join("grpcurl.installed"), GRPCURL, &[bin.join("grpcurl")], || {
+    once(&bin.join(format!("{name}.installed")), package, &[bin.join(name)], || {
         Cmd::new(root, "go")
-            .args(["install", GRPCURL])
+            .args(["install", package])
             .env("GOBIN", &bin)
             .env("CGO_ENABLED", "0")
             .run()
     })
+}
+
+/// NetApp's collection for Ansible.
+fn install_collection(root: &Path, tools: &Tools) -> Result<()> {
+    let ansible = tools.dir().join("ansible");
+    let module = "ansible_collections/netapp/ontap/plugins/modules/na_ontap_s3_users.py";
+    once(&ansible.join("installed"), ANSIBLE, &[ansible.join(module)], || {
+        let python = tools.dir().join("venv/bin/python");
+        let download = tools.dir().join("download");
+        Cmd::new(root, &python)
+            .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"])
+            .args([ANSIBLE, "--dest"])
+            .args([&download])
+            .run()?;
+        Cmd::new(root, &python).args(["-c", UNPACK]).args([&download, &ansible]).run()?;
+        fs::remove_dir_all(&download)
+            .map_err(|error| Error(format!("cannot remove {download:?}: {error}")))
+    })
+}
+
+/// What makes the calls that Terraform makes.
+fn install_terraform(root: &Path, tools: &Tools) -> Result<()> {
+    let source = root.join(TERRAFORM);
+    let read = |name| {
+        fs::read_to_string(source.join(name))
+            .map_err(|error| Error(format!("cannot read {TERRAFORM}/{name}: {error}")))
+    };
+    let wanted = [read("go.mod")?, read("go.sum")?, read("main.go")?].concat();
+    let program = tools.dir().join("bin/terraform-calls");
+    once(
+        &tools.dir().join("bin/terraform-calls.installed"),
+        &wanted,
+        std::slice::from_ref(&program),
+        || {
+            Cmd::new(&source, "go")
+                .args(["build", "-o"])
+                .args([&program])
+                .env("CGO_ENABLED", "0")
+                .run()
+        },
+    )
 }
 
 /// Does `install` unless `stamp` says that the same was done before and `programs` are there.

@@ -29,6 +29,15 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> BoxBody {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
+/// Any body, as one of them.
+pub(crate) fn boxed<B>(body: B) -> BoxBody
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    body.map_err(Into::into).boxed_unsync()
+}
+
 /// A body stood still for too long.
 #[derive(Debug, thiserror::Error)]
 #[error("the body stood still for {0:?}")]

@@ -13,29 +13,28 @@ mod key;
 mod listing;
 mod render;
 mod report;
+mod tag;
 mod user;
 
 use std::net::IpAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use api::auth::v1::Principal;
 use bytes::Bytes;
-use futures::FutureExt;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, SERVER};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http_body::Body;
 use tokio::sync::Semaphore;
-use uuid::Uuid;
 
 use self::error::IamError;
 use self::form::Form;
 pub(crate) use self::render::user_id;
 use crate::access_log::{Entry, Logged};
-use crate::body::{self, BoxBody};
+use crate::body::{self, BoxBody, BoxError};
 use crate::identity::{Acting, Identity, Origin, Who};
-use crate::request::{self, Scope};
+use crate::management::frame::{self, Dialect};
+use crate::request::{self, Scope, media_type};
 use crate::s3::Verifier;
 use crate::xml::Document;
 
@@ -47,10 +46,6 @@ const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 /// The services that a request may be signed for, the usual one first.
 const SERVICES: [&str; 3] = ["iam", "eim", "sts"];
 const STS: &str = "sts";
-/// What `GetUser` and its kin are in the audit trail.
-const FACADE: &str = "iam";
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 /// Answers forms.
 #[derive(Clone, Debug)]
@@ -71,8 +66,8 @@ struct Call<'a> {
 }
 
 /// Whether a request to the endpoint itself is one to IAM: S3 has no form there.
-pub(crate) fn is_form(request: &Request<Incoming>) -> bool {
-    let form = b"application/x-www-form-urlencoded";
+pub(crate) fn is_form<B>(request: &Request<B>) -> bool {
+    let form = media_type::FORM.as_bytes();
     let (method, path) = (request.method(), request.uri().path());
     let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let is_form = content_type.get(..form.len()).is_some_and(|t| t.eq_ignore_ascii_case(form));
@@ -85,89 +80,12 @@ impl Iam {
     }
 
     /// Answers one request of this client.
-    pub(crate) async fn handle(
-        &self,
-        client: IpAddr,
-        request: Request<Incoming>,
-    ) -> Response<Logged> {
-        let request_id = Uuid::now_v7().to_string();
-        let mut entry = Entry::new(request_id.clone(), client, request.method().clone());
-        let response = self.respond(client, request, request_id, &mut entry).await;
-        entry.attach(response)
-    }
-
-    async fn respond(
-        &self,
-        client: IpAddr,
-        request: Request<Incoming>,
-        request_id: String,
-        entry: &mut Entry,
-    ) -> Response<BoxBody> {
-        let (head, body) = request.into_parts();
-        let service = scope_of(&head.headers).service;
-        let namespace = if service == STS { STS_NAMESPACE } else { IAM_NAMESPACE };
-        let answer = self.answer(client, &head, body, &request_id, entry);
-        let answer = AssertUnwindSafe(answer).catch_unwind().await;
-        let answer = answer.unwrap_or_else(|_panic| Err(IamError::internal()));
-        let mut retry_after = None;
-        let (status, document) = match answer {
-            Ok(document) => (StatusCode::OK, document),
-            Err(error) => {
-                entry.code = error.code.clone().into_owned();
-                retry_after = error.retry_after;
-                (error.status, error.document(namespace, &request_id))
-            }
-        };
-        let mut response = Response::new(body::full(document));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
-        headers.insert(SERVER, HeaderValue::from_static("claviger"));
-        let soon = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
-        if let Some(seconds) = retry_after.or(soon) {
-            headers.insert(RETRY_AFTER, seconds.into());
-        }
-        if let Ok(value) = HeaderValue::try_from(request_id) {
-            headers.insert(REQUEST_ID, value);
-        }
-        response
-    }
-
-    async fn answer(
-        &self,
-        client: IpAddr,
-        head: &Parts,
-        body: Incoming,
-        request_id: &str,
-        entry: &mut Entry,
-    ) -> Result<Bytes, IamError> {
-        let _place = self.places.try_acquire().map_err(|_| IamError::throttling())?;
-        let body = request::read(body).await?;
-        entry.bytes_in.add(body.len());
-        let principal = self.signer(client, head, &body, entry).await?;
-        let form = Form::parse(&body)?;
-        let action = form.required("Action")?;
-        let acting = {
-            let request_id = request_id.to_owned();
-            let origin = Origin { facade: FACADE, client, request_id };
-            Acting { who: Who::User(principal.clone()), origin }
-        };
-        let call = Call {
-            identity: &self.identity,
-            acting,
-            principal,
-            form: &form,
-            idempotency_id: request::idempotency_id(&head.headers),
-        };
-        let is_sts = scope_of(&head.headers).service == STS;
-        let namespace = if is_sts { STS_NAMESPACE } else { IAM_NAMESPACE };
-        let mut answer = Answer::new(action, namespace);
-        if is_sts {
-            call.act_of_sts(action, &mut answer)?;
-        } else {
-            call.act(action, &mut answer).await?;
-        }
-        Ok(answer.finish(action, request_id))
+    pub(crate) async fn handle<B>(&self, client: IpAddr, request: Request<B>) -> Response<Logged>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        frame::handle(self, client, request).await
     }
 
     /// Who signed a request.
@@ -192,18 +110,65 @@ impl Iam {
             return Err(IamError::new(StatusCode::FORBIDDEN, "SignatureDoesNotMatch", message));
         }
         let verified = self.verifier.verify_for(client, head, region, service, body).await;
-        let verified = verified.map_err(|denial| {
-            if let Some(claimed) = denial.detail("AWSAccessKeyId") {
-                entry.claim(claimed);
-            }
-            IamError::of_signature(&denial)
-        })?;
-        let principal = verified.principal.ok_or_else(IamError::internal)?;
-        entry.account_id.clone_from(&principal.account_id);
-        entry.user_id.clone_from(&principal.user_id);
-        entry.access_key_id = verified.access_key_id;
-        Ok(principal)
+        frame::signer(verified, entry, IamError::of_signature)
     }
+}
+
+impl Dialect for Iam {
+    const FACADE: &'static str = "iam";
+    const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+    type Refusal = IamError;
+
+    async fn answer(
+        &self,
+        head: &Parts,
+        body: BoxBody,
+        origin: &Origin,
+        entry: &mut Entry,
+    ) -> Result<Response<BoxBody>, IamError> {
+        let _place = self.places.try_acquire().map_err(|_| IamError::throttling())?;
+        let is_form = media_type::is_one_of(&head.headers, &[media_type::FORM]);
+        if !is_form || media_type::is_encoded(&head.headers) {
+            let message = "The request's body must be a form in UTF-8, as it is.";
+            return Err(IamError::malformed_input(message));
+        }
+        let body = request::read(body).await?;
+        entry.bytes_in.add(body.len());
+        let principal = self.signer(origin.client, head, &body, entry).await?;
+        let form = Form::parse(&body)?;
+        let action = form.required("Action")?;
+        let call = Call {
+            identity: &self.identity,
+            acting: Acting { who: Who::User(principal.clone()), origin: origin.clone() },
+            principal,
+            form: &form,
+            idempotency_id: request::idempotency_id(&head.headers),
+        };
+        let namespace = namespace(&head.headers);
+        let mut answer = Answer::new(action, namespace);
+        if namespace == STS_NAMESPACE {
+            call.act_of_sts(action, &mut answer)?;
+        } else {
+            call.act(action, &mut answer).await?;
+        }
+        Ok(respond(StatusCode::OK, answer.finish(&origin.request_id)))
+    }
+
+    fn refuse(&self, head: &Parts, refusal: &IamError, request_id: &str) -> Response<BoxBody> {
+        respond(refusal.status, refusal.document(namespace(&head.headers), request_id))
+    }
+}
+
+fn respond(status: StatusCode, document: Bytes) -> Response<BoxBody> {
+    let mut response = Response::new(body::full(document));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+    response
+}
+
+/// Of the elements that answer a request.
+fn namespace(headers: &HeaderMap) -> &'static str {
+    if scope_of(headers).service == STS { STS_NAMESPACE } else { IAM_NAMESPACE }
 }
 
 /// What a request says that it was signed for; the usual where that cannot be read, for which auth says what
@@ -236,7 +201,7 @@ impl Answer {
         &mut self.document
     }
 
-    fn finish(mut self, _action: &str, request_id: &str) -> Bytes {
+    fn finish(mut self, request_id: &str) -> Bytes {
         if self.has_result {
             self.document.close();
         }

@@ -1,6 +1,9 @@
 //! Asking identity on behalf of whoever asks the gateway.
 
 mod raw;
+mod refused;
+
+pub(crate) use self::refused::Refused;
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,18 +1,22 @@
 //! The management listener: the vendors' dialects, each on its own route. The form of every answer is chosen
 //! by the route.
 
+pub(crate) mod frame;
+
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, SERVER};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http_body::Body;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::access_log::{Entry, Logged};
-use crate::iam::{self, Iam};
+use crate::body::BoxError;
+use crate::iam::Iam;
 use crate::identity::Identity;
 use crate::ontap::{self, Ontap};
 use crate::osc::{self, Osc};
@@ -49,27 +53,32 @@ impl Dialects {
 /// Answers one request of this client in the dialect of its route. On no dialect's route, or where the gateway
 /// manages nothing: with name and version at `/`, or that there is nothing there, as a problem document
 /// (RFC 9457).
-pub(crate) async fn handle(
+pub(crate) async fn handle<B>(
     client: IpAddr,
-    request: Request<Incoming>,
+    request: Request<B>,
     dialects: Option<&Dialects>,
-) -> Result<Response<Logged>, Infallible> {
+) -> Result<Response<Logged>, Infallible>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let Some(dialects) = dialects else { return Ok(elsewhere(client, &request)) };
     let path = request.uri().path();
-    Ok(if iam::is_form(&request) {
+    let is_iam = path == "/" && *request.method() == Method::POST;
+    Ok(if is_iam {
         dialects.iam.handle(client, request).await
     } else if ontap::is_mine(path) {
-        dialects.ontap.handle(client, request).await
+        frame::handle(&dialects.ontap, client, request).await
     } else if osc::is_mine(path) {
-        dialects.osc.handle(client, request).await
+        frame::handle(&dialects.osc, client, request).await
     } else if rest::is_mine(path) {
-        dialects.rest.handle(client, request).await
+        frame::handle(&dialects.rest, client, request).await
     } else {
         elsewhere(client, &request)
     })
 }
 
-fn elsewhere(client: IpAddr, request: &Request<Incoming>) -> Response<Logged> {
+fn elsewhere<B>(client: IpAddr, request: &Request<B>) -> Response<Logged> {
     let id = request_id();
     let entry = Entry::new(id.clone(), client, request.method().clone());
     let index = request.uri().path() == "/" && *request.method() == Method::GET;
@@ -120,3 +129,6 @@ pub(crate) fn unreadable(status: StatusCode) -> Vec<u8> {
     )
     .into_bytes()
 }
+
+#[cfg(test)]
+mod tests;

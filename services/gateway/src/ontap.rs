@@ -7,6 +7,7 @@
 //! Source: ONTAP REST API reference 9.17, "Manage S3 users"; ONTAP automation; netapp-ontap 9.19.1.
 
 mod body;
+mod change;
 mod collection;
 mod duration;
 mod error;
@@ -18,17 +19,13 @@ mod select;
 mod service;
 mod user;
 
-use std::net::IpAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use api::identity::v1::{Account, GetAccountRequest};
 use bytes::Bytes;
-use futures::FutureExt;
-use http::header::{ALLOW, CONTENT_TYPE, LOCATION, RETRY_AFTER, SERVER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
@@ -38,17 +35,16 @@ use uuid::Uuid;
 use self::error::{Doing, OntapError, To};
 use self::query::Query;
 use self::route::Route;
-use crate::access_log::{Entry, Logged};
-use crate::body::BoxBody;
+use crate::access_log::Entry;
+use crate::body::{BoxBody, full};
 use crate::identity::{Acting, Identity, Origin, Who};
-use crate::request::{self, Shown};
+use crate::management::frame::{self, Dialect};
+use crate::request::{self, Shown, cross_origin, media_type};
 
 pub(crate) use self::route::is_mine;
 
 /// The most requests under way, each with records in memory; further ones are told to slow down.
 const CALLS_MAX: usize = 64;
-/// What its calls are in the audit trail.
-const FACADE: &str = "ontap";
 
 /// Answers ONTAP's requests.
 #[derive(Clone, Debug)]
@@ -88,52 +84,6 @@ impl Ontap {
         Self { identity, places: Arc::new(Semaphore::new(CALLS_MAX)) }
     }
 
-    /// Answers one request of this client.
-    pub(crate) async fn handle(
-        &self,
-        client: IpAddr,
-        request: Request<Incoming>,
-    ) -> Response<Logged> {
-        let request_id = Uuid::now_v7().to_string();
-        let mut entry = Entry::new(request_id.clone(), client, request.method().clone());
-        let route = Route::of(request.uri().path());
-        let (head, body) = request.into_parts();
-        let answer = self.answer(client, &head, &route, body, &request_id, &mut entry);
-        let answer = AssertUnwindSafe(answer).catch_unwind().await;
-        let answer = answer.unwrap_or_else(|_panic| Err(OntapError::internal()));
-        let reply = answer.unwrap_or_else(|error| {
-            entry.code = error.code.to_owned();
-            Reply { status: error.status, document: error.document(), location: None }
-        });
-        entry.attach(respond(reply, &route, &request_id))
-    }
-
-    async fn answer(
-        &self,
-        client: IpAddr,
-        head: &Parts,
-        route: &Route,
-        body: Incoming,
-        request_id: &str,
-        entry: &mut Entry,
-    ) -> Result<Reply, OntapError> {
-        let _place = self.places.try_acquire().map_err(|_| OntapError::too_many())?;
-        let origin = Origin { facade: FACADE, client, request_id: request_id.to_owned() };
-        let who = self.who(head, &origin, entry).await?;
-        let acting = Acting { who, origin };
-        let body = request::read(body).await?;
-        entry.bytes_in.add(body.len());
-        let call = Call {
-            identity: &self.identity,
-            acting,
-            query: Query::parse(head.uri.query().unwrap_or_default())?,
-            path: head.uri.path(),
-            body,
-            idempotency_id: request::idempotency_id(&head.headers),
-        };
-        call.act(&head.method, route).await
-    }
-
     /// Who asks. What a bearer token is worth is seen with the first call to identity.
     async fn who(
         &self,
@@ -147,12 +97,76 @@ impl Ontap {
             Shown::Password { login, password } => {
                 let principal = self.identity.verify_password(origin, login, &password).await;
                 let principal = principal.map_err(|status| of_login(&status))?;
-                entry.account_id.clone_from(&principal.account_id);
-                entry.user_id.clone_from(&principal.user_id);
+                frame::asked_by(&principal, entry);
                 Ok(Who::User(principal))
             }
         }
     }
+}
+
+impl Dialect for Ontap {
+    const FACADE: &'static str = "ontap";
+    const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    type Refusal = OntapError;
+
+    async fn answer(
+        &self,
+        head: &Parts,
+        body: BoxBody,
+        origin: &Origin,
+        entry: &mut Entry,
+    ) -> Result<Response<BoxBody>, OntapError> {
+        let _place = self.places.try_acquire().map_err(|_| OntapError::too_many())?;
+        if head.method != Method::GET && !cross_origin::is_own(&head.headers) {
+            return Err(OntapError::cross_origin());
+        }
+        let who = self.who(head, origin, entry).await?;
+        let body = request::read(body).await?;
+        entry.bytes_in.add(body.len());
+        check_media_type(&head.headers, &body)?;
+        let path = head.uri.path();
+        let call = Call {
+            identity: &self.identity,
+            acting: Acting { who, origin: origin.clone() },
+            query: Query::parse(head.uri.query().unwrap_or_default())?,
+            path,
+            body,
+            idempotency_id: request::idempotency_id(&head.headers),
+        };
+        let reply = call.act(&head.method, &Route::of(path)).await?;
+        let mut response = respond(reply.status, &reply.document);
+        if let Some(location) = reply.location.and_then(|text| HeaderValue::try_from(text).ok()) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        Ok(response)
+    }
+
+    fn refuse(&self, head: &Parts, refusal: &OntapError, _: &str) -> Response<BoxBody> {
+        let mut response = respond(refusal.status, &refusal.document());
+        let headers = response.headers_mut();
+        if refusal.status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Basic realm=\"claviger\", charset=\"UTF-8\"");
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if refusal.status == StatusCode::METHOD_NOT_ALLOWED {
+            let route = Route::of(head.uri.path());
+            headers.insert(ALLOW, HeaderValue::from_static(allowed(&route)));
+        }
+        response
+    }
+}
+
+/// What a body may be said to be: JSON, or what curl says of any.
+const TYPES: [&str; 3] = [media_type::JSON, "application/hal+json", media_type::FORM];
+
+/// Whether a body is said to be JSON, or nothing is said of it.
+fn check_media_type(headers: &HeaderMap, body: &[u8]) -> Result<(), OntapError> {
+    let is_said = headers.contains_key(CONTENT_TYPE);
+    let is_known = !is_said || media_type::is_one_of(headers, &TYPES);
+    if body.is_empty() || is_known && !media_type::is_encoded(headers) {
+        return Ok(());
+    }
+    Err(OntapError::media_type())
 }
 
 /// What is said against a login. One that has not the form of one is nobody's.
@@ -163,32 +177,11 @@ fn of_login(status: &Status) -> OntapError {
     }
 }
 
-fn respond(reply: Reply, route: &Route, request_id: &str) -> Response<BoxBody> {
-    let mut response = Response::new(crate::body::full(reply.document.to_string()));
-    *response.status_mut() = reply.status;
+fn respond(status: StatusCode, document: &Value) -> Response<BoxBody> {
+    let mut response = Response::new(full(document.to_string()));
+    *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/hal+json"));
-    headers.insert(SERVER, HeaderValue::from_static("claviger"));
-    headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    match reply.status {
-        StatusCode::UNAUTHORIZED => {
-            let challenge = HeaderValue::from_static("Basic realm=\"claviger\", charset=\"UTF-8\"");
-            headers.insert(WWW_AUTHENTICATE, challenge);
-        }
-        StatusCode::METHOD_NOT_ALLOWED => {
-            headers.insert(ALLOW, HeaderValue::from_static(allowed(route)));
-        }
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        _ => {}
-    }
-    if let Some(location) = reply.location.and_then(|text| HeaderValue::try_from(text).ok()) {
-        headers.insert(LOCATION, location);
-    }
-    if let Ok(id) = HeaderValue::from_str(request_id) {
-        headers.insert(HeaderName::from_static("x-request-id"), id);
-    }
     response
 }
 

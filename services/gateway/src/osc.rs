@@ -18,18 +18,15 @@ mod route;
 mod user;
 
 use std::net::IpAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use api::auth::v1::Principal;
-use futures::FutureExt;
-use http::header::{ALLOW, CONTENT_TYPE, HOST, RETRY_AFTER, SERVER};
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HOST};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use self::call::Call;
@@ -37,10 +34,11 @@ use self::error::OscError;
 use self::parameters::Parameters;
 pub(crate) use self::route::is_mine;
 use self::route::{Route, Spec};
-use crate::access_log::{Entry, Logged};
+use crate::access_log::Entry;
 use crate::body::{self, BoxBody};
 use crate::identity::{Acting, Identity, Origin, Who};
-use crate::request::{self, Scope, Shown};
+use crate::management::frame::{self, Dialect};
+use crate::request::{self, Scope, Shown, media_type};
 use crate::s3::Verifier;
 
 /// The most requests under way, each with its body in memory; further ones are told to slow down.
@@ -49,8 +47,6 @@ const CALLS_MAX: usize = 128;
 const SERVICE: &str = "api";
 /// OUTSCALE's first region, where a signature's cannot be read: auth says then what is wrong.
 const REGION: &str = "eu-west-2";
-/// What these calls are in the audit trail.
-const FACADE: &str = "osc";
 
 /// Answers calls.
 #[derive(Clone, Debug)]
@@ -68,95 +64,6 @@ impl Osc {
         Self { verifier, identity, places: Arc::new(Semaphore::new(CALLS_MAX)) }
     }
 
-    /// Answers one request of this client.
-    pub(crate) async fn handle(
-        &self,
-        client: IpAddr,
-        request: Request<Incoming>,
-    ) -> Response<Logged> {
-        let request_id = Uuid::now_v7().to_string();
-        let mut entry = Entry::new(request_id.clone(), client, request.method().clone());
-        let response = self.respond(client, request, request_id, &mut entry).await;
-        entry.attach(response)
-    }
-
-    async fn respond(
-        &self,
-        client: IpAddr,
-        request: Request<Incoming>,
-        request_id: String,
-        entry: &mut Entry,
-    ) -> Response<BoxBody> {
-        let (head, body) = request.into_parts();
-        let origin = Origin { facade: FACADE, client, request_id: request_id.clone() };
-        let answer = self.answer(origin, &head, body, entry);
-        let answer = AssertUnwindSafe(answer).catch_unwind().await;
-        let answer = answer.unwrap_or_else(|_panic| Err(OscError::internal()));
-        let mut retry_after = None;
-        let (status, document) = match answer {
-            Ok(mut answer) => {
-                let context = json!({ "RequestId": request_id });
-                answer.insert("ResponseContext".to_owned(), context);
-                (StatusCode::OK, Value::Object(answer).to_string().into())
-            }
-            Err(error) => {
-                error.kind.clone_into(&mut entry.code);
-                retry_after = error.retry_after;
-                (error.status, error.document(&request_id))
-            }
-        };
-        let mut response = Response::new(body::full(document));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(SERVER, HeaderValue::from_static("claviger"));
-        if status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(ALLOW, HeaderValue::from_static("POST"));
-        }
-        let waits = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
-        let soon = waits.contains(&status).then_some(1);
-        if let Some(seconds) = retry_after.or(soon) {
-            headers.insert(RETRY_AFTER, seconds.into());
-        }
-        if let Ok(id) = HeaderValue::try_from(request_id) {
-            headers.insert(HeaderName::from_static("x-request-id"), id);
-        }
-        response
-    }
-
-    async fn answer(
-        &self,
-        origin: Origin,
-        head: &Parts,
-        body: Incoming,
-        entry: &mut Entry,
-    ) -> Result<Answer, OscError> {
-        let _place = self.places.try_acquire().map_err(|_| OscError::throttling())?;
-        let route = Route::of(head.uri.path()).ok_or_else(|| OscError::no_such_call(""))?;
-        let spec = route.spec().ok_or_else(|| OscError::no_such_call(route.call))?;
-        if head.method != Method::POST {
-            return Err(OscError::method_not_allowed());
-        }
-        if !is_json(&head.headers) {
-            return Err(OscError::content_type());
-        }
-        let body = request::read(body).await?;
-        entry.bytes_in.add(body.len());
-        let principal = self.caller(&origin, head, &route, spec, &body, entry).await?;
-        entry.account_id.clone_from(&principal.account_id);
-        entry.user_id.clone_from(&principal.user_id);
-        let parameters = Parameters::parse(&body, spec.parameters)?;
-        let call = Call {
-            identity: &self.identity,
-            acting: Acting { who: Who::User(principal.clone()), origin },
-            principal,
-            dry_run: parameters.flag("DryRun")?,
-            parameters: &parameters,
-            idempotency_id: request::idempotency_id(&head.headers),
-        };
-        call.act(spec.name).await
-    }
-
     /// Who asks, as auth says of a signature or identity of a password.
     async fn caller(
         &self,
@@ -170,7 +77,9 @@ impl Osc {
         match Shown::of(&head.headers) {
             Shown::Signature => self.signer(origin.client, head, route, body, entry).await,
             Shown::Password { login, password } if spec.takes_password => {
-                Ok(self.identity.verify_password(origin, login, &password).await?)
+                let principal = self.identity.verify_password(origin, login, &password).await?;
+                frame::asked_by(&principal, entry);
+                Ok(principal)
             }
             Shown::Password { .. } => {
                 Err(OscError::unauthenticated("This call must be signed with an access key."))
@@ -199,15 +108,65 @@ impl Osc {
         let target = route.target(head.uri.query()).ok_or_else(OscError::internal)?;
         let hosts = without_port(&head.headers);
         let verified = self.verifier.verify_call(client, head, &target, scope, hosts, body).await;
-        let verified = verified.map_err(|denial| {
-            if let Some(claimed) = denial.detail("AWSAccessKeyId") {
-                entry.claim(claimed);
-            }
-            OscError::of_signature(&denial)
-        })?;
-        entry.access_key_id = verified.access_key_id;
-        verified.principal.ok_or_else(OscError::internal)
+        frame::signer(verified, entry, OscError::of_signature)
     }
+}
+
+impl Dialect for Osc {
+    const FACADE: &'static str = "osc";
+    const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    type Refusal = OscError;
+
+    async fn answer(
+        &self,
+        head: &Parts,
+        body: BoxBody,
+        origin: &Origin,
+        entry: &mut Entry,
+    ) -> Result<Response<BoxBody>, OscError> {
+        let _place = self.places.try_acquire().map_err(|_| OscError::throttling())?;
+        let route = Route::of(head.uri.path()).ok_or_else(|| OscError::no_such_call(""))?;
+        let spec = route.spec().ok_or_else(|| OscError::no_such_call(route.call))?;
+        if head.method != Method::POST {
+            return Err(OscError::method_not_allowed());
+        }
+        let is_json = media_type::is_one_of(&head.headers, &[media_type::JSON]);
+        if !is_json || media_type::is_encoded(&head.headers) {
+            return Err(OscError::content_type());
+        }
+        let body = request::read(body).await?;
+        entry.bytes_in.add(body.len());
+        let principal = self.caller(origin, head, &route, spec, &body, entry).await?;
+        let parameters = Parameters::parse(&body, spec.parameters)?;
+        let call = Call {
+            identity: &self.identity,
+            acting: Acting { who: Who::User(principal.clone()), origin: origin.clone() },
+            principal,
+            dry_run: parameters.flag("DryRun")?,
+            parameters: &parameters,
+            idempotency_id: request::idempotency_id(&head.headers),
+        };
+        let mut answer = call.act(spec.name).await?;
+        let context = json!({ "RequestId": origin.request_id });
+        answer.insert("ResponseContext".to_owned(), context);
+        Ok(respond(StatusCode::OK, Value::Object(answer).to_string().into()))
+    }
+
+    fn refuse(&self, _: &Parts, refusal: &OscError, request_id: &str) -> Response<BoxBody> {
+        let mut response = respond(refusal.status, refusal.document(request_id));
+        if refusal.status == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        }
+        response
+    }
+}
+
+fn respond(status: StatusCode, document: Bytes) -> Response<BoxBody> {
+    let mut response = Response::new(body::full(document));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 impl Call<'_> {
@@ -240,21 +199,6 @@ impl Call<'_> {
     }
 }
 
-/// Whether the body is said to be JSON, in no other encoding than UTF-8.
-fn is_json(headers: &HeaderMap) -> bool {
-    let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (types.next(), types.next()) else { return false };
-    let Ok(value) = value.to_str() else { return false };
-    let mut parts = value.split(';').map(str::trim);
-    let is_charset = |parameter: &str| {
-        let (name, value) = parameter.split_once('=').unwrap_or_default();
-        let value = value.trim_matches('"');
-        name.eq_ignore_ascii_case("charset") && value.eq_ignore_ascii_case("utf-8")
-    };
-    parts.next().is_some_and(|media| media.eq_ignore_ascii_case("application/json"))
-        && parts.all(is_charset)
-}
-
 /// The host without its port, which some of OUTSCALE's clients sign though they send both.
 fn without_port(headers: &HeaderMap) -> Vec<String> {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
@@ -266,25 +210,6 @@ fn without_port(headers: &HeaderMap) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_json_in_utf_8_is_json() {
-        let check = |value: &str, expected: bool| {
-            let mut headers = HeaderMap::new();
-            headers.insert(CONTENT_TYPE, HeaderValue::from_str(value).expect("a value"));
-            assert_eq!(is_json(&headers), expected, "{value}");
-            headers.append(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-            assert!(!is_json(&headers), "{value}, twice");
-        };
-        check("application/json", true);
-        check("Application/JSON; charset=utf-8", true);
-        check("application/json;charset=\"UTF-8\"", true);
-        check("application/json; charset=latin1", false);
-        check("application/json; x", false);
-        check("application/jsonp", false);
-        check("application/x-www-form-urlencoded", false);
-        assert!(!is_json(&HeaderMap::new()));
-    }
 
     #[test]
     fn a_port_is_taken_off_and_nothing_else() {

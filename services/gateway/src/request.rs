@@ -1,19 +1,25 @@
 //! What the dialects have in common: bodies, what a client shows of itself, ids for sending again.
 
+pub(crate) mod cross_origin;
+pub(crate) mod json;
+pub(crate) mod media_type;
+
 use std::time::Duration;
 
 use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use crate::body::BoxBody;
 use crate::identity::AdminToken;
 
 /// The largest body that is read, in bytes.
@@ -36,14 +42,15 @@ pub(crate) enum BodyError {
 ///
 /// # Errors
 /// [`BodyError`].
-pub(crate) async fn read(body: Incoming) -> Result<Bytes, BodyError> {
+pub(crate) fn read(body: BoxBody) -> BoxFuture<'static, Result<Bytes, BodyError>> {
     let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect());
-    match read.await {
+    // Behind a pointer, as the compiler cannot see through what awaits it that all of it is `Send`.
+    Box::pin(read.map(|read| match read {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
         Ok(Err(_)) => Err(BodyError::BrokenOff),
         Err(_) => Err(BodyError::TooSlow),
-    }
+    }))
 }
 
 /// What a client shows of itself in `Authorization`. What it is worth, auth and identity say.

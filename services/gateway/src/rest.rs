@@ -12,11 +12,8 @@ mod comments;
 mod condition;
 mod contract;
 mod credential;
-mod cross_origin;
 mod field;
-mod json;
 mod lines;
-mod media_type;
 mod openapi;
 mod page;
 mod percent;
@@ -24,30 +21,26 @@ mod problem;
 mod render;
 mod template;
 
-use std::net::IpAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::FutureExt;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER, SERVER};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use prost::Message;
 use prost_reflect::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use self::contract::{Contract, Found, Rpc};
 use self::page::Page;
 use self::problem::Problem;
 use self::template::Values;
-use crate::access_log::{Entry, Logged};
+use crate::access_log::Entry;
 use crate::body::{self, BoxBody};
 use crate::identity::{Acting, Identity, Origin};
-use crate::request;
+use crate::management::frame::Dialect;
+use crate::request::{self, cross_origin, media_type};
 use crate::s3::Verifier;
 
 /// The most requests under way, each with a body in memory; further ones are told to wait.
@@ -55,14 +48,9 @@ const CALLS_MAX: usize = 128;
 /// The most answers under way that go on.
 const STREAMS_MAX: usize = 64;
 
-/// What calls are in the audit trail.
-const FACADE: &str = "rest";
-
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
 
 /// Answers requests for the REST API, its OpenAPI document and its page.
 #[derive(Clone, Debug)]
@@ -106,58 +94,6 @@ impl Rest {
         })
     }
 
-    /// Answers one request of this client.
-    pub(crate) async fn handle(
-        &self,
-        client: IpAddr,
-        request: Request<Incoming>,
-    ) -> Response<Logged> {
-        let request_id = Uuid::now_v7().to_string();
-        let mut entry = Entry::new(request_id.clone(), client, request.method().clone());
-        let (head, body) = request.into_parts();
-        let origin = Origin { facade: FACADE, client, request_id };
-        let answer = self.answer(&head, body, &origin, &mut entry);
-        let answer = AssertUnwindSafe(answer).catch_unwind().await;
-        let answer = answer.unwrap_or_else(|_panic| Err(Problem::internal()));
-        let mut response = answer.unwrap_or_else(|problem| {
-            entry.code = problem.reason.clone().into_owned();
-            refusal(&problem, &origin.request_id)
-        });
-        let headers = response.headers_mut();
-        headers.insert(SERVER, HeaderValue::from_static("claviger"));
-        headers.insert(NOSNIFF, HeaderValue::from_static("nosniff"));
-        // What is told here is secret, or will have changed.
-        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        if let Ok(value) = HeaderValue::try_from(origin.request_id) {
-            headers.insert(REQUEST_ID, value);
-        }
-        entry.attach(response)
-    }
-
-    async fn answer(
-        &self,
-        head: &Parts,
-        body: Incoming,
-        origin: &Origin,
-        entry: &mut Entry,
-    ) -> Result<Response<BoxBody>, Problem> {
-        let path = head.uri.path();
-        if let Some(document) = self.document(path) {
-            return match head.method {
-                Method::GET | Method::HEAD => Ok(document),
-                _ => Err(Problem::method_not_allowed("GET, HEAD".to_owned())),
-            };
-        }
-        match self.contract.find(&head.method, path) {
-            Found::Rpc(rpc, values) => self.call(rpc, values, (head, body), origin, entry).await,
-            Found::ByOtherMethods(methods) => {
-                let methods: Vec<_> = methods.iter().map(Method::as_str).collect();
-                Err(Problem::method_not_allowed(methods.join(", ")))
-            }
-            Found::Nothing => Err(Problem::not_found()),
-        }
-    }
-
     /// What anybody may read.
     fn document(&self, path: &str) -> Option<Response<BoxBody>> {
         let mut response = match path {
@@ -175,28 +111,26 @@ impl Rest {
         &self,
         rpc: &Rpc,
         values: Values,
-        (head, body): (&Parts, Incoming),
+        (head, body): (&Parts, BoxBody),
         origin: &Origin,
         entry: &mut Entry,
     ) -> Result<Response<BoxBody>, Problem> {
-        cross_origin::check(rpc, &head.headers)?;
+        if rpc.writes() && !cross_origin::is_own(&head.headers) {
+            return Err(Problem::cross_origin());
+        }
         let places = if rpc.streams() { &self.stream_places } else { &self.places };
         let place = Arc::clone(places).try_acquire_owned();
         entry.place = Some(place.map_err(|_| Problem::too_many_requests())?);
         let shown = credential::shown(&head.headers)?;
         let has_body = !http_body::Body::is_end_stream(&body);
         if has_body {
-            media_type::check(rpc, &head.headers)?;
+            check_media_type(rpc, &head.headers)?;
         }
         let body = request::read(body).await?;
         entry.bytes_in.add(body.len());
         let asked = (&self.verifier, &self.identity);
         let who = credential::check(shown, asked, (head, &body), origin, entry).await?;
         let acting = Acting { who, origin: origin.clone() };
-        if let Some(principal) = acting.user() {
-            entry.account_id.clone_from(&principal.account_id);
-            entry.user_id.clone_from(&principal.user_id);
-        }
         let mut message = bind::bind(rpc, values, head.uri.query(), &body)?;
         let conditional = condition::apply(rpc, &head.headers, &mut message)?;
         if rpc.has_request_id() && bind::text(&message, "request_id").is_empty() {
@@ -220,25 +154,65 @@ impl Rest {
     }
 }
 
+/// Whether a body is said to be JSON, as it is; a change may be said to be a merge patch (RFC 7396).
+fn check_media_type(rpc: &Rpc, headers: &HeaderMap) -> Result<(), Problem> {
+    let merge_patch = (rpc.verb == Method::PATCH).then_some("application/merge-patch+json");
+    let types: Vec<&str> = [media_type::JSON].into_iter().chain(merge_patch).collect();
+    if !media_type::is_one_of(headers, &types) {
+        return Err(Problem::unsupported_media_type("the body must be application/json"));
+    }
+    if media_type::is_encoded(headers) {
+        return Err(Problem::unsupported_media_type("the body must not be compressed"));
+    }
+    Ok(())
+}
+
+impl Dialect for Rest {
+    const FACADE: &'static str = "rest";
+    const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    type Refusal = Problem;
+
+    async fn answer(
+        &self,
+        head: &Parts,
+        body: BoxBody,
+        origin: &Origin,
+        entry: &mut Entry,
+    ) -> Result<Response<BoxBody>, Problem> {
+        let path = head.uri.path();
+        if let Some(document) = self.document(path) {
+            return match head.method {
+                Method::GET | Method::HEAD => Ok(document),
+                _ => Err(Problem::method_not_allowed("GET, HEAD".to_owned())),
+            };
+        }
+        match self.contract.find(&head.method, path) {
+            Found::Rpc(rpc, values) => self.call(rpc, values, (head, body), origin, entry).await,
+            Found::ByOtherMethods(methods) => {
+                let methods: Vec<_> = methods.iter().map(Method::as_str).collect();
+                Err(Problem::method_not_allowed(methods.join(", ")))
+            }
+            Found::Nothing => Err(Problem::not_found()),
+        }
+    }
+
+    fn refuse(&self, _: &Parts, problem: &Problem, request_id: &str) -> Response<BoxBody> {
+        let mut response = respond(PROBLEM, body::full(problem.document(request_id).to_string()));
+        *response.status_mut() = problem.status;
+        let headers = response.headers_mut();
+        if problem.status == StatusCode::UNAUTHORIZED {
+            credential::challenge(headers);
+        }
+        let allow = problem.allow.as_ref();
+        if let Some(allow) = allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
+            headers.insert(ALLOW, allow);
+        }
+        response
+    }
+}
+
 fn respond(content_type: HeaderValue, body: BoxBody) -> Response<BoxBody> {
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, content_type);
-    response
-}
-
-fn refusal(problem: &Problem, request_id: &str) -> Response<BoxBody> {
-    let mut response = respond(PROBLEM, body::full(problem.document(request_id).to_string()));
-    *response.status_mut() = problem.status;
-    let headers = response.headers_mut();
-    if problem.status == StatusCode::UNAUTHORIZED {
-        credential::challenge(headers);
-    }
-    if let Some(seconds) = problem.retry_after {
-        headers.insert(RETRY_AFTER, seconds.into());
-    }
-    if let Some(allow) = problem.allow.as_ref().and_then(|allow| HeaderValue::try_from(allow).ok())
-    {
-        headers.insert(ALLOW, allow);
-    }
     response
 }

@@ -48,9 +48,11 @@ assert bob["UserEmail"] == "bob@example.com" and not bob["OutscaleLoginAllowed"]
 assert bob["CreationDate"].endswith("+0000") and len(bob["CreationDate"]) == 28, bob
 with refused(409, "ResourceConflict", "9022"):
     root.CreateUser(UserName="bob")
-for wrong in ["", "a b", "a/b", "a" * 65]:
-    with refused(400, "InvalidParameterValue"):
+for wrong, code in [("", "4106"), ("a" * 65, "4106"), ("a b", "4043"), ("a/b", "4043")]:
+    with refused(400, "InvalidParameterValue", code):
         root.CreateUser(UserName=wrong)
+with refused(400, "InvalidParameterValue", "4020"):
+    root.CreateUser(UserName="mail", UserEmail="no address")
 with refused(400, "InvalidParameterValue"):
     root.CreateUser(UserName="path", Path="no slash")
 for n in range(3):
@@ -132,9 +134,9 @@ raw = root.raw(
 assert "ExpirationDate" not in raw["AccessKey"]
 assert update(ExpirationDate="2063-04-05T02:00:00+02:00")["ExpirationDate"].startswith("2063-04-05T00")
 for date in [PAST, "soon", "2063-02-30"]:
-    with refused(400, "InvalidParameterValue"):
+    with refused(400, "InvalidParameterValue", "4047"):
         update(ExpirationDate=date)
-with refused(400, "InvalidParameterType"):
+with refused(400, "InvalidParameterType", "4108"):
     update(ExpirationDate="")
 with refused(400, "InvalidParameterValue"):
     update(State="EXPIRED")
@@ -181,7 +183,7 @@ assert len(root.ReadUsers()["Users"]) == 4
 # The policy
 policy = root.ReadApiAccessPolicy()["ApiAccessPolicy"]
 assert policy == {"MaxAccessKeyExpirationSeconds": 0, "RequireTrustedEnv": False}, policy
-with refused(400, "InvalidState"):
+with refused(400, "InvalidState", "6003"):
     root.UpdateApiAccessPolicy(MaxAccessKeyExpirationSeconds=60, RequireTrustedEnv=False)
 with refused(400, "InvalidParameterValue"):
     root.UpdateApiAccessPolicy(MaxAccessKeyExpirationSeconds=0, RequireTrustedEnv=True)
@@ -249,7 +251,7 @@ with refused(401, "AccessDenied", "1"):
     gateway(("A" * 20, "x" * 40)).ReadUsers()
 
 # In order
-with refused(409, "ResourceConflict"):
+with refused(409, "ResourceConflict", "9002"):
     root.DeleteUser(UserName="bob")
 for key in root.ReadAccessKeys(UserName="bob")["AccessKeys"]:
     assert set(root.DeleteAccessKey(AccessKeyId=key["AccessKeyId"], UserName="bob")) == {

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use api::error::v1::Reason;
 use bytes::Bytes;
 use http::StatusCode;
-use tonic::{Code, Status};
+use tonic::Status;
 
+use crate::identity::Refused;
+use crate::management::frame::Refusal;
 use crate::request::BodyError;
 use crate::s3::S3Error;
 use crate::xml::Document;
@@ -105,119 +106,59 @@ impl IamError {
     pub(crate) fn of_status(status: &Status, what: &Named<'_>) -> Self {
         let conflict = |code, message: String| Self::new(StatusCode::CONFLICT, code, message);
         let Named { user, access_key, caller, action } = *what;
-        let Some(reason) = api::reason(status) else { return Self::of_code(status) };
-        match reason {
-            Reason::NoSuchUser => {
+        let told = || status.message().to_owned();
+        match Refused::of(status) {
+            Refused::NoSuchUser => {
                 Self::no_such_entity(format!("The user with name {user} cannot be found."))
             }
-            Reason::NoSuchAccessKey => Self::no_such_entity(format!(
+            Refused::NoSuchAccessKey => Self::no_such_entity(format!(
                 "The Access Key with id {access_key} cannot be found."
             )),
-            Reason::NoSuchAccount => Self::no_such_entity("The account cannot be found."),
-            Reason::UserNameTaken => {
+            Refused::NoSuchAccount => Self::no_such_entity("The account cannot be found."),
+            Refused::NotFound => Self::no_such_entity(told()),
+            Refused::UserNameTaken => {
                 conflict("EntityAlreadyExists", format!("User with name {user} already exists."))
             }
-            Reason::KeyLimit => {
-                let why = status.message();
-                let message = format!("Cannot exceed quota for AccessKeysPerUser: {why}");
+            Refused::KeyLimit => {
+                let message = format!("Cannot exceed quota for AccessKeysPerUser: {}", told());
                 conflict("LimitExceeded", message)
             }
-            Reason::UserHasKeys => conflict(
+            Refused::UserHasKeys => conflict(
                 "DeleteConflict",
                 "Cannot delete entity, must delete access keys first.".to_owned(),
             ),
-            Reason::EtagMismatch | Reason::RevisionConflict => conflict(
+            Refused::Changed => conflict(
                 "ConcurrentModification",
                 "The request was rejected because multiple requests to change this object were \
                  submitted simultaneously. Wait a few minutes and submit your request again."
                     .to_owned(),
             ),
-            Reason::RequestIdReused | Reason::SecretShredded => {
-                conflict("EntityTemporarilyUnmodifiable", status.message().to_owned())
+            Refused::Conflict | Refused::AccessKeyIdTaken | Refused::SlotTaken => {
+                conflict("ConcurrentModification", told())
             }
-            Reason::TooManyRequests => Self::throttling(),
-            Reason::CallerNotAllowed => Self::new(
+            Refused::RequestIdReused | Refused::SecretGone => {
+                conflict("EntityTemporarilyUnmodifiable", told())
+            }
+            Refused::TooManyRequests => Self::throttling(),
+            Refused::NotAllowed => Self::new(
                 StatusCode::FORBIDDEN,
                 "AccessDenied",
                 format!("User: {caller} is not authorized to perform: iam:{action}"),
             ),
-            Reason::RootUser => {
-                Self::new(StatusCode::FORBIDDEN, "AccessDenied", status.message().to_owned())
+            Refused::RootUser => Self::new(StatusCode::FORBIDDEN, "AccessDenied", told()),
+            Refused::InvalidField
+            | Refused::InvalidPageToken
+            | Refused::ExpiryRequired
+            | Refused::LifetimeTooLong => Self::validation(told()),
+            Refused::TimeInPast | Refused::LifetimesLonger | Refused::Invalid => {
+                Self::new(StatusCode::BAD_REQUEST, "InvalidInput", told())
             }
-            Reason::InvalidField
-            | Reason::InvalidPageToken
-            | Reason::ExpiryRequired
-            | Reason::LifetimeTooLong => Self::validation(status.message().to_owned()),
-            Reason::Unspecified
-            | Reason::InvalidToken
-            | Reason::MissingToken
-            | Reason::UnknownAdminToken
-            | Reason::WrongPassword
-            | Reason::TooManyWrongPasswords
-            | Reason::UnknownCertificate
-            | Reason::Internal
-            | Reason::LogCorrupt => {
-                tracing::error!(?reason, message = status.message(), "identity refuses us");
-                Self::internal()
-            }
-            Reason::TimeInPast
-            | Reason::AccessKeyExpired
-            | Reason::NoGracePeriod
-            | Reason::EventLogUnavailable
-            | Reason::ReadModelBehind
-            | Reason::ReadModelStale
-            | Reason::ReadModelEmpty
-            | Reason::WatchEnded
-            | Reason::StreamEnded
-            | Reason::Overloaded
-            | Reason::SignatureVersion2Off
-            | Reason::DateKeysUnavailable
-            | Reason::AccountHasUsers
-            | Reason::LifetimesLonger
-            | Reason::SlotTaken
-            | Reason::AccessKeyIdTaken
-            | Reason::NotDeleted
-            | Reason::OtherEpoch
-            | Reason::StorageFull
-            | Reason::AdminTokenNameTaken
-            | Reason::NoSuchAdminToken
-            | Reason::ReadTimeOutOfRange
-            | Reason::DataKeyMissing
-            | Reason::TooManyWatches
-            | Reason::TooManyExports => Self::of_code(status),
-        }
-    }
-
-    fn of_code(status: &Status) -> Self {
-        match status.code() {
-            Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => {
-                Self::new(StatusCode::BAD_REQUEST, "InvalidInput", status.message().to_owned())
-            }
-            Code::NotFound => Self::no_such_entity(status.message().to_owned()),
-            Code::AlreadyExists | Code::Aborted => Self::new(
-                StatusCode::CONFLICT,
-                "ConcurrentModification",
-                status.message().to_owned(),
-            ),
-            Code::PermissionDenied => {
-                Self::new(StatusCode::FORBIDDEN, "AccessDenied", status.message().to_owned())
-            }
-            Code::Ok
-            | Code::Unauthenticated
-            | Code::Unimplemented
-            | Code::Internal
-            | Code::DataLoss => {
-                tracing::error!(code = ?status.code(), message = status.message(), "identity refuses us");
-                Self::internal()
-            }
-            Code::Unknown
-            | Code::Cancelled
-            | Code::DeadlineExceeded
-            | Code::ResourceExhausted
-            | Code::Unavailable => {
-                tracing::warn!(code = ?status.code(), message = status.message(), "identity is away");
-                Self::unavailable()
-            }
+            // Nobody shows a token or a password here.
+            Refused::UnknownAdminToken
+            | Refused::WrongPassword
+            | Refused::TooManyWrongPasswords
+            | Refused::Internal => Self::internal(),
+            Refused::Away => Self::unavailable(),
         }
     }
 
@@ -232,6 +173,20 @@ impl IamError {
         document.close();
         document.text("RequestId", request_id);
         document.finish()
+    }
+}
+
+impl Refusal for IamError {
+    fn internal() -> Self {
+        Self::internal()
+    }
+
+    fn code(&self) -> Cow<'static, str> {
+        self.code.clone()
+    }
+
+    fn retry_after(&self) -> Option<u32> {
+        self.retry_after
     }
 }
 

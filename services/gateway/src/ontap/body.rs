@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::duration;
 use super::error::OntapError;
+use crate::request::json;
 
 /// What a body says of an S3 user. Strings of text are as identity checks them.
 #[derive(Default)]
@@ -35,15 +36,10 @@ pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, OntapError> {
     if body.is_empty() {
         return Ok(Map::new());
     }
-    // The error would quote the body, and so perhaps a secret.
-    match serde_json::from_slice(body) {
+    match json::parse(body) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(_) => Err(OntapError::invalid("The request's body must be a JSON object.", None)),
-        Err(error) => {
-            let (line, column) = (error.line(), error.column());
-            let message = format!("Invalid JSON input, at line {line}, column {column}.");
-            Err(OntapError::bad("262199", message))
-        }
+        Err(why) => Err(OntapError::bad("262199", format!("Invalid JSON input: it {why}."))),
     }
 }
 
@@ -101,9 +97,7 @@ impl UserBody {
             (Some(access_key), Some(secret_key)) => Some((access_key, secret_key)),
             (access_key, _) => {
                 let missing = if access_key.is_some() { "secret_key" } else { "access_key" };
-                let message =
-                    "The \"access_key\" and \"secret_key\" fields must be specified together.";
-                return Err(OntapError::bad("92406201", message).at(missing));
+                return Err(OntapError::half_a_pair(missing));
             }
         };
         Ok(read)
@@ -219,6 +213,9 @@ mod tests {
         refused("[]", false, "2", None);
         refused("{", false, "262199", None);
         refused(&"[".repeat(100_000), false, "262199", None);
+        refused(r#"{"comment": "a", "comment": "b"}"#, false, "262199", None);
+        refused(r#"{"comment": "a", "\u0063omment": "b"}"#, false, "262199", None);
+        refused(r#"{"svm": {"uuid": "a", "uuid": "b"}}"#, true, "262199", None);
     }
 
     #[test]

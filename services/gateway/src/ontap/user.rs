@@ -12,6 +12,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::body::UserBody;
+use super::change::{Change, FIRST_SLOT};
 use super::collection::Source;
 use super::error::{OntapError, To};
 use super::select::{Fields, Select, Shown, timeout};
@@ -37,53 +38,6 @@ pub(super) const USER: Fields = Fields {
 const LIFETIME_DAYS_MAX: u32 = 1095;
 /// Users that one change of a collection may change.
 const CHANGED_MAX: usize = 1000;
-/// The slot of a user's key where a request does not say.
-const FIRST_SLOT: u32 = 1;
-
-/// What a PATCH asks to be done.
-#[derive(Debug)]
-enum Change {
-    /// An access key for a slot: generated, or brought.
-    Regenerate(u32),
-    DeleteKey(u32),
-    /// Nothing to the keys.
-    Comment,
-}
-
-impl Change {
-    /// What the parameters and the body come to together.
-    ///
-    /// # Errors
-    /// By ONTAP's codes for what does not go together.
-    fn of(regenerate: bool, delete: bool, body: &UserBody) -> Result<Self, OntapError> {
-        let slot = body.key_id.unwrap_or(FIRST_SLOT);
-        if regenerate && delete {
-            let message = "Cannot perform \"regenerate_keys\" and \"delete_keys\" operations \
-                           simultaneously on an S3 user.";
-            return Err(OntapError::bad("92406082", message));
-        }
-        if delete && body.pair.is_some() {
-            let message = "The \"access_key\" and \"secret_key\" fields cannot be specified with the \
-                           \"delete_keys\" operation.";
-            return Err(OntapError::bad("92406202", message));
-        }
-        if !regenerate && body.key_time_to_live.is_some() {
-            let message = "The \"key_time_to_live\" parameter can only be used when the \
-                           \"regenerate_keys\" operation is performed.";
-            return Err(OntapError::bad("92406088", message).at("key_time_to_live"));
-        }
-        if !regenerate && !delete && body.key_id.is_some() {
-            let message = "The \"key_id\" field must be used with either the \"regenerate_keys\" or \
-                           \"delete_keys\" operation.";
-            return Err(OntapError::bad("92406108", message).at("key_id"));
-        }
-        Ok(match (regenerate || body.pair.is_some(), delete) {
-            (true, _) => Self::Regenerate(slot),
-            (false, true) => Self::DeleteKey(slot),
-            (false, false) => Self::Comment,
-        })
-    }
-}
 
 impl Call<'_> {
     pub(super) async fn list_users(&self, svm: Uuid) -> Result<Reply, OntapError> {
@@ -372,37 +326,6 @@ fn names(records: &[Value]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check(query: (bool, bool), body: &str, expected: Result<&str, &str>) {
-        let body = UserBody::parse(body.as_bytes(), false).expect("a body");
-        let found = Change::of(query.0, query.1, &body).map(|change| format!("{change:?}"));
-        let found = found.as_deref().map_err(|error| error.code);
-        assert_eq!(found, expected, "{query:?} {body:?}");
-    }
-
-    #[test]
-    fn what_goes_together_is_done_and_nothing_else() {
-        let pair = r#"{"access_key": "A", "secret_key": "s"}"#;
-        let (none, regenerate, delete, both) =
-            ((false, false), (true, false), (false, true), (true, true));
-        check(none, "{}", Ok("Comment"));
-        check(none, r#"{"comment": "c"}"#, Ok("Comment"));
-        check(regenerate, "", Ok("Regenerate(1)"));
-        check(
-            regenerate,
-            r#"{"key_id": 2, "key_time_to_live": "P1D", "comment": "c"}"#,
-            Ok("Regenerate(2)"),
-        );
-        check(regenerate, pair, Ok("Regenerate(1)"));
-        check(none, pair, Ok("Regenerate(1)"));
-        check(delete, "", Ok("DeleteKey(1)"));
-        check(delete, r#"{"key_id": "2"}"#, Ok("DeleteKey(2)"));
-        check(both, "", Err("92406082"));
-        check(delete, pair, Err("92406202"));
-        check(none, r#"{"key_time_to_live": "P1D"}"#, Err("92406088"));
-        check(delete, r#"{"key_time_to_live": "P1D"}"#, Err("92406088"));
-        check(none, r#"{"key_id": 1}"#, Err("92406108"));
-    }
 
     #[test]
     fn a_name_is_one_or_what_is_wrong_with_it() {

@@ -61,9 +61,11 @@ impl Call<'_> {
 /// Whether a name may be one: what identity takes for more than a name, such as a UUID, is none here.
 pub(super) fn check_user_name(parameter: &str, name: &str) -> Result<(), OscError> {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
-    if !(1..=64).contains(&name.len()) || !name.bytes().all(is_name) {
-        let why = "must be 1 to 64 letters, digits, or any of _+=,.@-";
-        return Err(OscError::value(parameter, why));
+    if !(1..=64).contains(&name.chars().count()) {
+        return Err(OscError::length(parameter, "must have 1 to 64 characters"));
+    }
+    if !name.bytes().all(is_name) {
+        return Err(OscError::invalid_name(parameter));
     }
     if name == "-" || name.parse::<Uuid>().is_ok() {
         return Err(OscError::no_such_user());
@@ -83,9 +85,15 @@ mod tests {
         for name in ["-", "01935a3c-0000-7000-8000-000000000001"] {
             assert_eq!(check_user_name("UserName", name), Err(OscError::no_such_user()), "{name}");
         }
-        for name in ["", "a/b", "a b", "é", &"a".repeat(65)] {
+        for (name, code) in [
+            ("", "4106"),
+            (&"a".repeat(65), "4106"),
+            ("a/b", "4043"),
+            ("a b", "4043"),
+            ("é", "4043"),
+        ] {
             let refused = check_user_name("UserName", name).expect_err(name);
-            assert_eq!(refused.kind, "InvalidParameterValue", "{name}");
+            assert_eq!((refused.kind, refused.code), ("InvalidParameterValue", code), "{name}");
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 
-use api::error::v1::Reason;
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::json;
-use tonic::{Code, Status};
+use tonic::Status;
+use tonic_types::StatusExt;
 
+use crate::identity::Refused;
+use crate::management::frame::Refusal;
 use crate::request::BodyError;
 use crate::s3::S3Error;
 
@@ -16,7 +18,7 @@ use crate::s3::S3Error;
 /// Source: the error table of `osc_sdk_python`; types and numbers that it does not have (those of
 /// authentication, of limits and of the server) are as the API's documentation shows them.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct OscError {
+pub(crate) struct OscError {
     pub(super) status: StatusCode,
     /// A number, as text.
     pub(super) code: &'static str,
@@ -87,6 +89,17 @@ impl OscError {
         Self::invalid_value(format!("{name} {why}."))
     }
 
+    /// A user's name has characters that none has.
+    pub(super) fn invalid_name(parameter: &str) -> Self {
+        let why = "may only have letters, digits, and any of _+=,.@-";
+        Self { code: "4043", ..Self::value(parameter, why) }
+    }
+
+    /// A parameter is too long, or too short.
+    pub(super) fn length(parameter: &str, why: &str) -> Self {
+        Self { code: "4106", ..Self::value(parameter, why) }
+    }
+
     fn invalid_value(details: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "4047", "InvalidParameterValue", details)
     }
@@ -144,113 +157,52 @@ impl OscError {
     /// What identity says against a call.
     pub(super) fn of_status(status: &Status) -> Self {
         let said = || status.message().to_owned();
-        let Some(reason) = api::reason(status) else { return Self::of_code(status) };
-        match reason {
-            Reason::NoSuchUser => Self::no_such_user(),
-            Reason::NoSuchAccessKey => Self::no_such_key(),
-            Reason::NoSuchAccount => Self::new(
-                StatusCode::BAD_REQUEST,
-                "5000",
-                "InvalidResource",
-                "The account does not exist.",
-            ),
-            Reason::UserNameTaken => Self::conflict("9022", "The user name is taken."),
-            Reason::KeyLimit => {
+        match Refused::of(status) {
+            // Whoever asks is a user of it.
+            Refused::NoSuchUser | Refused::NoSuchAccount => Self::no_such_user(),
+            Refused::NoSuchAccessKey => Self::no_such_key(),
+            Refused::UserNameTaken => Self::conflict("9022", "The user name is taken."),
+            Refused::AccessKeyIdTaken => Self::conflict("9009", said()),
+            Refused::KeyLimit => {
                 Self::new(StatusCode::BAD_REQUEST, "10005", "TooManyResources", said())
             }
-            Reason::UserHasKeys => Self::conflict("9085", "The user still has access keys."),
-            Reason::EtagMismatch
-            | Reason::RevisionConflict
-            | Reason::RequestIdReused
-            | Reason::SecretShredded => Self::conflict("9000", said()),
-            Reason::LifetimesLonger => {
+            Refused::UserHasKeys => Self::conflict("9002", "The user still has access keys."),
+            Refused::Changed
+            | Refused::RequestIdReused
+            | Refused::SecretGone
+            | Refused::SlotTaken
+            | Refused::Conflict => Self::conflict("9002", said()),
+            Refused::LifetimesLonger => {
                 Self::new(StatusCode::BAD_REQUEST, "6003", "InvalidState", said())
             }
-            Reason::TooManyRequests | Reason::TooManyWrongPasswords => Self::throttling(),
-            Reason::WrongPassword => {
+            Refused::TooManyRequests | Refused::TooManyWrongPasswords => Self::throttling(),
+            Refused::WrongPassword => {
                 Self::unauthenticated("The login or the password is not right.")
             }
-            Reason::CallerNotAllowed => Self::forbidden("You are not allowed to make this call."),
-            Reason::RootUser => Self::forbidden(said()),
-            Reason::InvalidPageToken => Self::value("NextPageToken", "is not one of this list"),
-            Reason::InvalidField
-            | Reason::TimeInPast
-            | Reason::ExpiryRequired
-            | Reason::LifetimeTooLong => Self::invalid_value(said()),
-            Reason::Unspecified
-            | Reason::InvalidToken
-            | Reason::MissingToken
-            | Reason::UnknownAdminToken
-            | Reason::UnknownCertificate
-            | Reason::Internal
-            | Reason::LogCorrupt => {
-                tracing::error!(?reason, message = status.message(), "identity refuses us");
-                Self::internal()
-            }
-            Reason::AccessKeyExpired
-            | Reason::NoGracePeriod
-            | Reason::EventLogUnavailable
-            | Reason::ReadModelBehind
-            | Reason::ReadModelStale
-            | Reason::ReadModelEmpty
-            | Reason::WatchEnded
-            | Reason::StreamEnded
-            | Reason::Overloaded
-            | Reason::SignatureVersion2Off
-            | Reason::DateKeysUnavailable
-            | Reason::AccountHasUsers
-            | Reason::SlotTaken
-            | Reason::AccessKeyIdTaken
-            | Reason::NotDeleted
-            | Reason::OtherEpoch
-            | Reason::StorageFull
-            | Reason::AdminTokenNameTaken
-            | Reason::NoSuchAdminToken
-            | Reason::ReadTimeOutOfRange
-            | Reason::DataKeyMissing
-            | Reason::TooManyWatches
-            | Reason::TooManyExports => Self::of_code(status),
+            Refused::NotAllowed => Self::forbidden("You are not allowed to make this call."),
+            Refused::RootUser => Self::forbidden(said()),
+            Refused::InvalidPageToken => Self::value("NextPageToken", "is not one of this list"),
+            Refused::InvalidField => Self::of_field(status),
+            Refused::TimeInPast
+            | Refused::ExpiryRequired
+            | Refused::LifetimeTooLong
+            | Refused::Invalid => Self::invalid_value(said()),
+            // Nobody shows a token here, and of what there is not identity tells what it is.
+            Refused::UnknownAdminToken | Refused::NotFound | Refused::Internal => Self::internal(),
+            Refused::Away => Self::unavailable(),
         }
     }
 
-    fn of_code(status: &Status) -> Self {
-        match status.code() {
-            Code::InvalidArgument | Code::OutOfRange => {
-                Self::invalid_value(status.message().to_owned())
-            }
-            Code::FailedPrecondition => Self::new(
-                StatusCode::BAD_REQUEST,
-                "6003",
-                "InvalidState",
-                status.message().to_owned(),
-            ),
-            Code::NotFound => Self::new(
-                StatusCode::BAD_REQUEST,
-                "5000",
-                "InvalidResource",
-                status.message().to_owned(),
-            ),
-            Code::AlreadyExists | Code::Aborted => {
-                Self::conflict("9000", status.message().to_owned())
-            }
-            Code::PermissionDenied => Self::forbidden("You are not allowed to make this call."),
-            Code::Ok
-            | Code::Unauthenticated
-            | Code::Unimplemented
-            | Code::Internal
-            | Code::DataLoss => {
-                tracing::error!(code = ?status.code(), message = status.message(), "identity refuses us");
-                Self::internal()
-            }
-            Code::Unknown
-            | Code::Cancelled
-            | Code::DeadlineExceeded
-            | Code::ResourceExhausted
-            | Code::Unavailable => {
-                tracing::warn!(code = ?status.code(), message = status.message(), "identity is away");
-                Self::unavailable()
-            }
-        }
+    /// A field that identity finds wrong, by the number that OUTSCALE has for it.
+    fn of_field(status: &Status) -> Self {
+        let details = status.get_details_bad_request();
+        let violation = details.and_then(|details| details.field_violations.into_iter().next());
+        let code = match violation.as_ref().map(|violation| violation.field.as_str()) {
+            Some("user.user_name") => "4043",
+            Some("user.email") => "4020",
+            _ => "4047",
+        };
+        Self { code, ..Self::invalid_value(status.message().to_owned()) }
     }
 
     /// The document that says so.
@@ -258,6 +210,20 @@ impl OscError {
         let error = json!({ "Code": self.code, "Type": self.kind, "Details": self.details });
         let context = json!({ "RequestId": request_id });
         json!({ "Errors": [error], "ResponseContext": context }).to_string().into()
+    }
+}
+
+impl Refusal for OscError {
+    fn internal() -> Self {
+        Self::internal()
+    }
+
+    fn code(&self) -> Cow<'static, str> {
+        Cow::Borrowed(self.kind)
+    }
+
+    fn retry_after(&self) -> Option<u32> {
+        self.retry_after
     }
 }
 

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::contract::{Body, Rpc, field_at, is_secret};
 use super::field::{self, Violation};
-use super::json;
 use super::percent::decode_query;
 use super::template::Values;
+use crate::request::json;
 
 /// The most parameters of a query.
 const PARAMETERS_MAX: usize = 256;

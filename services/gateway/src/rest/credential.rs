@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use super::problem::Problem;
 use crate::access_log::Entry;
 use crate::identity::{Identity, Origin, Who};
+use crate::management::frame;
 use crate::request::{Scope, Shown};
 use crate::s3::Verifier;
 
@@ -62,7 +63,9 @@ pub(crate) async fn check(
         Shown::Token(token) => return Ok(Who::Token(token)),
         Shown::Password { login, password } => {
             let principal = identity.verify_password(origin, login, &password).await;
-            principal.map_err(|status| Problem::of_status(&status))?
+            let principal = principal.map_err(|status| Problem::of_status(&status))?;
+            frame::asked_by(&principal, entry);
+            principal
         }
         Shown::Signature => signer(verifier, origin, (head, body), entry).await?,
     };
@@ -87,12 +90,5 @@ async fn signer(
         return Err(Problem::unauthenticated("SIGNATURE_DOES_NOT_MATCH", detail));
     }
     let verified = verifier.verify_for(origin.client, head, region, service, body).await;
-    let verified = verified.map_err(|denial| {
-        if let Some(claimed) = denial.detail("AWSAccessKeyId") {
-            entry.claim(claimed);
-        }
-        Problem::of_signature(&denial)
-    })?;
-    entry.access_key_id = verified.access_key_id;
-    verified.principal.ok_or_else(Problem::internal)
+    frame::signer(verified, entry, Problem::of_signature)
 }

@@ -4,6 +4,7 @@ mod access_log;
 mod bodies;
 mod chunks;
 mod demo;
+mod dialects;
 mod fake_auth;
 mod fake_identity;
 mod fake_upstream;

@@ -2,27 +2,13 @@
 //!
 //! Source: Fetch Metadata Request Headers; RFC 6454, section 7. What is no browser has neither header.
 
+use http::HeaderMap;
 use http::header::{HOST, ORIGIN};
-use http::{HeaderMap, StatusCode};
-
-use super::contract::Rpc;
-use super::problem::Problem;
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// Refuses a change that another site's page asks for. What only reads, such a page cannot read.
-///
-/// # Errors
-/// 403.
-pub(crate) fn check(rpc: &Rpc, headers: &HeaderMap) -> Result<(), Problem> {
-    if !rpc.writes() || is_own(headers) {
-        return Ok(());
-    }
-    let detail = "a page of another site asks for it";
-    Err(Problem::new(StatusCode::FORBIDDEN, "CROSS_ORIGIN", detail))
-}
-
-fn is_own(headers: &HeaderMap) -> bool {
+/// Whether no page of another site asks. What only reads need not be refused: such a page cannot read it.
+pub(crate) fn is_own(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
         return site == "same-origin" || site == "none";
     }

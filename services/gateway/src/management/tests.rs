@@ -1,0 +1,76 @@
+use std::net::Ipv4Addr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, CACHE_CONTROL};
+use http_body::Frame;
+use http_body_util::BodyExt;
+
+use super::*;
+
+/// What nobody foresees.
+struct Panics;
+
+impl Body for Panics {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        panic!("s3cr3t");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_answered_in_the_dialect_of_its_route() {
+    let token = rpc::Token::parse(&"0".repeat(32)).expect("a token");
+    let nowhere = rpc::Target::in_the_clear("http://127.0.0.1:1".to_owned(), token);
+    let channel = || nowhere.channel().expect("a channel");
+    let verifier = Verifier::new(channel(), "us-east-1".to_owned(), Duration::from_secs(1));
+    let identity = Identity::new(channel());
+    let dialects = Dialects::new(&verifier, &identity, &CancellationToken::new()).expect("served");
+    for (path, content_type, answered_as, id, said) in [
+        (
+            "/",
+            "application/x-www-form-urlencoded",
+            "text/xml",
+            "x-amzn-requestid",
+            "InternalFailure",
+        ),
+        (
+            "/api/v1/CreateUser",
+            "application/json",
+            "application/json",
+            "x-request-id",
+            "InternalError",
+        ),
+        ("/api/cluster", "application/json", "application/hal+json", "x-request-id", "92406097"),
+        (
+            "/v1/accounts",
+            "application/json",
+            "application/problem+json",
+            "x-request-id",
+            "INTERNAL",
+        ),
+    ] {
+        let request = Request::post(path)
+            .header(CONTENT_TYPE, content_type)
+            .header(AUTHORIZATION, "Bearer 0123456789abcdef")
+            .body(Panics)
+            .expect("a request");
+        let answer = handle(Ipv4Addr::LOCALHOST.into(), request, Some(&dialects)).await;
+        let answer = answer.expect("never fails");
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+        let headers = answer.headers().clone();
+        assert_eq!(headers[CONTENT_TYPE], answered_as, "{path}");
+        assert_eq!(headers[CACHE_CONTROL], "no-store", "{path}");
+        let id = headers[id].to_str().expect("text").to_owned();
+        let body = answer.into_body().collect().await.expect("whole").to_bytes();
+        let body = String::from_utf8(body.to_vec()).expect("UTF-8");
+        assert!(body.contains(said) && !body.contains("s3cr3t"), "{path}: {body}");
+        assert!(answered_as == "application/hal+json" || body.contains(&id), "{path}: {body}");
+    }
+}
