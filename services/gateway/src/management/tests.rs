@@ -1,13 +1,19 @@
 use std::net::Ipv4Addr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use api::auth::v1::{
+    GetSigningKeyRequest, GetSigningKeyResponse, VerifySignatureRequest, VerifySignatureResponse,
+};
 use http::header::{AUTHORIZATION, CACHE_CONTROL};
 use http_body::Frame;
 use http_body_util::BodyExt;
+use tonic::Status;
 
 use super::*;
+use crate::auth::Verify;
 
 /// What nobody foresees.
 struct Panics;
@@ -24,13 +30,33 @@ impl Body for Panics {
     }
 }
 
+/// An auth that is not asked.
+#[derive(Debug)]
+struct Nobody;
+
+#[tonic::async_trait]
+impl Verify for Nobody {
+    async fn verify_signature(
+        &self,
+        _: VerifySignatureRequest,
+    ) -> Result<VerifySignatureResponse, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn get_signing_key(
+        &self,
+        _: GetSigningKeyRequest,
+    ) -> Result<GetSigningKeyResponse, Status> {
+        Err(Status::unimplemented(""))
+    }
+}
+
 #[tokio::test]
 async fn a_panic_is_answered_in_the_dialect_of_its_route() {
     let token = rpc::Token::parse(&"0".repeat(32)).expect("a token");
     let nowhere = rpc::Target::in_the_clear("http://127.0.0.1:1".to_owned(), token);
-    let channel = || nowhere.channel().expect("a channel");
-    let verifier = Verifier::new(channel(), "us-east-1".to_owned(), Duration::from_secs(1));
-    let identity = Identity::new(channel());
+    let verifier = Verifier::new(Arc::new(Nobody), "us-east-1".to_owned(), Duration::from_secs(1));
+    let identity = Identity::new(nowhere.channel().expect("a channel"));
     let dialects = Dialects::new(&verifier, &identity, &CancellationToken::new()).expect("served");
     for (path, content_type, answered_as, id, said) in [
         (
