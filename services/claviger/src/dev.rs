@@ -173,6 +173,7 @@ fn gateway_config(
         upstreams: vec![],
         s3_tls: None,
         management_tls: None,
+        access_log: gateway::AccessLog::default(),
         limits: gateway::Limits::default(),
     }
 }

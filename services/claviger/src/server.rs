@@ -221,6 +221,10 @@ fn gateway_config(
         upstreams: upstreams::named(&set.upstreams)?,
         s3_tls: Tls::from(&set.s3_tls).https_server("s3")?,
         management_tls: Tls::from(&set.rest_tls).https_server("management")?,
+        access_log: match set.access_log {
+            Some(config::AccessLog::S3) => gateway::AccessLog::S3,
+            Some(config::AccessLog::Json) | None => gateway::AccessLog::Json,
+        },
         limits: limits(&set.limits),
     })
 }

@@ -47,8 +47,20 @@ pub struct Config {
     pub s3_tls: Option<rpc::HttpsServer>,
     /// Encryption of the management listener.
     pub management_tls: Option<rpc::HttpsServer>,
+    /// What a line of the access log looks like.
+    pub access_log: AccessLog,
     /// Sizes and times.
     pub limits: Limits,
+}
+
+/// What a line of the access log looks like, for S3 requests.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum AccessLog {
+    /// As other log lines do, among which it stands: in JSON, if they are.
+    #[default]
+    Json,
+    /// As in S3's server access logs. Such lines, and nothing else, go to standard output.
+    S3,
 }
 
 /// An S3 server behind the gateway, addressed path-style.
@@ -214,6 +226,7 @@ pub(crate) mod tests {
             upstreams: vec![],
             s3_tls: None,
             management_tls: None,
+            access_log: AccessLog::default(),
             limits: Limits::default(),
         }
     }

@@ -24,6 +24,7 @@ mod iam;
 mod identity;
 mod listener;
 mod management;
+mod metrics;
 mod ontap;
 mod osc;
 mod request;
@@ -43,7 +44,8 @@ use tower::{Layer, service_fn};
 
 pub use buckets::BucketPattern;
 pub use config::{
-    Access, Config, DOMAINS, Limits, NamedUpstream, RESERVED_BUCKETS, Upstream, UpstreamKey,
+    Access, AccessLog, Config, DOMAINS, Limits, NamedUpstream, RESERVED_BUCKETS, Upstream,
+    UpstreamKey,
 };
 
 /// The most connections to the management listener, which a few operators use.
@@ -95,7 +97,7 @@ pub async fn serve(
                         Some(dialects) => {
                             Ok(dialects.iam.handle(client.address.ip(), request).await)
                         }
-                        None => handler.handle(client.address.ip(), request).await,
+                        None => handler.handle(client, request).await,
                     }
                 }
             }))

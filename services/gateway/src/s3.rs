@@ -5,7 +5,9 @@ mod forward;
 mod headers;
 mod host;
 mod operation;
+mod operations;
 mod payload;
+mod signed;
 mod signing;
 mod target;
 mod upstream_refusal;
@@ -22,7 +24,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
-use telemetry::ReadyFlag;
+use telemetry::{HttpRoute, ReadyFlag};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -30,17 +32,22 @@ use uuid::Uuid;
 use self::error_xml::About;
 pub(crate) use self::error_xml::S3Error;
 pub(crate) use self::forward::Forwarder;
-use self::forward::Onward;
+use self::forward::{Onward, UpstreamCode};
 use self::host::Domains;
+pub(crate) use self::operation::is_plain_parameter;
+pub(crate) use self::operations::Operation;
 pub(crate) use self::payload::Hash;
+pub(crate) use self::signed::Signed;
 pub(crate) use self::signing::Signer;
 use self::target::Resource;
 pub(crate) use self::target::Target;
 pub(crate) use self::verify::Verifier;
 use self::verify::{Payload, Verified};
-use crate::access_log::{Entry, Logged};
+use crate::access_log::{Entry, Logged, S3Entry, ServerRequest};
 use crate::body::BoxBody;
-use crate::config::Config;
+use crate::config::{AccessLog, Config};
+use crate::listener::Client;
+use crate::metrics::Metrics;
 use crate::request_id;
 use crate::upstream::{Identity, Upstreams};
 
@@ -56,6 +63,8 @@ pub(crate) struct S3 {
     domains: Domains,
     reserved_buckets: Vec<String>,
     places: Arc<Semaphore>,
+    metrics: Metrics,
+    access_log: AccessLog,
     /// Which gateway answered.
     host_id: String,
 }
@@ -72,6 +81,8 @@ impl S3 {
             domains: Domains::new(&config.domains)?,
             reserved_buckets: config.reserved_buckets.clone(),
             places: Arc::new(Semaphore::new(limits.requests_max)),
+            metrics: Metrics::new(),
+            access_log: config.access_log,
             host_id: Uuid::new_v4().simple().to_string(),
         })
     }
@@ -79,21 +90,29 @@ impl S3 {
     /// Answers one request of this client.
     pub(crate) async fn handle(
         self: Arc<Self>,
-        client: IpAddr,
+        client: Client,
         request: Request<Incoming>,
     ) -> Result<Response<Logged>, Infallible> {
+        let (address, (head, body)) = (client.address.ip(), request.into_parts());
         let about = About {
-            resource: request.uri().path().to_owned(),
+            resource: head.uri.path().to_owned(),
             request_id: request_id(),
             host_id: self.host_id.clone(),
-            head: request.method() == Method::HEAD,
+            head: head.method == Method::HEAD,
         };
-        let mut entry = Entry::new(about.request_id.clone(), client, request.method().clone());
+        let mut entry = Entry::new(about.request_id.clone(), address, head.method.clone());
+        let mut s3 = Box::new(S3Entry::new(self.metrics.clone()));
+        s3.host_id.clone_from(&about.host_id);
+        s3.bucket_owner = self.account_id.to_string();
+        s3.server_format =
+            (self.access_log == AccessLog::S3).then(|| ServerRequest::new(&head, client.tls));
+        entry.s3 = Some(s3);
         let answer =
-            AssertUnwindSafe(self.answer(client, request, &mut entry)).catch_unwind().await;
+            AssertUnwindSafe(self.answer(address, head, body, &mut entry)).catch_unwind().await;
         let answer = answer.unwrap_or_else(|_panic| Err(S3Error::internal()));
         let mut response = answer.unwrap_or_else(|error| {
             entry.code = error.code().to_owned();
+            entry.why = error.message().to_owned();
             if let Some(claimed) = error.detail("AWSAccessKeyId") {
                 entry.claim(claimed);
             }
@@ -106,6 +125,9 @@ impl S3 {
             }
         }
         response.headers_mut().insert(SERVER, HeaderValue::from_static("claviger"));
+        if let Some(s3) = &entry.s3 {
+            response.extensions_mut().insert(HttpRoute(s3.operation.name.into()));
+        }
         Ok(entry.attach(response))
     }
 
@@ -123,13 +145,14 @@ impl S3 {
     async fn answer(
         &self,
         client: IpAddr,
-        request: Request<Incoming>,
+        head: Parts,
+        body: Incoming,
         entry: &mut Entry,
     ) -> Result<Response<BoxBody>, S3Error> {
-        let (head, body) = request.into_parts();
         let place = Arc::clone(&self.places).try_acquire_owned();
         entry.place = Some(place.map_err(|_| S3Error::slow_down())?);
         let target = Target::parse(&head.uri, &head.headers, &self.domains)?;
+        note(entry, &head, &target);
         check_method(&head, &target)?;
 
         let verified = self.verifier.verify(client, &head, &target.sent).await?;
@@ -171,7 +194,48 @@ impl S3 {
             },
         };
         let upstream = self.upstreams.of(target.resource().bucket(), Some(verified.account_id));
-        upstream.forward(onward).await
+        let response = {
+            let s3 = entry.s3.as_mut();
+            if let Some(s3) = s3 {
+                upstream.name().clone_into(&mut s3.upstream);
+            }
+            upstream.forward(onward).await?
+        };
+        note_answer(entry, &response);
+        Ok(response)
+    }
+}
+
+/// Notes for the log what a request is for.
+fn note(entry: &mut Entry, head: &Parts, target: &Target) {
+    let Some(s3) = &mut entry.s3 else { return };
+    let is_copy = head.headers.contains_key("x-amz-copy-source");
+    s3.operation = Operation::of(&head.method, target, is_copy);
+    let bucket = target.resource().bucket().filter(|bucket| operation::is_bucket_name(bucket));
+    bucket.unwrap_or_default().clone_into(&mut s3.bucket);
+    if head.method == Method::PUT && s3.operation.name == "PutObject" {
+        let length = head.headers.get(http::header::CONTENT_LENGTH);
+        s3.object_bytes = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    }
+    if let Some(request) = &mut s3.server_format {
+        request.note(target);
+    }
+}
+
+/// Notes what an upstream's answer says of itself.
+fn note_answer(entry: &mut Entry, response: &Response<BoxBody>) {
+    if let Some(UpstreamCode(code)) = response.extensions().get() {
+        entry.code.clone_from(code);
+    }
+    let Some(s3) = &mut entry.s3 else { return };
+    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    if matches!(s3.operation.name, "GetObject" | "HeadObject") && response.status().is_success() {
+        // Of a part, `bytes 0-9/100` tells the size of the whole.
+        let whole = match text(http::header::CONTENT_RANGE) {
+            Some(range) => range.rsplit('/').next(),
+            None => text(http::header::CONTENT_LENGTH),
+        };
+        s3.object_bytes = whole.and_then(|whole| whole.parse().ok());
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -188,6 +188,15 @@ pub(crate) struct Gateway {
     #[arg(long = "reserved-bucket", env = "CLAVIGER_GATEWAY__RESERVED_BUCKETS")]
     #[arg(value_name = "BUCKET", value_delimiter = ',')]
     pub(crate) reserved_buckets: Option<Vec<String>>,
+    /// What lines of the access log look like: json, among those of the log; or s3, as S3's server access
+    /// logs, on standard output [default: json]
+    #[arg(
+        long,
+        env = "CLAVIGER_GATEWAY__ACCESS_LOG",
+        value_name = "FORMAT",
+        hide_possible_values = true
+    )]
+    pub(crate) access_log: Option<AccessLog>,
     /// Encryption of the S3 port.
     #[command(flatten)]
     pub(crate) s3_tls: S3Tls,
@@ -220,6 +229,14 @@ impl Settings for Gateway {
     fn is_secret(variable: &str) -> bool {
         Self::SECRETS.contains(&variable) || NamedUpstream::of_secret(variable).is_some()
     }
+}
+
+/// What lines of the access log look like.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AccessLog {
+    Json,
+    S3,
 }
 
 /// The S3 server behind the gateway.

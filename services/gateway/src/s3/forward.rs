@@ -49,6 +49,10 @@ pub(crate) struct Forwarder {
     response_timeout: Duration,
 }
 
+/// The code of an upstream's error document, in the extensions of its answer.
+#[derive(Clone, Debug)]
+pub(crate) struct UpstreamCode(pub(crate) String);
+
 /// A verified request on its way.
 #[derive(Debug)]
 pub(crate) struct Onward<'a> {
@@ -244,6 +248,7 @@ impl Forwarder {
             return Ok(Response::from_parts(parts, body.boxed_unsync()));
         };
         let document = upstream_refusal::examine(&parts.headers, body, id).await?;
+        parts.extensions.insert(UpstreamCode(upstream_refusal::code(&document)));
         Ok(Response::from_parts(parts, body::full(document)))
     }
 }

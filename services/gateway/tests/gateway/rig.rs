@@ -68,6 +68,7 @@ pub(crate) fn config(auth: SocketAddr, upstream: SocketAddr, limits: Limits) -> 
         upstreams: vec![],
         s3_tls: None,
         management_tls: None,
+        access_log: gateway::AccessLog::Json,
         limits,
     }
 }
