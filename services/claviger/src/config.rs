@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::settings::{
-    AccessLog, Auth, Gateway, Identity, Limits, NamedUpstream, Upstream,
+    AccessLog, Auth, CorsRule, Gateway, Identity, Limits, NamedUpstream, Upstream,
 };
 use crate::cli::{Cli, ServerArgs};
 use crate::exit::{Failure, Outcome};

@@ -11,7 +11,7 @@
 //! `{bucket}.{domain}`; the upstream is spoken to path-style. As what goes on bears the upstream's
 //! credential, nothing does that is not known to be an operation on buckets and objects: bucket
 //! names, query parameters and headers each go on only if they are known. Chunked uploads
-//! (`STREAMING-...`), form uploads and CORS are not offered yet, and say so. What the upstream
+//! (`STREAMING-...`) and form uploads are not offered yet, and say so. What the upstream
 //! answers to a HEAD request has no body, so a `403` that concerns the gateway's own credential
 //! cannot be told from the client's there.
 
@@ -44,8 +44,8 @@ use tower::{Layer, service_fn};
 
 pub use buckets::BucketPattern;
 pub use config::{
-    Access, AccessLog, Config, DOMAINS, Limits, NamedUpstream, RESERVED_BUCKETS, Upstream,
-    UpstreamKey,
+    Access, AccessLog, Config, CorsRule, DOMAINS, Limits, NamedUpstream, RESERVED_BUCKETS,
+    Upstream, UpstreamKey,
 };
 
 /// The most connections to the management listener, which a few operators use.

@@ -1,9 +1,12 @@
 //! The S3 listener: verify, then pass on.
 
+mod anonymous;
+mod cors;
 mod error_xml;
 mod forward;
 mod headers;
 mod host;
+mod noted;
 mod operation;
 mod operations;
 mod payload;
@@ -19,7 +22,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, SERVER, TRANSFER_ENCODING};
+use http::header::{CONTENT_TYPE, SERVER, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -29,10 +32,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::anonymous::Anonymous;
+use self::cors::Cors;
 use self::error_xml::About;
 pub(crate) use self::error_xml::S3Error;
 pub(crate) use self::forward::Forwarder;
-use self::forward::{Onward, UpstreamCode};
+use self::forward::Onward;
 use self::host::Domains;
 pub(crate) use self::operation::is_plain_parameter;
 pub(crate) use self::operations::Operation;
@@ -60,6 +65,8 @@ pub(crate) struct S3 {
     verifier: Verifier,
     upstreams: Upstreams,
     account_id: Uuid,
+    anonymous: Anonymous,
+    cors: Cors,
     domains: Domains,
     reserved_buckets: Vec<String>,
     places: Arc<Semaphore>,
@@ -71,13 +78,15 @@ pub(crate) struct S3 {
 
 impl S3 {
     /// # Errors
-    /// If upstreams are not what [`Upstreams::new`] wants, or a domain is no host name.
+    /// If upstreams or CORS rules are not what they must be, or a domain is no host name.
     pub(crate) fn new(config: &Config, verifier: Verifier) -> anyhow::Result<Self> {
         let limits = &config.limits;
         Ok(Self {
             verifier,
             upstreams: Upstreams::new(config)?,
             account_id: config.account_id,
+            anonymous: Anonymous::new(&config.anonymous_buckets),
+            cors: Cors::new(&config.cors)?,
             domains: Domains::new(&config.domains)?,
             reserved_buckets: config.reserved_buckets.clone(),
             places: Arc::new(Semaphore::new(limits.requests_max)),
@@ -107,6 +116,7 @@ impl S3 {
         s3.server_format =
             (self.access_log == AccessLog::S3).then(|| ServerRequest::new(&head, client.tls));
         entry.s3 = Some(s3);
+        let granted = self.cors.grant(&head.method, &head.headers);
         let answer =
             AssertUnwindSafe(self.answer(address, head, body, &mut entry)).catch_unwind().await;
         let answer = answer.unwrap_or_else(|_panic| Err(S3Error::internal()));
@@ -125,6 +135,7 @@ impl S3 {
             }
         }
         response.headers_mut().insert(SERVER, HeaderValue::from_static("claviger"));
+        granted.apply(response.headers_mut());
         if let Some(s3) = &entry.s3 {
             response.extensions_mut().insert(HttpRoute(s3.operation.name.into()));
         }
@@ -152,16 +163,25 @@ impl S3 {
         let place = Arc::clone(&self.places).try_acquire_owned();
         entry.place = Some(place.map_err(|_| S3Error::slow_down())?);
         let target = Target::parse(&head.uri, &head.headers, &self.domains)?;
-        note(entry, &head, &target);
+        noted::request(entry, &head, &target);
+        if head.method == Method::OPTIONS {
+            return self.cors.preflight(&head.headers, target.resource());
+        }
         check_method(&head, &target)?;
 
-        let verified = self.verifier.verify(client, &head, &target.sent).await?;
-        entry.account_id = verified.account_id.to_string();
-        entry.user_id.clone_from(&verified.user_id);
-        entry.access_key_id.clone_from(&verified.access_key_id);
-        if verified.account_id != self.account_id {
-            return Err(S3Error::access_denied());
-        }
+        let is_anonymous = self.anonymous.allow(&head, &target, !body.is_end_stream());
+        let verified = if is_anonymous {
+            noted::anonymous(entry);
+            anonymous::nobody()
+        } else {
+            let verified = self.verifier.verify(client, &head, &target.sent).await?;
+            noted::requester(entry, &verified);
+            if verified.account_id != self.account_id {
+                return Err(S3Error::access_denied());
+            }
+            verified
+        };
+        let account = (!is_anonymous).then_some(verified.account_id);
         // Only now: strangers learn nothing of what is served here.
         check_body(&head, &body, &verified)?;
         operation::check(&head.method, &target, &self.reserved_buckets)?;
@@ -188,54 +208,16 @@ impl S3 {
             hash,
             bytes_in: entry.bytes_in.clone(),
             identity: Identity {
-                account_id: verified.account_id.to_string(),
+                account_id: account.map(|account| account.to_string()).unwrap_or_default(),
                 user_id: verified.user_id,
                 access_key_id: verified.access_key_id,
             },
         };
-        let upstream = self.upstreams.of(target.resource().bucket(), Some(verified.account_id));
-        let response = {
-            let s3 = entry.s3.as_mut();
-            if let Some(s3) = s3 {
-                upstream.name().clone_into(&mut s3.upstream);
-            }
-            upstream.forward(onward).await?
-        };
-        note_answer(entry, &response);
+        let upstream = self.upstreams.of(target.resource().bucket(), account);
+        noted::upstream(entry, upstream.name());
+        let response = upstream.forward(onward).await?;
+        noted::answer(entry, &response);
         Ok(response)
-    }
-}
-
-/// Notes for the log what a request is for.
-fn note(entry: &mut Entry, head: &Parts, target: &Target) {
-    let Some(s3) = &mut entry.s3 else { return };
-    let is_copy = head.headers.contains_key("x-amz-copy-source");
-    s3.operation = Operation::of(&head.method, target, is_copy);
-    let bucket = target.resource().bucket().filter(|bucket| operation::is_bucket_name(bucket));
-    bucket.unwrap_or_default().clone_into(&mut s3.bucket);
-    if head.method == Method::PUT && s3.operation.name == "PutObject" {
-        let length = head.headers.get(http::header::CONTENT_LENGTH);
-        s3.object_bytes = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    }
-    if let Some(request) = &mut s3.server_format {
-        request.note(target);
-    }
-}
-
-/// Notes what an upstream's answer says of itself.
-fn note_answer(entry: &mut Entry, response: &Response<BoxBody>) {
-    if let Some(UpstreamCode(code)) = response.extensions().get() {
-        entry.code.clone_from(code);
-    }
-    let Some(s3) = &mut entry.s3 else { return };
-    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-    if matches!(s3.operation.name, "GetObject" | "HeadObject") && response.status().is_success() {
-        // Of a part, `bytes 0-9/100` tells the size of the whole.
-        let whole = match text(http::header::CONTENT_RANGE) {
-            Some(range) => range.rsplit('/').next(),
-            None => text(http::header::CONTENT_LENGTH),
-        };
-        s3.object_bytes = whole.and_then(|whole| whole.parse().ok());
     }
 }
 
@@ -243,16 +225,6 @@ fn note_answer(entry: &mut Entry, response: &Response<BoxBody>) {
 fn check_method(head: &Parts, target: &Target) -> Result<(), S3Error> {
     match head.method {
         Method::GET | Method::HEAD | Method::PUT | Method::POST | Method::DELETE => Ok(()),
-        // A browser asks before a request from another site. It cannot sign that, so what it is
-        // told must not depend on anything: there is no CORS configuration.
-        Method::OPTIONS => {
-            let message = "CORSResponse: CORS is not enabled for this bucket.";
-            let method = head.headers.get(ACCESS_CONTROL_REQUEST_METHOD);
-            let method = method.and_then(|method| method.to_str().ok()).unwrap_or_default();
-            Err(S3Error::new(StatusCode::FORBIDDEN, "AccessForbidden", message)
-                .with("Method", method)
-                .with("ResourceType", target.resource().type_name()))
-        }
         _ => Err(operation::method_not_allowed(&head.method, target.resource())),
     }
 }

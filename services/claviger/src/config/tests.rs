@@ -184,5 +184,6 @@ fn the_example_is_right_and_shows_every_key() {
     assert_eq!(shown(&example, "gateway.rest_tls"), keys(&RestTls::default()));
     assert_eq!(shown(&example, "gateway.upstream"), keys(&Upstream::default()));
     assert_eq!(shown(&example, "[gateway.upstreams"), keys(&NamedUpstream::default()));
+    assert_eq!(shown(&example, "[gateway.cors"), keys(&CorsRule::default()));
     assert_eq!(shown(&example, "gateway.limits"), keys(&Limits::default()));
 }

@@ -42,7 +42,7 @@ impl Signed {
             return Some(Self { version, by: "QueryString" });
         }
         let is_there = |name: &&str| head.headers.contains_key(*name);
-        HEADERS.iter().any(|name| is_there(name)).then_some(Self { version: "-", by: "-" })
+        HEADERS.iter().any(is_there).then_some(Self { version: "-", by: "-" })
     }
 }
 

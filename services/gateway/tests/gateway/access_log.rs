@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::fake_upstream::text;
-use crate::rig::{Answer, Rig, until};
+use crate::rig::{Answer, Rig, config, exchange, limits, request, serve, until};
 
 /// All that this process logs, at any level.
 #[derive(Clone, Default)]
@@ -126,6 +126,12 @@ async fn a_line_says_who_and_how_much_and_nothing_secret() {
     let expected = format!("AKIAclaimed{}", "x".repeat(117));
     assert_eq!(line["claimed_access_key_id"], expected);
     rig.auth.says(crate::fake_auth::allow);
+
+    let mut config = config(rig.auth.address, rig.upstream.address, limits());
+    config.anonymous_buckets = vec![gateway::BucketPattern::parse("public").expect("one")];
+    let gateway = serve(config).await;
+    let line = log.line(&exchange(gateway.s3, &request("GET /public/k", &[], b"")).await).await;
+    assert_eq!((&line["anonymous"], &line["access_key_id"]), (&true.into(), &"".into()));
 
     let answer = rig.send("HEAD /bkt/k", &[authorization], b"").await;
     assert_eq!(log.line(&answer).await["whole"], true);

@@ -2,6 +2,7 @@
 
 mod access_log;
 mod bodies;
+mod browsers;
 mod demo;
 mod fake_auth;
 mod fake_identity;
