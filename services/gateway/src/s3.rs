@@ -22,7 +22,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use http::header::{CONTENT_TYPE, SERVER, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SERVER, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -116,6 +116,8 @@ impl S3 {
         s3.server_format =
             (self.access_log == AccessLog::S3).then(|| ServerRequest::new(&head, client.tls));
         entry.s3 = Some(s3);
+        // What follows such a body, others may have taken for a part of it (RFC 9112 section 6.3).
+        let is_last = head.headers.contains_key(TRANSFER_ENCODING);
         let granted = self.cors.grant(&head.method, &head.headers);
         let answer =
             AssertUnwindSafe(self.answer(address, head, body, &mut entry)).catch_unwind().await;
@@ -136,6 +138,9 @@ impl S3 {
         }
         response.headers_mut().insert(SERVER, HeaderValue::from_static("claviger"));
         granted.apply(response.headers_mut());
+        if is_last {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(s3) = &entry.s3 {
             response.extensions_mut().insert(HttpRoute(s3.operation.name.into()));
         }
@@ -237,8 +242,7 @@ fn is_upload(method: &Method) -> bool {
 /// Refuses bodies in forms that are not offered, rather than passing on what nobody checked.
 fn check_body(head: &Parts, body: &Incoming, verified: &Verified) -> Result<(), S3Error> {
     // In HTTP/2 a body needs neither a length nor an encoding.
-    let is_of_unknown_length =
-        !head.headers.contains_key(http::header::CONTENT_LENGTH) && !body.is_end_stream();
+    let is_of_unknown_length = !head.headers.contains_key(CONTENT_LENGTH) && !body.is_end_stream();
     if head.headers.contains_key(TRANSFER_ENCODING) || is_of_unknown_length {
         if is_upload(&head.method) {
             let message = "You must provide the Content-Length HTTP header.";
@@ -247,6 +251,10 @@ fn check_body(head: &Parts, body: &Incoming, verified: &Verified) -> Result<(), 
         }
         let message = "A header you provided implies functionality that is not implemented.";
         return Err(S3Error::not_implemented(message).with("Header", "Transfer-Encoding"));
+    }
+    // There are servers that take such a body for the next request.
+    if matches!(head.method, Method::GET | Method::HEAD) && !body.is_end_stream() {
+        return Err(S3Error::invalid_request("A request of this method has no body."));
     }
     if head.headers.get_all(CONTENT_TYPE).iter().nth(1).is_some() {
         let message = "A request has at most one Content-Type header.";
@@ -265,7 +273,7 @@ fn check_body(head: &Parts, body: &Incoming, verified: &Verified) -> Result<(), 
 
 /// How many bytes the body has; none if the request did not speak of one.
 fn content_length(headers: &HeaderMap, body: &Incoming) -> Option<u64> {
-    let told = headers.contains_key(http::header::CONTENT_LENGTH);
+    let told = headers.contains_key(CONTENT_LENGTH);
     // hyper has read the header and, where there are several, compared them.
     body.size_hint().exact().filter(|_| told)
 }
