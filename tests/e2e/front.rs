@@ -226,6 +226,8 @@ fn what_is_asked_is_logged_as_s3_does_and_counted() {
     counted("claviger_gateway_request_first_byte_seconds_count{operation=\"PutObject\"} 1\n");
     let size = std::fs::metadata(front.dir().join("ca.pem")).expect("there").len();
     counted(&format!("claviger_gateway_received_bytes_total{{operation=\"PutObject\"}} {size}\n"));
+    counted("claviger_rpc_certificate_expiry_seconds{shown_by=\"s3\"} ");
+    counted("claviger_rpc_certificate_expiry_seconds{shown_by=\"management\"} ");
     counted("claviger_gateway_upstream_up{upstream=\"default\"} 1\n");
 
     let out = front.dir().join("gateway.out");

@@ -26,11 +26,14 @@ impl Anonymous {
     /// sign of one. Whatever looks signed is verified.
     pub(crate) fn allow(&self, head: &Parts, target: &Target, has_body: bool) -> bool {
         let Some(bucket) = target.resource().bucket() else { return false };
-        let is_copy = head.headers.contains_key("x-amz-copy-source");
-        let operation = Operation::of(&head.method, target, is_copy);
+        let reads = || {
+            let is_copy = head.headers.contains_key("x-amz-copy-source");
+            let operation = Operation::of(&head.method, target, is_copy);
+            matches!(operation.name, "GetObject" | "HeadObject")
+        };
         self.0.iter().any(|pattern| pattern.matches(bucket))
-            && matches!(operation.name, "GetObject" | "HeadObject")
             && !has_body
+            && reads()
             && target.query_names().all(|name| PARAMETERS.contains(&name.as_slice()))
             && Signed::of(head).is_none()
     }

@@ -183,8 +183,12 @@ impl Forwarder {
         *request.headers_mut() = headers;
         let response = tokio::select! {
             response = self.send(request, is_repeatable) => response.map_err(|error| {
-                self.health.suspect();
-                failure(&error)
+                let error = failure(&error);
+                // Else it was the client that failed.
+                if error == S3Error::unavailable() {
+                    self.health.suspect();
+                }
+                error
             })?,
             () = stands_still(&bytes_in, self.response_timeout) => {
                 tracing::warn!(upstream = self.name, "the upstream does not answer");
