@@ -177,6 +177,94 @@ fn curl_speaks_every_version_of_http() {
 }
 
 #[test]
+fn what_is_asked_is_logged_as_s3_does_and_counted() {
+    let tls = ["--s3-tls-certificate-file", "s3.pem", "--s3-tls-key-file", "s3.key"];
+    let tls =
+        [&tls[..], &["--rest-tls-certificate-file", "s3.pem", "--rest-tls-key-file", "s3.key"]];
+    let args = [&tls.concat()[..], &["--access-log", "s3"]].concat();
+    let mut front = Front::start(&args, |dir| certify(&Authority::new(), dir));
+    let aws = |args: &[&str]| {
+        succeeded("aws", front.run(tool("venv/bin/aws"), args));
+    };
+    aws(&["s3api", "create-bucket", "--bucket", "photos"]);
+    aws(&["s3api", "put-object", "--bucket", "photos", "--key", "a b", "--body", "ca.pem"]);
+    aws(&[
+        "s3api",
+        "get-object",
+        "--bucket",
+        "photos",
+        "--key",
+        "a b",
+        "--range",
+        "bytes=0-9",
+        "out",
+    ]);
+    let url = front.run(tool("venv/bin/aws"), &["s3", "presign", "s3://photos/a b"]);
+    let url = succeeded("presign", url);
+    assert!(url.contains("X-Amz-Signature="), "{url}");
+    for url in [url.trim(), &url.trim().replace("a%20b", "other")] {
+        succeeded("curl", front.curl(&["--cacert", "ca.pem", "--user-agent", "a \"b\"", url]));
+    }
+
+    let admin = format!("http://{}/metrics", front.gateway.told("serving admin", "address"));
+    let metrics = succeeded("curl", front.curl(&[&admin]));
+    let counted = |what: &str| {
+        assert!(metrics.contains(what), "{what}: {metrics}");
+    };
+    let requests = |operation: &str, requester: &str, status: u16| {
+        format!(
+            "claviger_gateway_requests_total{{operation=\"{operation}\",\
+             requester=\"{requester}\",status=\"{status}\"}}"
+        )
+    };
+    counted(&format!("{} 1\n", requests("CreateBucket", "user", 200)));
+    counted(&format!("{} 1\n", requests("PutObject", "user", 200)));
+    counted(&format!("{} 1\n", requests("GetObject", "user", 206)));
+    counted(&format!("{} 1\n", requests("GetObject", "user", 200)));
+    counted(&format!("{} 1\n", requests("GetObject", "none", 403)));
+    counted("claviger_gateway_request_duration_seconds_count{operation=\"PutObject\"} 1\n");
+    counted("claviger_gateway_request_first_byte_seconds_count{operation=\"PutObject\"} 1\n");
+    let size = std::fs::metadata(front.dir().join("ca.pem")).expect("there").len();
+    counted(&format!("claviger_gateway_received_bytes_total{{operation=\"PutObject\"}} {size}\n"));
+    counted("claviger_rpc_certificate_expiry_seconds{shown_by=\"s3\"} ");
+    counted("claviger_rpc_certificate_expiry_seconds{shown_by=\"management\"} ");
+    counted("claviger_gateway_upstream_up{upstream=\"default\"} 1\n");
+
+    let out = front.dir().join("gateway.out");
+    front.gateway.terminate();
+    let log = std::fs::read_to_string(out).expect("text");
+    let signature = url.split_once("X-Amz-Signature=").expect("signed").1.trim();
+    assert!(!log.contains(signature) && !log.contains(&front.key.id), "{log}");
+    let lines: Vec<&str> = log.lines().collect();
+    let [made, put, got, presigned, refused] = lines[..] else { panic!("five lines: {log}") };
+    for (line, fields) in [
+        (made, ["REST.PUT.BUCKET", "\"PUT /photos HTTP/1.1\" 200 -", "SigV4 TLS_", " AuthHeader "]),
+        (
+            put,
+            ["REST.PUT.OBJECT a%20b", "\"PUT /photos/a%20b HTTP/1.1\" 200 -", "SigV4", "photos ["],
+        ),
+        (got, ["REST.GET.OBJECT a%20b", "\" 206 - 10 ", "aws-cli/", " TLSv1.3 - -"]),
+        (
+            presigned,
+            ["X-Amz-Signature=REDACTED", "HTTP/2.0\" 200 -", "\"a %22b%22\"", " QueryString "],
+        ),
+        (
+            refused,
+            [
+                "HTTP/2.0\" 403 SignatureDoesNotMatch",
+                "photos [",
+                "REST.GET.OBJECT other",
+                " 127.0.0.1 - ",
+            ],
+        ),
+    ] {
+        for field in fields {
+            assert!(line.contains(field), "{field}: {line}");
+        }
+    }
+}
+
+#[test]
 fn a_certificate_is_renewed_while_the_gateway_runs() {
     let front = Front::by_tls(&Authority::new());
     let works = |front: &Front| {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::{Home, Key, PATIENCE, claviger, succeeded, tool};
 
-/// One server, with its log in a file. Killed when dropped.
+/// One server, with its log in a file, and what it prints in another. Killed when dropped.
 pub(crate) struct Server {
     child: Child,
     log: PathBuf,
@@ -43,7 +43,7 @@ impl Server {
             .env("CLAVIGER_LOG_FORMAT", "json")
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(std::fs::File::create(dir.join(format!("{name}.out"))).expect("created"))
             .stderr(std::fs::File::create(&log).expect("created"))
             .spawn()
             .expect("claviger starts");

@@ -16,7 +16,9 @@ use figment::providers::{Format, Serialized, Toml};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::settings::{Auth, Gateway, Identity, Limits, NamedUpstream, Upstream};
+pub(crate) use self::settings::{
+    AccessLog, Auth, CorsRule, Gateway, Identity, Limits, NamedUpstream, Upstream,
+};
 use crate::cli::{Cli, ServerArgs};
 use crate::exit::{Failure, Outcome};
 

@@ -200,6 +200,9 @@ fn gateway_config(
         upstreams: vec![],
         s3_tls: None,
         management_tls: None,
+        anonymous_buckets: vec![],
+        cors: vec![],
+        access_log: gateway::AccessLog::default(),
         limits: gateway::Limits::default(),
     }
 }

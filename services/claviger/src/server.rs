@@ -221,6 +221,15 @@ fn gateway_config(
         upstreams: upstreams::named(&set.upstreams)?,
         s3_tls: Tls::from(&set.s3_tls).https_server("s3")?,
         management_tls: Tls::from(&set.rest_tls).https_server("management")?,
+        anonymous_buckets: upstreams::buckets(
+            "gateway.anonymous_buckets",
+            set.anonymous_buckets.as_deref(),
+        )?,
+        cors: cors(&set.cors)?,
+        access_log: match set.access_log {
+            Some(config::AccessLog::S3) => gateway::AccessLog::S3,
+            Some(config::AccessLog::Json) | None => gateway::AccessLog::Json,
+        },
         limits: limits(&set.limits),
     })
 }
@@ -263,6 +272,20 @@ fn identity_of_gateway(
     };
     let tls = Tls { server_name: set.identity_server_name.clone(), ..tls.clone() };
     target(uri, "gateway.identity", token, TOKEN, &tls).map(Some)
+}
+
+fn cors(set: &[config::CorsRule]) -> anyhow::Result<Vec<gateway::CorsRule>> {
+    let rules = set.iter().cloned().map(|rule| {
+        let methods = rule.allowed_methods.iter().map(|method| method.parse());
+        Ok(gateway::CorsRule {
+            allowed_origins: rule.allowed_origins,
+            allowed_methods: methods.collect::<Result<_, _>>().context("gateway.cors")?,
+            allowed_headers: rule.allowed_headers,
+            expose_headers: rule.expose_headers,
+            max_age_seconds: rule.max_age_seconds,
+        })
+    });
+    rules.collect()
 }
 
 fn limits(set: &config::Limits) -> gateway::Limits {

@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use http::Uri;
 use http::uri::{Authority, PathAndQuery};
+use http::{Method, Uri};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -48,8 +48,39 @@ pub struct Config {
     pub s3_tls: Option<rpc::HttpsServer>,
     /// Encryption of the management listener.
     pub management_tls: Option<rpc::HttpsServer>,
+    /// Buckets whose objects anybody may read without a signature.
+    pub anonymous_buckets: Vec<BucketPattern>,
+    /// What pages of other sites may do; of the rules that fit the first counts. Nothing if there are none.
+    pub cors: Vec<CorsRule>,
+    /// What a line of the access log looks like.
+    pub access_log: AccessLog,
     /// Sizes and times.
     pub limits: Limits,
+}
+
+/// What pages of some sites may do, as S3 has it in a `CORSRule`.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct CorsRule {
+    /// Of which sites, such as `https://app.example.org`; each may have one asterisk, for anything.
+    pub allowed_origins: Vec<String>,
+    /// Of `GET`, `PUT`, `POST`, `DELETE` and `HEAD`.
+    pub allowed_methods: Vec<Method>,
+    /// The headers that they may send, beside those that any page may; each may have one asterisk.
+    pub allowed_headers: Vec<String>,
+    /// The headers of answers that they may read, beside those that any page may.
+    pub expose_headers: Vec<String>,
+    /// How long browsers may remember this, in seconds.
+    pub max_age_seconds: Option<u32>,
+}
+
+/// What a line of the access log looks like, for S3 requests.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum AccessLog {
+    /// As other log lines do, among which it stands: in JSON, if they are.
+    #[default]
+    Json,
+    /// As in S3's server access logs. Such lines, and nothing else, go to standard output.
+    S3,
 }
 
 /// An S3 server behind the gateway, addressed path-style.
@@ -226,6 +257,9 @@ pub(crate) mod tests {
             upstreams: vec![],
             s3_tls: None,
             management_tls: None,
+            anonymous_buckets: vec![],
+            cors: vec![],
+            access_log: AccessLog::default(),
             limits: Limits::default(),
         }
     }

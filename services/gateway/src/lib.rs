@@ -11,9 +11,9 @@
 //! `{bucket}.{domain}`; the upstream is spoken to path-style. As what goes on bears the upstream's
 //! credential, nothing does that is not known to be an operation on buckets and objects: bucket
 //! names, query parameters and headers each go on only if they are known. A body in chunks is
-//! verified chunk by chunk, and one in a form goes on as an object of its own. CORS is not offered
-//! yet, and says so. What the upstream answers to a HEAD request has no body, so a `403` that
-//! concerns the gateway's own credential cannot be told from the client's there.
+//! verified chunk by chunk, and one in a form goes on as an object of its own. What the upstream
+//! answers to a HEAD request has no body, so a `403` that concerns the gateway's own credential
+//! cannot be told from the client's there.
 
 mod access_log;
 mod auth;
@@ -25,6 +25,7 @@ mod iam;
 mod identity;
 mod listener;
 mod management;
+mod metrics;
 mod ontap;
 mod osc;
 mod request;
@@ -45,7 +46,8 @@ use tower::{Layer, service_fn};
 pub use auth::{Auth, Verify};
 pub use buckets::BucketPattern;
 pub use config::{
-    Access, Config, DOMAINS, Limits, NamedUpstream, RESERVED_BUCKETS, Upstream, UpstreamKey,
+    Access, AccessLog, Config, CorsRule, DOMAINS, Limits, NamedUpstream, RESERVED_BUCKETS,
+    Upstream, UpstreamKey,
 };
 
 /// The most connections to the management listener, which a few operators use.
@@ -106,7 +108,7 @@ pub async fn serve(
                         Some(dialects) => {
                             Ok(dialects.iam.handle(client.address.ip(), request).await)
                         }
-                        None => handler.handle(client.address.ip(), request).await,
+                        None => handler.handle(client, request).await,
                     }
                 }
             }))

@@ -1,14 +1,19 @@
 //! The S3 listener: verify, then pass on.
 
+mod anonymous;
 mod chunked;
 mod content;
+mod cors;
 mod error_xml;
 mod form;
 mod forward;
 mod headers;
 mod host;
+mod noted;
 mod operation;
+mod operations;
 mod payload;
+mod signed;
 mod signing;
 mod target;
 mod upstream_refusal;
@@ -20,32 +25,39 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, SERVER, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SERVER, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
-use telemetry::ReadyFlag;
+use telemetry::{HttpRoute, ReadyFlag};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::anonymous::Anonymous;
 use self::content::Content;
+use self::cors::Cors;
 use self::error_xml::About;
 pub(crate) use self::error_xml::S3Error;
 pub(crate) use self::forward::Forwarder;
 use self::forward::Onward;
 use self::host::Domains;
+pub(crate) use self::operation::is_plain_parameter;
+pub(crate) use self::operations::Operation;
+pub(crate) use self::signed::Signed;
 pub(crate) use self::signing::Signer;
 use self::target::Resource;
 pub(crate) use self::target::Target;
 pub(crate) use self::verify::Verifier;
 use self::verify::{Payload, Verified};
-use crate::access_log::{Entry, Logged};
+use crate::access_log::{Entry, Logged, S3Entry, ServerRequest};
 use crate::body::BoxBody;
-use crate::config::Config;
+use crate::config::{AccessLog, Config};
+use crate::listener::Client;
+use crate::metrics::Metrics;
 use crate::request_id;
-use crate::upstream::Upstreams;
+use crate::upstream::{Identity, Upstreams};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
@@ -56,28 +68,36 @@ pub(crate) struct S3 {
     verifier: Verifier,
     upstreams: Upstreams,
     account_id: Uuid,
+    anonymous: Anonymous,
+    cors: Cors,
     domains: Domains,
     reserved_buckets: Vec<String>,
     places: Arc<Semaphore>,
     /// Of uploads by forms, which hold a part of their file in memory.
     form_places: Semaphore,
+    metrics: Metrics,
+    access_log: AccessLog,
     /// Which gateway answered.
     host_id: String,
 }
 
 impl S3 {
     /// # Errors
-    /// If upstreams are not what [`Upstreams::new`] wants, or a domain is no host name.
+    /// If upstreams or CORS rules are not what they must be, or a domain is no host name.
     pub(crate) fn new(config: &Config, verifier: Verifier) -> anyhow::Result<Self> {
         let limits = &config.limits;
         Ok(Self {
             verifier,
             upstreams: Upstreams::new(config)?,
             account_id: config.account_id,
+            anonymous: Anonymous::new(&config.anonymous_buckets),
+            cors: Cors::new(&config.cors)?,
             domains: Domains::new(&config.domains)?,
             reserved_buckets: config.reserved_buckets.clone(),
             places: Arc::new(Semaphore::new(limits.requests_max)),
             form_places: Semaphore::new(limits.forms_max),
+            metrics: Metrics::new(),
+            access_log: config.access_log,
             host_id: Uuid::new_v4().simple().to_string(),
         })
     }
@@ -85,21 +105,32 @@ impl S3 {
     /// Answers one request of this client.
     pub(crate) async fn handle(
         self: Arc<Self>,
-        client: IpAddr,
+        client: Client,
         request: Request<Incoming>,
     ) -> Result<Response<Logged>, Infallible> {
+        let (address, (head, body)) = (client.address.ip(), request.into_parts());
         let about = About {
-            resource: request.uri().path().to_owned(),
+            resource: head.uri.path().to_owned(),
             request_id: request_id(),
             host_id: self.host_id.clone(),
-            head: request.method() == Method::HEAD,
+            head: head.method == Method::HEAD,
         };
-        let mut entry = Entry::new(about.request_id.clone(), client, request.method().clone());
+        let mut entry = Entry::new(about.request_id.clone(), address, head.method.clone());
+        let mut s3 = Box::new(S3Entry::new(self.metrics.clone()));
+        s3.host_id.clone_from(&about.host_id);
+        s3.bucket_owner = self.account_id.to_string();
+        s3.server_format =
+            (self.access_log == AccessLog::S3).then(|| ServerRequest::new(&head, client.tls));
+        entry.s3 = Some(s3);
+        // What follows such a body, others may have taken for a part of it (RFC 9112 section 6.3).
+        let is_last = head.headers.contains_key(TRANSFER_ENCODING);
+        let granted = self.cors.grant(&head.method, &head.headers);
         let answer =
-            AssertUnwindSafe(self.answer(client, request, &mut entry)).catch_unwind().await;
+            AssertUnwindSafe(self.answer(address, head, body, &mut entry)).catch_unwind().await;
         let answer = answer.unwrap_or_else(|_panic| Err(S3Error::internal()));
         let mut response = answer.unwrap_or_else(|error| {
             entry.code = error.code().to_owned();
+            entry.why = error.message().to_owned();
             if let Some(claimed) = error.detail("AWSAccessKeyId") {
                 entry.claim(claimed);
             }
@@ -112,6 +143,13 @@ impl S3 {
             }
         }
         response.headers_mut().insert(SERVER, HeaderValue::from_static("claviger"));
+        granted.apply(response.headers_mut());
+        if is_last {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(s3) = &entry.s3 {
+            response.extensions_mut().insert(HttpRoute(s3.operation.name.into()));
+        }
         Ok(entry.attach(response))
     }
 
@@ -129,20 +167,32 @@ impl S3 {
     async fn answer(
         &self,
         client: IpAddr,
-        request: Request<Incoming>,
+        head: Parts,
+        body: Incoming,
         entry: &mut Entry,
     ) -> Result<Response<BoxBody>, S3Error> {
-        let (head, body) = request.into_parts();
         let place = Arc::clone(&self.places).try_acquire_owned();
         entry.place = Some(place.map_err(|_| S3Error::slow_down())?);
         let target = Target::parse(&head.uri, &head.headers, &self.domains)?;
+        noted::request(entry, &head, &target);
+        if head.method == Method::OPTIONS {
+            return self.cors.preflight(&head.headers, target.resource());
+        }
         check_method(&head, &target)?;
-
         if form::is_form(&head, &target) {
             return self.upload_form(client, &head, &target, body, entry).await;
         }
-        let verified = self.verifier.verify(client, &head, &target.sent).await?;
-        self.allow(&verified, entry)?;
+
+        let is_anonymous = self.anonymous.allow(&head, &target, !body.is_end_stream());
+        let verified = if is_anonymous {
+            noted::anonymous(entry);
+            anonymous::nobody()
+        } else {
+            let verified = self.verifier.verify(client, &head, &target.sent).await?;
+            self.allow(&verified, entry)?;
+            verified
+        };
+        let account = (!is_anonymous).then_some(verified.account_id);
         // Only now: strangers learn nothing of what is served here.
         check_body(&head, &body, &verified)?;
         operation::check(&head.method, &target, &self.reserved_buckets)?;
@@ -168,19 +218,18 @@ impl S3 {
             body,
             content,
             bytes_in: entry.bytes_in.clone(),
-            identity: verified.identity(),
+            identity: if is_anonymous { Identity::default() } else { verified.identity() },
         };
-        let upstream = self.upstreams.of(target.resource().bucket(), Some(verified.account_id));
-        upstream.forward(onward).await
+        let upstream = self.upstreams.of(target.resource().bucket(), account);
+        noted::upstream(entry, upstream.name());
+        let response = upstream.forward(onward).await?;
+        noted::answer(entry, &response);
+        Ok(response)
     }
-}
 
-impl S3 {
-    /// Whether whoever signed may use the upstream.
+    /// Whether whoever signed may use what is served here.
     fn allow(&self, verified: &Verified, entry: &mut Entry) -> Result<(), S3Error> {
-        entry.account_id = verified.account_id.to_string();
-        entry.user_id.clone_from(&verified.user_id);
-        entry.access_key_id.clone_from(&verified.access_key_id);
+        noted::requester(entry, verified);
         if verified.account_id != self.account_id {
             return Err(S3Error::access_denied());
         }
@@ -192,16 +241,6 @@ impl S3 {
 fn check_method(head: &Parts, target: &Target) -> Result<(), S3Error> {
     match head.method {
         Method::GET | Method::HEAD | Method::PUT | Method::POST | Method::DELETE => Ok(()),
-        // A browser asks before a request from another site. It cannot sign that, so what it is
-        // told must not depend on anything: there is no CORS configuration.
-        Method::OPTIONS => {
-            let message = "CORSResponse: CORS is not enabled for this bucket.";
-            let method = head.headers.get(ACCESS_CONTROL_REQUEST_METHOD);
-            let method = method.and_then(|method| method.to_str().ok()).unwrap_or_default();
-            Err(S3Error::new(StatusCode::FORBIDDEN, "AccessForbidden", message)
-                .with("Method", method)
-                .with("ResourceType", target.resource().type_name()))
-        }
         _ => Err(operation::method_not_allowed(&head.method, target.resource())),
     }
 }
@@ -214,8 +253,7 @@ fn is_upload(method: &Method) -> bool {
 /// Refuses bodies in forms that are not offered, rather than passing on what nobody checked.
 fn check_body(head: &Parts, body: &Incoming, verified: &Verified) -> Result<(), S3Error> {
     // In HTTP/2 a body needs neither a length nor an encoding.
-    let is_of_unknown_length =
-        !head.headers.contains_key(http::header::CONTENT_LENGTH) && !body.is_end_stream();
+    let is_of_unknown_length = !head.headers.contains_key(CONTENT_LENGTH) && !body.is_end_stream();
     // The length of data in chunks is told by another header, and so that of the body need not be.
     let is_chunked = matches!(verified.payload, Payload::Chunked(_));
     let is_encoded = head.headers.contains_key(TRANSFER_ENCODING);
@@ -227,6 +265,10 @@ fn check_body(head: &Parts, body: &Incoming, verified: &Verified) -> Result<(), 
         }
         let message = "A header you provided implies functionality that is not implemented.";
         return Err(S3Error::not_implemented(message).with("Header", "Transfer-Encoding"));
+    }
+    // There are servers that take such a body for the next request.
+    if matches!(head.method, Method::GET | Method::HEAD) && !body.is_end_stream() {
+        return Err(S3Error::invalid_request("A request of this method has no body."));
     }
     if head.headers.get_all(CONTENT_TYPE).iter().nth(1).is_some() {
         let message = "A request has at most one Content-Type header.";
@@ -245,7 +287,7 @@ fn check_body(head: &Parts, body: &Incoming, verified: &Verified) -> Result<(), 
 
 /// How many bytes the body has; none if the request did not speak of one.
 fn content_length(headers: &HeaderMap, body: &Incoming) -> Option<u64> {
-    let told = headers.contains_key(http::header::CONTENT_LENGTH);
+    let told = headers.contains_key(CONTENT_LENGTH);
     // hyper has read the header and, where there are several, compared them.
     body.size_hint().exact().filter(|_| told)
 }

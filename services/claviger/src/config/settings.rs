@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -189,6 +189,24 @@ pub(crate) struct Gateway {
     #[arg(long = "reserved-bucket", env = "CLAVIGER_GATEWAY__RESERVED_BUCKETS")]
     #[arg(value_name = "BUCKET", value_delimiter = ',')]
     pub(crate) reserved_buckets: Option<Vec<String>>,
+    /// A bucket, or how names of buckets begin and an asterisk, whose objects anybody may read without a
+    /// signature; may be repeated [default: none]
+    #[arg(long = "anonymous-bucket", env = "CLAVIGER_GATEWAY__ANONYMOUS_BUCKETS")]
+    #[arg(value_name = "BUCKET", value_delimiter = ',')]
+    pub(crate) anonymous_buckets: Option<Vec<String>>,
+    /// What pages of other sites may do. Only the file has it.
+    #[arg(skip)]
+    #[serde(skip_serializing)]
+    pub(crate) cors: Vec<CorsRule>,
+    /// What lines of the access log look like: json, among those of the log; or s3, as S3's server access
+    /// logs, on standard output [default: json]
+    #[arg(
+        long,
+        env = "CLAVIGER_GATEWAY__ACCESS_LOG",
+        value_name = "FORMAT",
+        hide_possible_values = true
+    )]
+    pub(crate) access_log: Option<AccessLog>,
     /// Encryption of the S3 port.
     #[command(flatten)]
     pub(crate) s3_tls: S3Tls,
@@ -221,6 +239,25 @@ impl Settings for Gateway {
     fn is_secret(variable: &str) -> bool {
         Self::SECRETS.contains(&variable) || NamedUpstream::of_secret(variable).is_some()
     }
+}
+
+/// What pages of some sites may do.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CorsRule {
+    pub(crate) allowed_origins: Vec<String>,
+    pub(crate) allowed_methods: Vec<String>,
+    pub(crate) allowed_headers: Vec<String>,
+    pub(crate) expose_headers: Vec<String>,
+    pub(crate) max_age_seconds: Option<u32>,
+}
+
+/// What lines of the access log look like.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AccessLog {
+    Json,
+    S3,
 }
 
 /// The S3 server behind the gateway.

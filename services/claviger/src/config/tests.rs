@@ -184,5 +184,18 @@ fn the_example_is_right_and_shows_every_key() {
     assert_eq!(shown(&example, "gateway.rest_tls"), keys(&RestTls::default()));
     assert_eq!(shown(&example, "gateway.upstream"), keys(&Upstream::default()));
     assert_eq!(shown(&example, "[gateway.upstreams"), keys(&NamedUpstream::default()));
+    assert_eq!(shown(&example, "[gateway.cors"), keys(&CorsRule::default()));
     assert_eq!(shown(&example, "gateway.limits"), keys(&Limits::default()));
+}
+
+#[test]
+fn the_guide_to_the_gateway_shows_settings_that_there_are() {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/gateway.md");
+    let guide = std::fs::read_to_string(guide).expect("it is there");
+    let blocks = guide.split("```toml\n").skip(1).map(|rest| rest.split("```").next());
+    let blocks: Vec<&str> = blocks.flatten().collect();
+    assert!(blocks.len() >= 5);
+    for block in blocks {
+        Figment::from(Toml::string(block)).extract::<File>().expect(block);
+    }
 }

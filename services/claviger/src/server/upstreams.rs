@@ -42,19 +42,23 @@ fn one((n, set): (usize, &config::NamedUpstream)) -> anyhow::Result<NamedUpstrea
     let name =
         set.name.clone().with_context(|| format!("gateway.upstreams[{n}].name is not set"))?;
     let key = format!("gateway.upstreams.{name}");
-    let buckets = set
-        .buckets
-        .iter()
-        .flatten()
-        .map(|pattern| BucketPattern::parse(pattern).with_context(|| format!("{key}.buckets")));
     let variable = &config::NamedUpstream::secret_of(&name);
     let file = set.secret_access_key_file.as_deref();
     Ok(NamedUpstream {
-        buckets: buckets.collect::<anyhow::Result<_>>()?,
+        buckets: buckets(&format!("{key}.buckets"), set.buckets.as_deref())?,
         accounts: set.accounts.clone().unwrap_or_default(),
         upstream: upstream(&key, &set.upstream(), Secret { variable, given: None, file })?,
         name,
     })
+}
+
+/// Reads a list of buckets, some of them left open.
+///
+/// # Errors
+/// Names the setting.
+pub(super) fn buckets(key: &str, set: Option<&[String]>) -> anyhow::Result<Vec<BucketPattern>> {
+    let parse = |text: &String| BucketPattern::parse(text).with_context(|| key.to_owned());
+    set.unwrap_or_default().iter().map(parse).collect()
 }
 
 /// Where the secret of an upstream's key may be.

@@ -21,7 +21,7 @@ use self::parts::Parts as FormParts;
 use self::upload::{Object, Upload};
 use super::error_xml::S3Error;
 use super::target::{Resource, Target};
-use super::{S3, operation};
+use super::{S3, noted, operation};
 use crate::access_log::Entry;
 use crate::body::{BoxBody, Watched};
 
@@ -85,6 +85,7 @@ impl S3 {
         let FormTerms { key, .. } = &terms;
         let headers = fields::headers(&fields)?;
         let forwarder = Arc::clone(self.upstreams.of(Some(bucket), Some(verified.account_id)));
+        noted::upstream(entry, forwarder.name());
         let object = Object { bucket, key, headers, identity: verified.identity() };
         let upload = Upload::new(forwarder, object, lengths(&terms), entry.bytes_in.clone());
         let made = upload.send(file).await?;

@@ -53,6 +53,10 @@ pub(crate) struct Forwarder {
     response_timeout: Duration,
 }
 
+/// The code of an upstream's error document, in the extensions of its answer.
+#[derive(Clone, Debug)]
+pub(crate) struct UpstreamCode(pub(crate) String);
+
 /// A verified request on its way.
 #[derive(Debug)]
 pub(crate) struct Onward<'a> {
@@ -212,8 +216,12 @@ impl Forwarder {
         *request.headers_mut() = headers;
         tokio::select! {
             response = self.request(request, is_repeatable) => response.map_err(|error| {
-                self.health.suspect();
-                failure(&error)
+                let error = failure(&error);
+                // Else it was the client that failed.
+                if error == S3Error::unavailable() {
+                    self.health.suspect();
+                }
+                error
             }),
             () = stands_still(moving, self.response_timeout) => {
                 tracing::warn!(upstream = self.name, "the upstream does not answer");
@@ -273,6 +281,7 @@ impl Forwarder {
             return Ok(Response::from_parts(parts, body.boxed_unsync()));
         };
         let document = upstream_refusal::examine(&parts.headers, body, id).await?;
+        parts.extensions.insert(UpstreamCode(upstream_refusal::code(&document)));
         Ok(Response::from_parts(parts, body::full(document)))
     }
 }

@@ -169,10 +169,16 @@ fn is_header(name: &str) -> bool {
     }
 }
 
+/// Whether the value of the parameter that is so named in a query, undecoded, may be shown to whoever reads
+/// logs: it is one of S3's own, and authenticates nobody.
+pub(crate) fn is_plain_parameter(name: &str) -> bool {
+    PARAMETERS.contains(&name) || SERVICE_PARAMETERS.contains(&name)
+}
+
 /// Whether this may name a bucket (S3 user guide, "General purpose bucket naming rules").
 ///
 /// It holds no escape either, so that there is one way to read it.
-fn is_bucket_name(name: &str) -> bool {
+pub(crate) fn is_bucket_name(name: &str) -> bool {
     let at_the_ends = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let inside = |byte: u8| at_the_ends(byte) || matches!(byte, b'.' | b'-');
     let bytes = name.as_bytes();

@@ -129,19 +129,24 @@ impl Target {
         query.split('&').filter(|parameter| !parameter.is_empty()).map(name)
     }
 
+    /// The value of the first parameter of this name, as it was sent.
+    pub(crate) fn parameter(&self, wanted: &str) -> Option<&str> {
+        let mut parameters = self.sent.query().unwrap_or_default().split('&');
+        parameters.find_map(|parameter| {
+            let (_, value) = parameter.split_once('=')?;
+            (name(parameter) == wanted.as_bytes()).then_some(value)
+        })
+    }
+
+    /// The key, escaped as in [`Self::canonical_path`], if an object is named.
+    pub(crate) fn canonical_key(&self) -> Option<String> {
+        let Resource::Object(bucket) = self.resource() else { return None };
+        Some(canonical(self.onward.path().get(bucket.len() + 2..)?))
+    }
+
     /// The path in the one form that SigV4 signs, whichever way it was sent.
     pub(crate) fn canonical_path(&self) -> String {
-        let mut canonical = String::with_capacity(self.onward.path().len() + 32);
-        for byte in decode(self.onward.path()) {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
-                    canonical.push(char::from(byte));
-                }
-                // Into memory, where nothing fails.
-                _ => drop(write!(canonical, "%{byte:02X}")),
-            }
-        }
-        canonical
+        canonical(self.onward.path())
     }
 }
 
@@ -150,6 +155,21 @@ fn key_too_long(bytes: usize) -> S3Error {
     S3Error::new(StatusCode::BAD_REQUEST, "KeyTooLongError", message)
         .with("Size", bytes.to_string())
         .with("MaxSizeAllowed", "1024")
+}
+
+/// A path, or a piece of one, in the one form that SigV4 signs.
+fn canonical(path: &str) -> String {
+    let mut canonical = String::with_capacity(path.len() + 32);
+    for byte in decode(path) {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
+                canonical.push(char::from(byte));
+            }
+            // Into memory, where nothing fails.
+            _ => drop(write!(canonical, "%{byte:02X}")),
+        }
+    }
+    canonical
 }
 
 /// `sent` behind the bucket that the host names and without the client's authentication; all else
@@ -174,7 +194,7 @@ fn onward(sent: &PathAndQuery, style: &Style) -> Result<PathAndQuery, S3Error> {
 }
 
 /// The name of a parameter, decoded.
-fn name(parameter: &str) -> Vec<u8> {
+pub(crate) fn name(parameter: &str) -> Vec<u8> {
     decode(parameter.split('=').next().unwrap_or_default())
 }
 
@@ -301,6 +321,23 @@ mod tests {
         check("//b/../%2e/k", "//b/.././k");
         check("/%c3%a9é+ !*()'".replace(' ', "%20").as_str(), "/%C3%A9%C3%A9%2B%20%21%2A%28%29%27");
         check("/a%2Fb%7e%25", "/a/b~%25");
+    }
+
+    #[test]
+    fn the_key_is_what_comes_after_the_bucket() {
+        let check = |uri: &str, host: &'static str, expected: Option<&str>| {
+            let target = parse(uri, &[host]).expect("a target");
+            assert_eq!(target.canonical_key().as_deref(), expected, "{uri}");
+        };
+        check("/", "s3", None);
+        check("/b/", "s3", None);
+        check("/b/k", "s3", Some("k"));
+        check("/b//k/", "s3", Some("/k/"));
+        check("/b/k%20é+", "s3", Some("k%20%C3%A9%2B"));
+        check("/k", "b.s3", Some("k"));
+        let target = parse("/b/k?version%49d=a%2Fb&versionId=c", &["s3"]).expect("a target");
+        assert_eq!(target.parameter("versionId"), Some("a%2Fb"));
+        assert_eq!(target.parameter("acl"), None);
     }
 
     #[test]

@@ -17,6 +17,9 @@ use crate::body::BoxError;
 /// Error documents are small.
 const DOCUMENT_BYTES_MAX: usize = 64 << 10;
 
+/// Longer than any code of S3's.
+const CODE_CHARS_MAX: usize = 64;
+
 /// The codes by which S3 servers say that they do not know who is asking.
 const CODES: [&str; 12] = [
     "AuthorizationHeaderMalformed",
@@ -63,6 +66,14 @@ pub(crate) async fn examine(
             Err(S3Error::unavailable())
         }
     }
+}
+
+/// The code that a document tells, of letters and digits as they all are; empty if it tells none.
+pub(crate) fn code(document: &[u8]) -> String {
+    let elements = std::str::from_utf8(document).ok().and_then(|text| elements(text).ok());
+    let code = elements.unwrap_or_default().into_iter().find(|(name, _)| name == "Code");
+    let code = code.map(|(_, text)| text).unwrap_or_default();
+    code.chars().filter(char::is_ascii_alphanumeric).take(CODE_CHARS_MAX).collect()
 }
 
 /// Why a document is not meant for the client, if it is not: a code, or what is wrong with it.
@@ -154,6 +165,19 @@ mod tests {
         check("<Error><Code>NoSuchKey</Code><Id>AKIAUPSTREAM</Id></Error>", false).await;
         check("<Error><Id>AKIA&#85;PSTREAM</Id></Error>", false).await;
         check("{\"id\": \"AKIAUPSTREAM\"}", false).await;
+    }
+
+    #[test]
+    fn a_document_tells_its_code() {
+        for (document, expected) in [
+            ("<Error><Code>NoSuchKey</Code><Key>x</Key></Error>", "NoSuchKey"),
+            ("<Error><Code> No Such\nKey\" </Code></Error>", "NoSuchKey"),
+            ("<Error/>", ""),
+            ("", ""),
+            ("<Error><Code>", ""),
+        ] {
+            assert_eq!(code(document.as_bytes()), expected, "{document}");
+        }
     }
 
     #[tokio::test]

@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::rig::{Answer, Rig, until};
+use crate::fake_upstream::text;
+use crate::rig::{Answer, Rig, config, exchange, limits, request, serve, until};
 
 /// All that this process logs, at any level.
 #[derive(Clone, Default)]
@@ -83,6 +84,10 @@ async fn a_line_says_who_and_how_much_and_nothing_secret() {
         (&"AKIACLIENT".into(), &"127.0.0.1".into())
     );
     assert_eq!(line["account"], crate::fake_auth::ACCOUNT);
+    assert_eq!((&line["operation"], &line["bucket"]), (&"CreateBucket".into(), &"bkt".into()));
+    assert_eq!((&line["upstream"], &line["why"]), (&"default".into(), &"".into()));
+    assert!(line["first_byte_ms"].as_u64() <= line["duration_ms"].as_u64());
+    assert_eq!(line["anonymous"], serde_json::Value::Null);
 
     let hash = hex::encode(Sha256::digest(b"other"));
     let hash = format!("X-Amz-Content-SHA256: {hash}");
@@ -91,6 +96,18 @@ async fn a_line_says_who_and_how_much_and_nothing_secret() {
     let line = log.line(&answer).await;
     assert_eq!(line["status"], 400);
     assert_eq!(line["code"], "XAmzContentSHA256Mismatch");
+    assert!(line["why"].as_str().is_some_and(|why| why.contains("does not match")), "{line}");
+
+    // What the upstream refuses has its code, too.
+    rig.upstream.answers(|_| {
+        let refused = text("<Error><Code>NoSuchKey</Code></Error>");
+        http::Response::builder().status(404).body(refused).expect("a response")
+    });
+    let line = log.line(&rig.send("GET /bkt/canary-key", &[authorization], b"").await).await;
+    assert_eq!((&line["operation"], &line["code"]), (&"GetObject".into(), &"NoSuchKey".into()));
+    // A bucket that is none is what anybody may write.
+    let line = log.line(&rig.send("GET /Canary_Bucket/k", &[], b"").await).await;
+    assert_eq!(line["bucket"], serde_json::Value::Null);
 
     let claimed = Detail {
         name: "AWSAccessKeyId".to_owned(),
@@ -110,9 +127,15 @@ async fn a_line_says_who_and_how_much_and_nothing_secret() {
     assert_eq!(line["claimed_access_key_id"], expected);
     rig.auth.says(crate::fake_auth::allow);
 
+    let mut config = config(rig.auth.address, rig.upstream.address, limits());
+    config.anonymous_buckets = vec![gateway::BucketPattern::parse("public").expect("one")];
+    let gateway = serve(config).await;
+    let line = log.line(&exchange(gateway.s3, &request("GET /public/k", &[], b"")).await).await;
+    assert_eq!((&line["anonymous"], &line["access_key_id"]), (&true.into(), &"".into()));
+
     let answer = rig.send("HEAD /bkt/k", &[authorization], b"").await;
     assert_eq!(log.line(&answer).await["whole"], true);
-    for secret in ["canary", "upstream-secret", crate::rig::TOKEN] {
+    for secret in ["canary", "Canary", "upstream-secret", crate::rig::TOKEN] {
         assert!(!log.text().contains(secret), "{secret}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod access_log;
 mod bodies;
+mod browsers;
 mod chunks;
 mod demo;
 mod dialects;
@@ -9,12 +10,15 @@ mod fake_auth;
 mod fake_identity;
 mod fake_upstream;
 mod forms;
+mod frames;
 mod http2;
 mod lifetime;
 mod passing;
+mod recorder;
 mod refusals;
 mod replicas;
 mod rest;
 mod rig;
+mod smuggling;
 mod upstreams;
 mod wire;

@@ -70,6 +70,9 @@ pub(crate) fn config(auth: SocketAddr, upstream: SocketAddr, limits: Limits) -> 
         upstreams: vec![],
         s3_tls: None,
         management_tls: None,
+        anonymous_buckets: vec![],
+        cors: vec![],
+        access_log: gateway::AccessLog::Json,
         limits,
     }
 }
