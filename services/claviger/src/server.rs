@@ -13,7 +13,6 @@ use event_store::SystemClock;
 use rpc::{Callers, Known, Target, Token};
 use sealing::{KeyEncryptionKey, Keyring};
 use tokio::net::TcpListener;
-use zeroize::Zeroizing;
 
 use crate::cli::ServerArgs;
 use crate::config::tls::Tls;
