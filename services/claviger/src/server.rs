@@ -193,6 +193,7 @@ fn gateway_config(
     given: &config::Gateway,
     set: &config::Gateway,
 ) -> anyhow::Result<gateway::Config> {
+    let upstream = upstreams::default(given, set)?;
     let token = optional_token(
         "CLAVIGER_GATEWAY__GATEWAY_TOKEN",
         given.gateway_token_file.as_deref(),
@@ -217,10 +218,10 @@ fn gateway_config(
             .reserved_buckets
             .clone()
             .unwrap_or_else(|| gateway::RESERVED_BUCKETS.map(Into::into).into()),
-        upstream: upstreams::default(given, set)?,
+        upstream,
         upstreams: upstreams::named(&set.upstreams)?,
-        s3_tls: Tls::from(&set.s3_tls).https_server("s3")?,
-        management_tls: Tls::from(&set.rest_tls).https_server("management")?,
+        s3_tls: Tls::from(&set.s3_tls).https_server()?,
+        management_tls: Tls::from(&set.rest_tls).https_server()?,
         anonymous_buckets: upstreams::buckets(
             "gateway.anonymous_buckets",
             set.anonymous_buckets.as_deref(),

@@ -90,6 +90,11 @@ pub async fn serve(
     let watched = Arc::clone(&handler);
     let telemetry = telemetry::http_server_layer();
     let Config { limits, s3_tls, management_tls, .. } = config;
+    for (tls, shown_by) in [(&s3_tls, "s3"), (&management_tls, "management")] {
+        if let Some(tls) = tls {
+            tls.tell_expiry(shown_by);
+        }
+    }
     let s3 = listener::Port {
         listener: s3,
         tls: s3_tls,

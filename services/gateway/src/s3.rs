@@ -122,8 +122,7 @@ impl S3 {
         s3.server_format =
             (self.access_log == AccessLog::S3).then(|| ServerRequest::new(&head, client.tls));
         entry.s3 = Some(s3);
-        // What follows such a body, others may have taken for a part of it (RFC 9112 section 6.3).
-        let is_last = head.headers.contains_key(TRANSFER_ENCODING);
+        let is_encoded = head.headers.contains_key(TRANSFER_ENCODING);
         let granted = self.cors.grant(&head.method, &head.headers);
         let answer =
             AssertUnwindSafe(self.answer(address, head, body, &mut entry)).catch_unwind().await;
@@ -144,7 +143,8 @@ impl S3 {
         }
         response.headers_mut().insert(SERVER, HeaderValue::from_static("claviger"));
         granted.apply(response.headers_mut());
-        if is_last {
+        // What follows such a body, others may have taken for a part of it (RFC 9112 section 6.3).
+        if is_encoded && !entry.why.is_empty() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(s3) = &entry.s3 {

@@ -47,21 +47,25 @@ impl fmt::Debug for HttpsServer {
 }
 
 impl HttpsServer {
-    /// Reads the files, and tells from then on in a metric when the certificate ends, which
-    /// `shown_by` names.
+    /// Reads the files.
     ///
     /// # Errors
     /// If one cannot be read, if certificate and key do not belong together, or if others than its
     /// owner may read the key.
-    pub fn load(certificate: CertificateFiles, shown_by: &'static str) -> anyhow::Result<Self> {
+    pub fn load(certificate: CertificateFiles) -> anyhow::Result<Self> {
         let paths = vec![certificate.chain.clone(), certificate.key.clone()];
         let reloading = Reloading::new(paths, move || {
             let (mut config, expires) = server::config_without_clients(&certificate)?;
             config.alpn_protocols = SERVED.map(<[u8]>::to_vec).into();
             Ok(Loaded { config: Arc::new(config), expires })
         })?;
-        tell_expiry(&reloading, shown_by);
         Ok(Self(reloading))
+    }
+
+    /// Tells in a metric when the certificate ends, which `shown_by` names. Once telemetry runs: before, it
+    /// tells nobody.
+    pub fn tell_expiry(&self, shown_by: &'static str) {
+        tell_expiry(&self.0, shown_by);
     }
 
     /// Makes TLS of a connection. How long that takes is up to the client.

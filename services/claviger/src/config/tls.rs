@@ -222,15 +222,12 @@ impl Tls {
         Ok(Some(ServerTls::load(files)?))
     }
 
-    /// TLS of a server of HTTP, which its metrics know by a name; none if it has no certificate.
+    /// TLS of a server of HTTP; none if it has no certificate.
     ///
     /// # Errors
     /// If what is set cannot be, or if a file is of no use.
-    pub(crate) fn https_server(
-        &self,
-        shown_by: &'static str,
-    ) -> anyhow::Result<Option<HttpsServer>> {
-        self.certificate()?.map(|files| HttpsServer::load(files, shown_by)).transpose()
+    pub(crate) fn https_server(&self) -> anyhow::Result<Option<HttpsServer>> {
+        self.certificate()?.map(HttpsServer::load).transpose()
     }
 
     /// TLS of a client.

@@ -219,16 +219,15 @@ async fn who_resets_what_it_asks_for_is_not_listened_to_for_long() {
     let mut stream = connect(front.gateway.s3).await;
     let (mut reader, mut writer) = stream.split();
     let flood = async {
-        for n in 0..100_000_u32 {
-            let id = 2 * n + 1;
+        // What comes after the connection was ended is still read for a moment, and thrown away.
+        for id in (1..u32::MAX / 2).step_by(2) {
             let asked = frame(HEADERS, END_HEADERS | END_STREAM, id, &block);
             let reset = frame(RST_STREAM, 0, id, &cancel);
             if writer.write_all(&[asked, reset].concat()).await.is_err() {
-                return id;
+                return;
             }
             tokio::task::yield_now().await;
         }
-        panic!("it was listened to for ever");
     };
     let heard = async {
         let mut heard = vec![];
@@ -250,12 +249,7 @@ async fn a_head_without_end_is_not_waited_for() {
         let block = fields(&with(&[], &[]));
         let _ = writer.write_all(&frame(HEADERS, END_STREAM, 1, &block)).await;
         let more = fields(&[("x", "y")]);
-        for _ in 0..1_000_000 {
-            if writer.write_all(&frame(CONTINUATION, 0, 1, &more)).await.is_err() {
-                return;
-            }
-        }
-        panic!("it was listened to for ever");
+        while writer.write_all(&frame(CONTINUATION, 0, 1, &more)).await.is_ok() {}
     };
     let heard = async {
         let mut heard = vec![];

@@ -191,8 +191,8 @@ async fn by_tls(authority: &Authority, dir: &std::path::Path) -> (Gateway, FakeA
     let files = rpc::CertificateFiles { chain: files.chain, key: files.key };
     let (auth, upstream) = (FakeAuth::start().await, FakeUpstream::start().await);
     let mut config = config(auth.address, upstream.address, limits());
-    config.s3_tls = Some(rpc::HttpsServer::load(files.clone(), "s3").expect("a certificate"));
-    config.management_tls = Some(rpc::HttpsServer::load(files, "management").expect("one"));
+    config.s3_tls = Some(rpc::HttpsServer::load(files.clone()).expect("a certificate"));
+    config.management_tls = Some(rpc::HttpsServer::load(files).expect("one"));
     (serve(config).await, auth)
 }
 
@@ -269,7 +269,7 @@ async fn a_handshake_that_never_ends_is_cut_off() {
     let head_timeout = Duration::from_millis(100);
     let limits = gateway::Limits { head_timeout, connections_max: 1, ..limits() };
     let mut config = config(rig.auth.address, rig.upstream.address, limits);
-    config.s3_tls = Some(rpc::HttpsServer::load(files, "s3").expect("a certificate"));
+    config.s3_tls = Some(rpc::HttpsServer::load(files).expect("a certificate"));
     let gateway = serve(config).await;
     for sent in [&b""[..], b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"] {
         let mut stream = TcpStream::connect(gateway.s3).await.expect("a connection");

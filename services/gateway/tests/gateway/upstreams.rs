@@ -66,7 +66,7 @@ async fn by_tls(authority: &Authority, upstream: SocketAddr) -> SocketAddr {
     let dir = tempfile::tempdir().expect("a place");
     let files = authority.issue(&["localhost"]).write(dir.path(), "store");
     let files = rpc::CertificateFiles { chain: files.chain, key: files.key };
-    let tls = rpc::HttpsServer::load(files, "store").expect("a certificate");
+    let tls = rpc::HttpsServer::load(files).expect("a certificate");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
