@@ -99,7 +99,8 @@ fn the_aws_cli_copies_with_and_without_checksums() {
     drop(file);
     let aws = |args: &[&str]| deployment.run(&args.join(" "), deployment.aws(args));
     aws(&["s3", "mb", "s3://cli"]);
-    for algorithm in ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"] {
+    // The others need a library that the CLI does not come with.
+    for algorithm in ["CRC32", "SHA1", "SHA256"] {
         let key = format!("s3://cli/{algorithm}");
         let with = ["--checksum-algorithm", algorithm];
         aws(&[&["s3", "cp", "--no-progress", "file", &key][..], &with].concat());
