@@ -184,7 +184,7 @@ impl Feed {
             CredentialChange { position: self.writer.told(position), ..Default::default() };
         let mut records = CredentialRecords::default();
         match effect {
-            Effect::None => {}
+            Effect::None | Effect::Bucket(_) => {}
             Effect::Account(id) => {
                 records.accounts.push(account_record(&self.writer.model(), id));
             }

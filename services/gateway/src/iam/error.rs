@@ -173,6 +173,12 @@ impl IamError {
             | Reason::SignatureVersion2Off
             | Reason::DateKeysUnavailable
             | Reason::AccountHasUsers
+            | Reason::NoSuchBucket
+            | Reason::BucketAlreadyOwned
+            | Reason::BucketAlreadyExists
+            | Reason::BucketLimit
+            | Reason::BucketOwnerChanged
+            | Reason::AccountHasBuckets
             | Reason::LifetimesLonger
             | Reason::SlotTaken
             | Reason::AccessKeyIdTaken

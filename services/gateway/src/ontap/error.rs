@@ -182,6 +182,12 @@ impl OntapError {
             | Reason::SignatureVersion2Off
             | Reason::DateKeysUnavailable
             | Reason::AccountHasUsers
+            | Reason::NoSuchBucket
+            | Reason::BucketAlreadyOwned
+            | Reason::BucketAlreadyExists
+            | Reason::BucketLimit
+            | Reason::BucketOwnerChanged
+            | Reason::AccountHasBuckets
             | Reason::NotDeleted
             | Reason::OtherEpoch
             | Reason::StorageFull

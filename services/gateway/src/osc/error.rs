@@ -199,6 +199,12 @@ impl OscError {
             | Reason::SignatureVersion2Off
             | Reason::DateKeysUnavailable
             | Reason::AccountHasUsers
+            | Reason::NoSuchBucket
+            | Reason::BucketAlreadyOwned
+            | Reason::BucketAlreadyExists
+            | Reason::BucketLimit
+            | Reason::BucketOwnerChanged
+            | Reason::AccountHasBuckets
             | Reason::SlotTaken
             | Reason::AccessKeyIdTaken
             | Reason::NotDeleted
