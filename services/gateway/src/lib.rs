@@ -40,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tower::{Layer, service_fn};
 
 pub use config::{Config, DOMAINS, Limits, RESERVED_BUCKETS, Upstream};
+pub use s3::bucket_names;
 
 /// The most connections to the management listener, which a few operators use.
 const MANAGEMENT_CONNECTIONS_MAX: usize = 256;

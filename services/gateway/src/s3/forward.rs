@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HeaderMap};
-use http::uri::{Authority, Scheme};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -25,6 +25,9 @@ use crate::config::{Limits, Upstream};
 /// Below the time after which usual stores close an idle connection, so that few requests meet
 /// one that is just being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long the upstream may take to begin its answer to a request of the gateway's own.
+const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sends requests to the upstream.
 #[derive(Debug)]
@@ -142,6 +145,34 @@ impl Forwarder {
             })
             .boxed_unsync()
         }))
+    }
+
+    /// The upstream's answer to a request of the gateway's own, which has no body.
+    ///
+    /// # Errors
+    /// `ServiceUnavailable` if there is none in time.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: PathAndQuery,
+    ) -> Result<Response<Incoming>, S3Error> {
+        let target = Target { sent: path.clone(), onward: path };
+        let mut request = Request::new(body::empty());
+        let hash = Some(Hash::of(b""));
+        self.signer.sign(&method, &target, request.headers_mut(), hash)?;
+        *request.method_mut() = method;
+        *request.uri_mut() = Uri::builder()
+            .scheme(Scheme::HTTP)
+            .authority(self.authority.clone())
+            .path_and_query(target.onward)
+            .build()
+            .map_err(|_| S3Error::internal())?;
+        let asked = tokio::time::timeout(ASK_TIMEOUT, self.client.request(request)).await;
+        let answer = asked.map_err(|_| {
+            tracing::warn!("the upstream does not answer");
+            S3Error::unavailable()
+        })?;
+        answer.map_err(|error| failure(&error))
     }
 
     async fn back(

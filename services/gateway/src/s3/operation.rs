@@ -5,6 +5,7 @@
 //! apart by path, query and method. So only what is known to be an operation on buckets and
 //! objects goes on.
 
+use domain::BucketName;
 use http::{Method, StatusCode};
 
 use super::error_xml::S3Error;
@@ -94,7 +95,7 @@ pub(crate) fn check(method: &Method, target: &Target, reserved: &[String]) -> Re
         Resource::Object(bucket) => (Some(bucket), &PARAMETERS[..], &POST_TO_OBJECT[..]),
     };
     if let Some(bucket) = bucket {
-        if !is_bucket_name(bucket) {
+        if BucketName::parse(bucket).is_err() {
             let message = "The specified bucket is not valid.";
             return Err(S3Error::new(StatusCode::BAD_REQUEST, "InvalidBucketName", message)
                 .with("BucketName", bucket));
@@ -157,21 +158,6 @@ fn is_header(name: &str) -> bool {
         None if matches!(rest, "s3session-token" | "target") => false,
         None => !rest.is_empty() && rest.bytes().all(of_names),
     }
-}
-
-/// Whether this may name a bucket (S3 user guide, "General purpose bucket naming rules").
-///
-/// It holds no escape either, so that there is one way to read it.
-fn is_bucket_name(name: &str) -> bool {
-    let at_the_ends = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let inside = |byte: u8| at_the_ends(byte) || matches!(byte, b'.' | b'-');
-    let bytes = name.as_bytes();
-    (3..=63).contains(&bytes.len())
-        && bytes.iter().copied().all(inside)
-        && bytes.first().copied().is_some_and(at_the_ends)
-        && bytes.last().copied().is_some_and(at_the_ends)
-        && !name.contains("..")
-        && name.parse::<std::net::Ipv4Addr>().is_err()
 }
 
 fn invalid_argument(message: &'static str, name: &str) -> S3Error {
