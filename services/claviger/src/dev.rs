@@ -4,6 +4,7 @@
 //! as they would on machines of their own.
 
 mod account;
+mod buckets;
 mod files;
 mod password;
 mod report;
@@ -21,7 +22,7 @@ use zeroize::Zeroizing;
 
 use self::files::DataDir;
 use self::report::Report;
-use self::state::{Account, State};
+use self::state::State;
 use crate::cli::{DevArgs, DevOutput};
 use crate::serve::{self, Process};
 
@@ -134,7 +135,8 @@ async fn start(
     let flag = auth_ready.clone();
     process.start("auth", |shutdown| auth::serve(config, listeners.auth, flag, shutdown));
     let upstream = start_store(process, dir, listeners.store)?;
-    let config = gateway_config(&report, &account, gateway_token, acting_token, upstream);
+    buckets::adopt(channel.clone(), &account, &upstream).await?;
+    let config = gateway_config(&report, gateway_token, acting_token, upstream);
     let flag = gateway_ready.clone();
     process.start("gateway", |shutdown| {
         gateway::serve(config, listeners.s3, listeners.rest, flag, shutdown)
@@ -157,7 +159,6 @@ async fn start(
 
 fn gateway_config(
     report: &Report,
-    account: &Account,
     token: Token,
     acting_token: Token,
     upstream: gateway::Upstream,
@@ -166,7 +167,7 @@ fn gateway_config(
         auth: Target::in_the_clear(report.auth.as_str(), token),
         identity: Some(Target::in_the_clear(report.identity.as_str(), acting_token)),
         region: REGION.to_owned(),
-        account_id: account.id,
+        account_id: None,
         domains: gateway::DOMAINS.map(Into::into).into(),
         reserved_buckets: gateway::RESERVED_BUCKETS.map(Into::into).into(),
         upstream,

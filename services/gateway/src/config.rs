@@ -26,11 +26,9 @@ pub struct Config {
     pub identity: Option<rpc::Target>,
     /// The region that the gateway serves, such as `us-east-1`; a signature for another is refused.
     pub region: String,
-    /// The one account whose users may use the upstream.
-    ///
-    /// The upstream's credential sees everything there, and nothing yet says which bucket is whose:
-    /// so a gateway serves exactly one account, and users of all others are refused.
-    pub account_id: Uuid,
+    /// The one account whose users may use the upstream, and all its buckets. Without it, each bucket is the account's
+    /// that claimed it, which identity knows: there must be one then.
+    pub account_id: Option<Uuid>,
     /// The endpoint's own host names, without port and in any case, beside every IP address: a
     /// request to `{bucket}.{domain}` is for that bucket. Usually [`DOMAINS`].
     pub domains: Vec<String>,
@@ -76,6 +74,9 @@ pub struct Limits {
     /// How long, at least, the upstream may neither read on nor begin to answer. 5 minutes, as
     /// stores take their time to complete large multipart uploads.
     pub response_timeout: Duration,
+    /// How long identity may be silent before it is asked at each request whose a bucket is. It tells
+    /// something each second. 5 seconds.
+    pub buckets_silence_max: Duration,
     /// How long requests under way may take to end after shutdown began. 6 seconds.
     pub drain_timeout: Duration,
 }
@@ -90,6 +91,7 @@ impl Default for Limits {
             auth_timeout: Duration::from_secs(2),
             connect_timeout: Duration::from_secs(3),
             response_timeout: Duration::from_secs(300),
+            buckets_silence_max: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(6),
         }
     }

@@ -3,6 +3,9 @@
 //!
 //! What is a form for the endpoint itself is AWS IAM's API, which becomes calls to identity.
 //!
+//! Each bucket is the account's that claimed it, which identity knows and tells; where there is one account only, all
+//! buckets are its.
+//!
 //! It keeps no state and holds no customer's secret. Bodies stream both ways and are never
 //! buffered; a body whose SHA-256 was signed is hashed on its way, and its last piece is held back
 //! until the hash is right, so that a body that does not match never becomes an object.
@@ -62,14 +65,16 @@ pub async fn serve(
     let channel = config.auth.channel()?;
     let verifier =
         s3::Verifier::new(channel.clone(), config.region.clone(), config.limits.auth_timeout);
-    let dialects = match &config.identity {
+    let identity = config.identity.as_ref().map(rpc::Target::channel).transpose()?;
+    let identity = identity.map(identity::Identity::new);
+    let dialects = match &identity {
         None => None,
-        Some(target) => {
-            let identity = identity::Identity::new(target.channel()?);
-            Some(Arc::new(management::Dialects::new(&verifier, &identity, &shutdown)?))
+        Some(identity) => {
+            Some(Arc::new(management::Dialects::new(&verifier, identity, &shutdown)?))
         }
     };
-    let handler = Arc::new(s3::S3::new(&config, verifier)?);
+    let handler = Arc::new(s3::S3::new(&config, verifier, identity.as_ref())?);
+    let follower = Arc::clone(&handler);
     let telemetry = telemetry::http_server_layer();
     let connections_max = config.limits.connections_max;
     let unreadable = s3::unreadable;
@@ -103,7 +108,8 @@ pub async fn serve(
             }))
         },
     );
-    tokio::join!(s3, management, health::watch(channel, ready, &shutdown));
+    let watched = health::watch(channel, ready, &shutdown);
+    tokio::join!(s3, management, watched, follower.follow(&shutdown));
     Ok(())
 }
 

@@ -1,14 +1,18 @@
 //! The S3 listener: verify, then pass on.
 
+mod buckets;
+mod copy_source;
 mod error_xml;
 mod forward;
 mod headers;
 mod host;
 mod operation;
+mod owners;
 mod payload;
 mod signing;
 mod store;
 mod target;
+mod tenants;
 mod upstream_refusal;
 mod verify;
 
@@ -24,6 +28,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::error_xml::About;
@@ -32,11 +37,13 @@ use self::forward::{Forwarder, Onward};
 use self::host::Domains;
 pub use self::store::bucket_names;
 use self::target::{Resource, Target};
+use self::tenants::{Asked, Course, Tenants};
 pub(crate) use self::verify::Verifier;
 use self::verify::{Payload, Verified};
 use crate::access_log::{Entry, Logged};
 use crate::body::BoxBody;
 use crate::config::Config;
+use crate::identity::Identity;
 use crate::request_id;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
@@ -47,7 +54,7 @@ const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 pub(crate) struct S3 {
     verifier: Verifier,
     forwarder: Forwarder,
-    account_id: Uuid,
+    tenants: Tenants,
     domains: Domains,
     reserved_buckets: Vec<String>,
     places: Arc<Semaphore>,
@@ -57,13 +64,18 @@ pub(crate) struct S3 {
 
 impl S3 {
     /// # Errors
-    /// If the upstream's endpoint is not plain `http://host:port`, or a domain is no host name.
-    pub(crate) fn new(config: &Config, verifier: Verifier) -> anyhow::Result<Self> {
+    /// If the upstream's endpoint is not plain `http://host:port`, or a domain is no host name; if there is neither
+    /// one account nor an identity.
+    pub(crate) fn new(
+        config: &Config,
+        verifier: Verifier,
+        identity: Option<&Identity>,
+    ) -> anyhow::Result<Self> {
         let limits = &config.limits;
         Ok(Self {
             verifier,
             forwarder: Forwarder::new(&config.upstream, limits)?,
-            account_id: config.account_id,
+            tenants: Tenants::new(config, identity)?,
             domains: Domains::new(&config.domains)?,
             reserved_buckets: config.reserved_buckets.clone(),
             places: Arc::new(Semaphore::new(limits.requests_max)),
@@ -104,6 +116,11 @@ impl S3 {
         Ok(entry.attach(response))
     }
 
+    /// Follows whose buckets are, until `shutdown`.
+    pub(crate) async fn follow(&self, shutdown: &CancellationToken) {
+        self.tenants.follow(shutdown).await;
+    }
+
     /// Whether a request is for a bucket, or for something in one: by its path, or by its host.
     pub(crate) fn is_of_bucket(&self, request: &Request<Incoming>) -> bool {
         let target = Target::parse(request.uri(), request.headers(), &self.domains);
@@ -126,9 +143,7 @@ impl S3 {
         entry.account_id = verified.account_id.to_string();
         entry.user_id.clone_from(&verified.user_id);
         entry.access_key_id.clone_from(&verified.access_key_id);
-        if verified.account_id != self.account_id {
-            return Err(S3Error::access_denied());
-        }
+        self.tenants.admit(verified.account_id)?;
         // Only now: strangers learn nothing of what is served here.
         check_body(&head, &verified)?;
         operation::check(&head.method, &target, &self.reserved_buckets)?;
@@ -146,16 +161,30 @@ impl S3 {
                 ));
             }
         };
+        let onward_headers = headers::onward(&head.headers, &verified.signed_headers)?;
+        let asked = Asked {
+            method: &head.method,
+            target: &target,
+            headers: &onward_headers,
+            verified: &verified,
+            client,
+            request_id: &entry.request_id,
+        };
+        let after = match self.tenants.course(asked, &self.forwarder).await? {
+            Course::Answered(response) => return Ok(response),
+            Course::Onward(after) => after,
+        };
         let onward = Onward {
             content_length: content_length(&head.headers, &body),
-            headers: headers::onward(&head.headers, &verified.signed_headers)?,
+            headers: onward_headers,
             method: head.method,
             target: &target,
             body,
             hash,
             bytes_in: entry.bytes_in.clone(),
         };
-        self.forwarder.forward(onward).await
+        let answer = self.forwarder.forward(onward).await;
+        self.tenants.settle(after, answer, &self.forwarder).await
     }
 }
 

@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 
 use anyhow::{Context, bail, ensure};
-use http::{Method, Response};
+use http::uri::PathAndQuery;
+use http::{Method, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde::Deserialize;
 
+use super::error_xml::S3Error;
 use super::forward::Forwarder;
 use crate::config::{Limits, Upstream};
 
@@ -15,6 +17,32 @@ use crate::config::{Limits, Upstream};
 const PAGE_BYTES_MAX: usize = 16 << 20;
 /// Buckets that are asked for at once. There are stores that give all at once, whatever is asked.
 const PAGE_SIZE: &str = "1000";
+
+impl Forwarder {
+    /// Whether the store has a bucket of this name, be it the gateway's or not.
+    ///
+    /// # Errors
+    /// `ServiceUnavailable` if the store does not say.
+    pub(crate) async fn has_bucket(&self, bucket: &str) -> Result<bool, S3Error> {
+        let path = PathAndQuery::try_from(format!("/{bucket}"));
+        let path = path.map_err(|_| S3Error::internal())?;
+        let status = self.ask(Method::HEAD, path).await?.status();
+        match status {
+            StatusCode::NOT_FOUND => Ok(false),
+            // Also one that is somebody else's, or elsewhere: it is there.
+            _ if status.is_success()
+                || status.is_redirection()
+                || status == StatusCode::FORBIDDEN =>
+            {
+                Ok(true)
+            }
+            _ => {
+                tracing::warn!(status = status.as_u16(), "the upstream does not say what it has");
+                Err(S3Error::unavailable())
+            }
+        }
+    }
+}
 
 /// A list of buckets as stores answer it (S3 API reference, `ListBuckets`).
 #[derive(Debug, Deserialize)]
