@@ -21,6 +21,7 @@ mod rest;
 mod secrecy;
 mod servers;
 mod support;
+mod tenants;
 mod tls;
 mod tracing;
 mod uses;

@@ -74,7 +74,7 @@ pub(crate) fn secret(dir: &Path, name: &str, text: &str) {
     std::fs::set_permissions(path, mode).expect("set");
 }
 
-fn cli(dir: &Path, endpoint: &str, args: &[&str]) -> Value {
+pub(crate) fn cli(dir: &Path, endpoint: &str, args: &[&str]) -> Value {
     let output = Command::new(claviger())
         .args(args)
         .args(["--token-file", "admin-token", "--endpoint", endpoint, "-o", "json"])

@@ -68,6 +68,10 @@ pub(crate) struct Writer {
     recorded_ms: AtomicU64,
     applied: watch::Sender<Position>,
     changes: broadcast::Sender<Change>,
+    /// Of each watcher of the credential feed there is one more.
+    pub(crate) feed_watchers: Arc<()>,
+    /// Of each watcher of buckets there is one more.
+    pub(crate) bucket_watchers: Arc<()>,
     /// Of a user, an account's buckets or an admin token: alone for a command on it. Of an account: shared by commands on its
     /// users and buckets, alone for commands on the account itself; taken after that of a user or of
     /// buckets, so that a command that waits for its user holds off nobody else's.
@@ -182,6 +186,8 @@ impl Writer {
             applied: watch::channel(model.position()).0,
             model: RwLock::new(model),
             changes: broadcast::channel(CHANGES_KEPT).0,
+            feed_watchers: Arc::default(),
+            bucket_watchers: Arc::default(),
             locks: Locks::new(),
             commands: Locks::new(),
             places: Places::new(),
@@ -278,11 +284,6 @@ impl Writer {
         // Under the lock no change is between "applied" and "announced" unseen by both.
         let model = self.model();
         (model.position(), self.changes.subscribe())
-    }
-
-    /// How many watch the changes.
-    pub(crate) fn watchers(&self) -> usize {
-        self.changes.receiver_count()
     }
 
     /// Now, to the millisecond. Like the log's times it never goes back, whatever the clock does:

@@ -71,8 +71,9 @@ impl Watches {
         let (messages, receiver) = mpsc::channel(MESSAGES_UNDER_WAY);
         let watch = Watch { writer: Arc::clone(&self.writer), call, messages };
         let shutdown = self.shutdown.clone();
+        let counted = Arc::clone(&self.writer.bucket_watchers);
         tokio::spawn(async move {
-            let _place = place;
+            let _place = (place, counted);
             let ended = tokio::select! {
                 ended = watch.run() => ended,
                 () = shutdown.cancelled() => Err(Error::WatchEnded),
