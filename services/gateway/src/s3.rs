@@ -22,9 +22,11 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, SERVER, TRANSFER_ENCODING};
+use http::header::{
+    ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, CONTENT_TYPE, EXPECT, SERVER, TRANSFER_ENCODING,
+};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
@@ -95,6 +97,7 @@ impl S3 {
             host_id: self.host_id.clone(),
             head: request.method() == Method::HEAD,
         };
+        let waits = request.headers().contains_key(EXPECT) && request.version() < Version::HTTP_2;
         let mut entry = Entry::new(about.request_id.clone(), client, request.method().clone());
         let answer =
             AssertUnwindSafe(self.answer(client, request, &mut entry)).catch_unwind().await;
@@ -113,6 +116,11 @@ impl S3 {
             }
         }
         response.headers_mut().insert(SERVER, HeaderValue::from_static("claviger"));
+        if waits && entry.bytes_in.bytes() == 0 {
+            // The client was to be told to send its body, and has its answer instead. Whether it sends the body now
+            // is its choice (RFC 9110 section 10.1.1): what it sends next could be taken for either.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         Ok(entry.attach(response))
     }
 
