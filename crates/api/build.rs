@@ -7,7 +7,7 @@ use protox::prost_reflect::{DescriptorPool, FieldDescriptor, MessageDescriptor};
 
 const ROOTS: [&str; 2] = ["../../proto", "../../third_party/googleapis"];
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "claviger/auth/v1/auth_service.proto",
     "claviger/error/v1/reason.proto",
     "claviger/event/v1/event.proto",
@@ -15,6 +15,7 @@ const FILES: [&str; 12] = [
     "claviger/identity/v1/account_service.proto",
     "claviger/identity/v1/admin_token_service.proto",
     "claviger/identity/v1/authentication_service.proto",
+    "claviger/identity/v1/bucket_service.proto",
     "claviger/identity/v1/credential_feed_service.proto",
     "claviger/identity/v1/event_service.proto",
     "claviger/identity/v1/keystore_service.proto",

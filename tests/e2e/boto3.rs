@@ -6,10 +6,14 @@ use std::process::{Command, Stdio};
 use crate::support::{Dev, Home, Key, succeeded, tool};
 
 fn run(dev: &Dev, key: &Key, script: &str) {
+    succeeded(script, command(dev, key, script).output().expect("python runs"));
+}
+
+pub(crate) fn command(dev: &Dev, key: &Key, script: &str) -> Command {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../clients/boto3");
     let mut command = Command::new(tool("venv/bin/python"));
     command.arg(scripts.join(script)).envs(dev.environment(key)).stdin(Stdio::null());
-    succeeded(script, command.output().expect("python runs"));
+    command
 }
 
 #[tokio::test(flavor = "multi_thread")]

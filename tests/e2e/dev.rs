@@ -60,6 +60,7 @@ async fn the_admin_port_tells_life_readiness_and_measures() {
         "http_server_request_duration_seconds_bucket",
         "claviger_identity_log_position",
         "claviger_identity_feed_watchers 1",
+        "claviger_identity_buckets_watchers 1",
         "le=\"0.00005\"",
     ] {
         let there =

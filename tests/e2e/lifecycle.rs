@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use api::error::v1::Reason;
 use api::identity::v1::*;
 
-use crate::support::{Dev, Home, Key, denied_code, is_verified};
+use crate::support::{Dev, Home, Key, denied_code, is_verified, send, signed_get};
 
 async fn lock(dev: &Dev, user: &User) -> u64 {
     let request = LockUserRequest { name: user.name.clone(), ..Default::default() };
@@ -138,7 +138,7 @@ async fn an_inactive_or_deleted_key_is_an_invalid_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_of_another_account_is_verified_and_kept_out_of_the_store() {
+async fn a_key_of_another_account_is_verified_and_kept_out_of_anothers_buckets() {
     let home = Home::new();
     let dev = home.start();
     let account = Account { display_name: "Other".into(), ..Default::default() };
@@ -149,5 +149,8 @@ async fn a_key_of_another_account_is_verified_and_kept_out_of_the_store() {
     let key = Key { id, secret: made.secret_access_key };
     let verdict = dev.verify(&key, made.position).await.expect("a verdict");
     assert!(is_verified(&verdict));
-    assert_eq!(dev.list_buckets(&key).await, (403, "AccessDenied".into()));
+    assert_eq!(dev.list_buckets(&key).await, (200, String::new()));
+    dev.aws_ok(&dev.root(), &["s3api", "create-bucket", "--bucket", "root-s"]);
+    let request = signed_get(&format!("{}/root-s", dev.text("s3")), &key, SystemTime::now());
+    assert_eq!(send(request).await, (403, "AccessDenied".into()));
 }

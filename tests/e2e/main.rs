@@ -25,6 +25,7 @@ mod s3_clients;
 mod secrecy;
 mod servers;
 mod support;
+mod tenants;
 mod tls;
 mod tracing;
 mod unrest;

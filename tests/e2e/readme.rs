@@ -310,3 +310,34 @@ fn certificates_are_made_and_used_as_described() {
     let shown = succeeded(&script, command.output().expect("bash runs"));
     assert!(shown.contains("AccountCreated") && shown.contains("\"displayName\""), "{shown}");
 }
+
+/// With another `claviger dev` for the store.
+#[tokio::test(flavor = "multi_thread")]
+async fn docs_buckets_adopts_what_a_store_has() {
+    let store_home = Home::new();
+    let store = store_home.start();
+    for bucket in ["shop-a", "other"] {
+        store.aws_ok(&store.root(), &["s3api", "create-bucket", "--bucket", bucket]);
+    }
+    let home = Home::new();
+    let dev = home.start();
+    std::fs::create_dir(home.path().join("secrets")).expect("made");
+    crate::servers::secret(home.path(), "secrets/upstream", &store.root().secret);
+    let blocks = blocks_of("docs/buckets.md", "Adopt what your store has");
+    let [import, by_name] = blocks.as_slice() else { panic!("{blocks:?}") };
+    let key = format!("--upstream-access-key-id {}", store.root().id);
+    let run = |commands: &str| {
+        let commands = commands
+            .replace("http://127.0.0.1:9000", &store.text("s3"))
+            .replace("--upstream-access-key-id ...", &key)
+            .replace("123456789012", &dev.text("account/number"));
+        shell(&home, &dev, &commands)
+    };
+    let list = "claviger bucket list --account 123456789012";
+    assert_eq!(run(import), "BUCKET  OUTCOME\nshop-a  claimed\n");
+    assert!(!run(list).contains("shop-a"), "it was only told");
+    assert_eq!(run(&import.replace(" --dry-run", "")), "BUCKET  OUTCOME\nshop-a  claimed\n");
+    assert!(run(by_name).contains("shop-images  "));
+    let listed = run(list);
+    assert!(listed.contains("shop-a") && listed.contains("shop-images"), "{listed}");
+}

@@ -49,6 +49,8 @@ pub enum Command {
     Delete {
         /// How many users it has beside its root user.
         users: usize,
+        /// How many buckets it has.
+        buckets: usize,
     },
 }
 
@@ -82,8 +84,11 @@ pub fn decide(
             }
             Ok(events)
         }
-        (Some(_), Command::Delete { users: 0 }) => Ok(vec![AccountEvent::Deleted]),
-        (Some(_), Command::Delete { users: count }) => Err(Refusal::AccountHasUsers { count }),
+        (Some(_), Command::Delete { users: 0, buckets: 0 }) => Ok(vec![AccountEvent::Deleted]),
+        (Some(_), Command::Delete { users: 0, buckets: count }) => {
+            Err(Refusal::AccountHasBuckets { count })
+        }
+        (Some(_), Command::Delete { users: count, .. }) => Err(Refusal::AccountHasUsers { count }),
     }
 }
 

@@ -2,17 +2,19 @@
 
 use crate::tag::TagsChange;
 use crate::{
-    AccessKeyId, AccountId, AccountNumber, AccountSettings, DisplayName, Email, Label,
-    SealedSecret, Slot, Source, TimeToLive, Timestamp, TokenHash, UserName, UserPath,
+    AccessKeyId, AccountId, AccountNumber, AccountSettings, BucketName, BucketRegion, DisplayName,
+    Email, Label, SealedSecret, Slot, Source, TimeToLive, Timestamp, TokenHash, UserName, UserPath,
 };
 
-/// One event, of an account, of a user or of an admin token.
+/// One event, of an account, of a user, of a bucket or of an admin token.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Event {
     /// It happened to an account.
     Account(AccountEvent),
     /// It happened to a user or one of its access keys.
     User(UserEvent),
+    /// It happened to a bucket of an account.
+    Bucket(BucketEvent),
     /// It happened to an admin token.
     AdminToken(AdminTokenEvent),
 }
@@ -268,6 +270,49 @@ impl UserEvent {
             Self::AccessKeyDeleted { purge_at: None, .. } | Self::AccessKeyPurged { .. }
         );
         self.access_key_id().filter(|_| for_good)
+    }
+}
+
+/// What happens to a bucket of an account.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum BucketEvent {
+    /// The account claimed the bucket, which nobody had.
+    Claimed {
+        /// Its name.
+        name: BucketName,
+        /// Where it is, if that is known.
+        region: Option<BucketRegion>,
+    },
+    /// The account gave the name up: anybody may claim it.
+    Released {
+        /// Its name.
+        name: BucketName,
+    },
+    /// The account has the bucket, which another account had until now.
+    Received {
+        /// Its name.
+        name: BucketName,
+        /// Where it is, if that is known.
+        region: Option<BucketRegion>,
+        /// When it was claimed, by whomever.
+        created_at: Timestamp,
+    },
+    /// The account has the bucket no more: another account has it.
+    Given {
+        /// Its name.
+        name: BucketName,
+    },
+}
+
+impl BucketEvent {
+    /// The bucket that it happened to.
+    pub fn name(&self) -> &BucketName {
+        match self {
+            Self::Claimed { name, .. }
+            | Self::Released { name }
+            | Self::Received { name, .. }
+            | Self::Given { name } => name,
+        }
     }
 }
 

@@ -17,6 +17,12 @@ pub enum Refusal {
         /// How many.
         count: usize,
     },
+    /// The account still has buckets.
+    #[error("the account still has {count} buckets")]
+    AccountHasBuckets {
+        /// How many.
+        count: usize,
+    },
     /// Access keys have more time left than the account would allow from now on.
     #[error("access key {id} has more time left than the account would allow")]
     LifetimesLonger {
@@ -94,6 +100,24 @@ pub enum Refusal {
     /// The access key is not deleted.
     #[error("the access key is not deleted")]
     NotDeleted,
+    /// Nobody has claimed a bucket of this name.
+    #[error("no such bucket")]
+    NoSuchBucket,
+    /// The account has the bucket already.
+    #[error("the account has this bucket already")]
+    BucketOwned,
+    /// Another account has the bucket; which, is not told.
+    #[error("the bucket name is taken")]
+    BucketExists,
+    /// The account has as many buckets as it may have, or more if the limit was lowered since.
+    #[error("the account may have no more than {max} buckets")]
+    BucketLimit {
+        /// How many it may have.
+        max: u32,
+    },
+    /// The bucket is not the account's that it was to be taken from.
+    #[error("the bucket is not the source account's")]
+    BucketOwnerChanged,
     /// The admin token exists already.
     #[error("the admin token exists already")]
     AdminTokenExists,

@@ -1,4 +1,4 @@
-//! What an account asks of the access keys of its users.
+//! What an account asks of the access keys of its users, and how many buckets it may have.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +17,14 @@ pub const EXPIRY_NOTICES_MAX: usize = 8;
 pub const EXPIRY_NOTICE_SECONDS_MAX: u32 = 31_536_000;
 /// The longest time after which the rotation of a secret can be called due: 10 years, in days.
 pub const ROTATION_DUE_DAYS_MAX: u32 = 3650;
+/// Buckets that an account may have unless it says otherwise.
+pub const BUCKETS_DEFAULT: u32 = 1000;
+/// The most buckets that an account can be allowed: what AWS allows unasked ("General purpose bucket
+/// quotas").
+pub const BUCKETS_MAX: u32 = 10_000;
 
-/// What an account asks of the access keys of its users. The default asks nothing.
+/// What an account asks of the access keys of its users, and how many buckets it may have. The default asks
+/// nothing.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct AccountSettings {
     /// Access keys that a user may have, whatever their state, 1 to 10.
@@ -37,6 +43,8 @@ pub struct AccountSettings {
     pub rotation_due_days: u32,
     /// How users are named in full.
     pub spelling: Spelling,
+    /// Buckets that the account may have, 1 to 10,000.
+    pub buckets_max: u32,
 }
 
 /// How a user's full name is spelled.
@@ -84,6 +92,7 @@ impl Default for AccountSettings {
             expiry_notice_seconds: vec![],
             rotation_due_days: 0,
             spelling: Spelling::default(),
+            buckets_max: BUCKETS_DEFAULT,
         }
     }
 }
@@ -129,6 +138,7 @@ impl AccountSettings {
             "rotation_due_days",
             "must be at most 3650",
         )?;
+        check((1..=BUCKETS_MAX).contains(&self.buckets_max), "buckets_max", "must be 1 to 10000")?;
         let notices = &mut self.expiry_notice_seconds;
         notices.sort_unstable_by(|one, other| other.cmp(one));
         notices.dedup();
@@ -166,6 +176,10 @@ mod tests {
         check(|s| s.default_grace_period_seconds = 7_776_001, Some("default_grace_period_seconds"));
         check(|s| s.retention_seconds = 7_776_001, Some("retention_seconds"));
         check(|s| s.rotation_due_days = 3651, Some("rotation_due_days"));
+        check(|s| s.buckets_max = BUCKETS_MAX, None);
+        for bad in [0, BUCKETS_MAX + 1] {
+            check(|s| s.buckets_max = bad, Some("buckets_max"));
+        }
         for bad in [vec![59], vec![31_536_001], (60..69).collect()] {
             check(|s| s.expiry_notice_seconds = bad, Some("expiry_notice_seconds"));
         }

@@ -7,8 +7,9 @@ use api::event::v1::{self as proto, payload::Event as Kind};
 use bytes::Bytes;
 use domain::{
     AccessKeyId, AccountEvent, AccountId, AccountNumber, AccountSettings, AdminTokenEvent,
-    DisplayName, Email, Event, InvalidName, Label, LockoutMode, SealedSecret, Slot, Source,
-    Spelling, Tag, TagsChange, TimeToLive, Timestamp, TokenHash, UserEvent, UserName, UserPath,
+    BucketEvent, BucketName, BucketRegion, DisplayName, Email, Event, InvalidName, Label,
+    LockoutMode, SealedSecret, Slot, Source, Spelling, Tag, TagsChange, TimeToLive, Timestamp,
+    TokenHash, UserEvent, UserName, UserPath,
 };
 use prost::Message;
 
@@ -45,6 +46,7 @@ pub fn encode(event: &Event) -> Payload {
     let (kind, sealed) = match event {
         Event::Account(event) => (account_kind(event), None),
         Event::User(event) => (user_kind(event), sealed_secret(event)),
+        Event::Bucket(event) => (bucket_kind(event), None),
         Event::AdminToken(event) => (admin_token_kind(event), token_hash(event)),
     };
     let event_type = event_type(&kind);
@@ -111,6 +113,23 @@ pub fn decode(
         }
         Kind::AdminTokenRevoked(proto::AdminTokenRevoked {}) => {
             return Ok(Event::AdminToken(AdminTokenEvent::Revoked));
+        }
+        Kind::BucketClaimed(event) => {
+            let (name, region) = (bucket_name(&event.bucket_name)?, region(&event.region)?);
+            return Ok(Event::Bucket(BucketEvent::Claimed { name, region }));
+        }
+        Kind::BucketReleased(event) => {
+            let name = bucket_name(&event.bucket_name)?;
+            return Ok(Event::Bucket(BucketEvent::Released { name }));
+        }
+        Kind::BucketReceived(event) => {
+            let (name, region) = (bucket_name(&event.bucket_name)?, region(&event.region)?);
+            let created_at = required("create_time", event.create_time)?;
+            return Ok(Event::Bucket(BucketEvent::Received { name, region, created_at }));
+        }
+        Kind::BucketGiven(event) => {
+            let name = bucket_name(&event.bucket_name)?;
+            return Ok(Event::Bucket(BucketEvent::Given { name }));
         }
         Kind::UserCreated(event) => UserEvent::Created {
             name: named("user_name", UserName::parse(&event.user_name))?,
@@ -270,6 +289,10 @@ fn event_type(kind: &Kind) -> u32 {
         Kind::UserPasswordSet(_) => 32,
         Kind::UserPasswordRemoved(_) => 33,
         Kind::AccessKeyLockedOut(_) => 34,
+        Kind::BucketClaimed(_) => 35,
+        Kind::BucketReleased(_) => 36,
+        Kind::BucketReceived(_) => 37,
+        Kind::BucketGiven(_) => 38,
     }
 }
 
@@ -304,6 +327,27 @@ fn admin_token_kind(event: &AdminTokenEvent) -> Kind {
             })
         }
         AdminTokenEvent::Revoked => Kind::AdminTokenRevoked(proto::AdminTokenRevoked {}),
+    }
+}
+
+fn bucket_kind(event: &BucketEvent) -> Kind {
+    let bucket_name = event.name().to_string();
+    let spelled = |region: &Option<BucketRegion>| {
+        region.as_ref().map(ToString::to_string).unwrap_or_default()
+    };
+    match event {
+        BucketEvent::Claimed { name: _, region } => {
+            Kind::BucketClaimed(proto::BucketClaimed { bucket_name, region: spelled(region) })
+        }
+        BucketEvent::Released { name: _ } => {
+            Kind::BucketReleased(proto::BucketReleased { bucket_name })
+        }
+        BucketEvent::Received { name: _, region, created_at } => {
+            let create_time = Some(proto_timestamp(*created_at));
+            let region = spelled(region);
+            Kind::BucketReceived(proto::BucketReceived { bucket_name, region, create_time })
+        }
+        BucketEvent::Given { name: _ } => Kind::BucketGiven(proto::BucketGiven { bucket_name }),
     }
 }
 
@@ -467,6 +511,17 @@ fn access_key_id(text: &str) -> Result<AccessKeyId, PayloadError> {
     named("access_key_id", AccessKeyId::parse(text))
 }
 
+fn bucket_name(text: &str) -> Result<BucketName, PayloadError> {
+    named("bucket_name", BucketName::parse(text))
+}
+
+fn region(text: &str) -> Result<Option<BucketRegion>, PayloadError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    named("region", BucketRegion::parse(text)).map(Some)
+}
+
 fn label(text: &str) -> Result<Label, PayloadError> {
     named("label", Label::parse(text))
 }
@@ -537,6 +592,7 @@ pub fn proto_settings(settings: &AccountSettings) -> proto::AccountSettings {
             Spelling::Outscale => proto::Spelling::Outscale,
         }
         .into(),
+        buckets_max: settings.buckets_max,
     }
 }
 
@@ -581,6 +637,10 @@ pub fn settings(
         expiry_notice_seconds: settings.expiry_notice_seconds.clone(),
         rotation_due_days: settings.rotation_due_days,
         spelling,
+        buckets_max: match settings.buckets_max {
+            0 => defaults.buckets_max,
+            max => max,
+        },
     }
     .checked()
 }

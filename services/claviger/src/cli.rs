@@ -2,6 +2,7 @@
 
 mod account;
 mod admin_token;
+mod bucket;
 mod event;
 mod key;
 mod keystore;
@@ -20,6 +21,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::account::{AccountArgs, AccountCommand, Lockout, SettingsArgs, Spelling};
 pub(crate) use self::admin_token::{AdminTokenArgs, AdminTokenCommand};
+pub(crate) use self::bucket::{BucketArgs, BucketCommand, ImportArgs};
 pub(crate) use self::event::{EventArgs, EventCommand, EventFilter, EventRange};
 pub(crate) use self::key::{
     End, ExpiryArgs, KeyArgs, KeyChanges, KeyCommand, LifetimeArgs, NewKeyArgs,
@@ -69,6 +71,8 @@ pub(crate) enum Command {
     User(UserArgs),
     /// Make, show, change, rotate, expire, replace and delete access keys
     Key(KeyArgs),
+    /// Show whose buckets are, claim, release and transfer them, and adopt those of a store
+    Bucket(BucketArgs),
     /// Show the events of the log: the audit trail
     Event(EventArgs),
     /// Check the log, sign where it stands, and take it elsewhere and back

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod admin_token;
+pub(crate) mod bucket;
 pub(crate) mod event;
 pub(crate) mod key;
 pub(crate) mod keystore;
@@ -19,6 +20,7 @@ use api::identity::v1::ListAccountsRequest;
 use api::identity::v1::access_key_service_client::AccessKeyServiceClient;
 use api::identity::v1::account_service_client::AccountServiceClient;
 use api::identity::v1::admin_token_service_client::AdminTokenServiceClient;
+use api::identity::v1::bucket_service_client::BucketServiceClient;
 use api::identity::v1::event_service_client::EventServiceClient;
 use api::identity::v1::keystore_service_client::KeystoreServiceClient;
 use api::identity::v1::user_service_client::UserServiceClient;
@@ -75,6 +77,10 @@ impl Client {
 
     fn events(&self) -> EventServiceClient<Channel> {
         EventServiceClient::new(self.channel.clone())
+    }
+
+    fn buckets(&self) -> BucketServiceClient<Channel> {
+        BucketServiceClient::new(self.channel.clone())
     }
 
     fn keystore(&self) -> KeystoreServiceClient<Channel> {

@@ -4,6 +4,7 @@
 //! would on machines of their own; only that gateway asks auth without gRPC.
 
 mod account;
+mod buckets;
 mod files;
 mod password;
 mod report;
@@ -25,7 +26,7 @@ use zeroize::Zeroizing;
 
 use self::files::DataDir;
 use self::report::Report;
-use self::state::{Account, State};
+use self::state::State;
 use crate::cli::{DevArgs, DevOutput};
 use crate::serve::{self, Process};
 
@@ -140,7 +141,8 @@ async fn start(
     let in_process = gateway::Auth::InProcess(Arc::new(InProcess(auth.handle())));
     process.start("auth", |shutdown| auth.serve(listeners.auth, flag, shutdown));
     let upstream = start_store(process, dir, listeners.store)?;
-    let config = gateway_config(&report, &account, in_process, acting_token, upstream);
+    buckets::adopt(channel.clone(), &account, &upstream).await?;
+    let config = gateway_config(&report, in_process, acting_token, upstream);
     let flag = gateway_ready.clone();
     process.start("gateway", |shutdown| {
         gateway::serve(config, listeners.s3, listeners.rest, flag, shutdown)
@@ -184,7 +186,6 @@ impl gateway::Verify for InProcess {
 
 fn gateway_config(
     report: &Report,
-    account: &Account,
     auth: gateway::Auth,
     acting_token: Token,
     upstream: gateway::Upstream,
@@ -193,7 +194,7 @@ fn gateway_config(
         auth,
         identity: Some(Target::in_the_clear(report.identity.as_str(), acting_token)),
         region: REGION.to_owned(),
-        account_id: account.id,
+        account_id: None,
         domains: gateway::DOMAINS.map(Into::into).into(),
         reserved_buckets: gateway::RESERVED_BUCKETS.map(Into::into).into(),
         upstream,

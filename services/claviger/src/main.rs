@@ -39,6 +39,7 @@ fn run(command: Command) -> Outcome {
         Command::Account(args) => asking(client::account::run(args)),
         Command::User(args) => asking(client::user::run(args)),
         Command::Key(args) => asking(client::key::run(args)),
+        Command::Bucket(args) => asking(client::bucket::run(args)),
         Command::Event(args) => asking(client::event::run(args)),
         Command::Log(args) => asking(client::log::run(args)),
         Command::Keystore(args) => asking(client::keystore::run(args)),

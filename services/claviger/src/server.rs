@@ -208,11 +208,17 @@ fn gateway_config(
         "gateway.tls is for the way to auth and identity, and neither gateway.auth nor \
          gateway.identity begins with https:// (gateway.s3_tls and gateway.rest_tls are for the ports)"
     );
+    let identity = identity_of_gateway(given, set, &tls)?;
+    anyhow::ensure!(
+        identity.is_some() || set.account_id.is_some(),
+        "neither gateway.identity is set, which knows whose buckets are, nor gateway.account_id, \
+         whose they all are then"
+    );
     Ok(gateway::Config {
         auth: auth_of_gateway(&uri, token, &tls)?,
-        identity: identity_of_gateway(given, set, &tls)?,
+        identity,
         region: set.region.clone().unwrap_or_else(|| REGION.to_owned()),
-        account_id: set.account_id.context("gateway.account_id is not set")?,
+        account_id: set.account_id,
         domains: set.domains.clone().unwrap_or_else(|| gateway::DOMAINS.map(Into::into).into()),
         reserved_buckets: set
             .reserved_buckets
@@ -302,6 +308,7 @@ fn limits(set: &config::Limits) -> gateway::Limits {
     override_with(&mut limits.connect_timeout, seconds(set.connect_timeout_seconds));
     override_with(&mut limits.response_timeout, seconds(set.response_timeout_seconds));
     override_with(&mut limits.health_interval, seconds(set.health_interval_seconds));
+    override_with(&mut limits.buckets_silence_max, seconds(set.buckets_silence_seconds_max));
     limits
 }
 

@@ -29,11 +29,9 @@ pub struct Config {
     pub identity: Option<rpc::Target>,
     /// The region that the gateway serves, such as `us-east-1`; a signature for another is refused.
     pub region: String,
-    /// The one account whose users may use the upstream.
-    ///
-    /// The upstream's credential sees everything there, and nothing yet says which bucket is whose:
-    /// so a gateway serves exactly one account, and users of all others are refused.
-    pub account_id: Uuid,
+    /// The one account whose users may use the upstream, and all its buckets. Without it, each bucket is the account's
+    /// that claimed it, which identity knows: there must be one then.
+    pub account_id: Option<Uuid>,
     /// The endpoint's own host names, without port and in any case, beside every IP address: a
     /// request to `{bucket}.{domain}` is for that bucket. Usually [`DOMAINS`].
     pub domains: Vec<String>,
@@ -162,6 +160,9 @@ pub struct Limits {
     pub response_timeout: Duration,
     /// How often upstreams are looked at. 5 seconds.
     pub health_interval: Duration,
+    /// How long identity may be silent before it is asked at each request whose a bucket is. It tells
+    /// something each second. 5 seconds.
+    pub buckets_silence_max: Duration,
     /// How long requests under way may take to end after shutdown began. 6 seconds.
     pub drain_timeout: Duration,
 }
@@ -179,6 +180,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(3),
             response_timeout: Duration::from_secs(300),
             health_interval: Duration::from_secs(5),
+            buckets_silence_max: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(6),
         }
     }
@@ -250,7 +252,7 @@ pub(crate) mod tests {
             auth: Auth::Remote(vec![rpc::Target::in_the_clear("http://auth", token)]),
             identity: None,
             region: "us-east-1".to_owned(),
-            account_id: Uuid::nil(),
+            account_id: Some(Uuid::nil()),
             domains: vec![],
             reserved_buckets: vec![],
             upstream: upstream(endpoint),

@@ -14,17 +14,19 @@ use api::error::v1::Reason;
 use api::identity::v1::access_key_service_client::AccessKeyServiceClient;
 use api::identity::v1::account_service_client::AccountServiceClient;
 use api::identity::v1::authentication_service_client::AuthenticationServiceClient;
+use api::identity::v1::bucket_service_client::BucketServiceClient;
 use api::identity::v1::event_service_client::EventServiceClient;
 use api::identity::v1::user_service_client::UserServiceClient;
 use api::identity::v1::{
-    CreateAccessKeyRequest, CreateAccessKeyResponse, CreateUserRequest, CreateUserResponse,
-    DeleteAccessKeyRequest, DeleteAccessKeyResponse, DeleteUserRequest, DeleteUserResponse,
-    GetAccessKeyRequest, GetAccessKeyResponse, GetAccountRequest, GetAccountResponse,
-    GetUserRequest, GetUserResponse, ListAccessKeysRequest, ListAccessKeysResponse,
-    ListAccountsRequest, ListAccountsResponse, ListEventsRequest, ListEventsResponse,
-    ListUsersRequest, ListUsersResponse, UpdateAccessKeyRequest, UpdateAccessKeyResponse,
-    UpdateAccountRequest, UpdateAccountResponse, UpdateUserRequest, UpdateUserResponse,
-    VerifyPasswordRequest,
+    ClaimBucketRequest, ClaimBucketResponse, CreateAccessKeyRequest, CreateAccessKeyResponse,
+    CreateUserRequest, CreateUserResponse, DeleteAccessKeyRequest, DeleteAccessKeyResponse,
+    DeleteUserRequest, DeleteUserResponse, GetAccessKeyRequest, GetAccessKeyResponse,
+    GetAccountRequest, GetAccountResponse, GetBucketRequest, GetBucketResponse, GetUserRequest,
+    GetUserResponse, ListAccessKeysRequest, ListAccessKeysResponse, ListAccountsRequest,
+    ListAccountsResponse, ListBucketsRequest, ListBucketsResponse, ListEventsRequest,
+    ListEventsResponse, ListUsersRequest, ListUsersResponse, ReleaseBucketRequest,
+    ReleaseBucketResponse, UpdateAccessKeyRequest, UpdateAccessKeyResponse, UpdateAccountRequest,
+    UpdateAccountResponse, UpdateUserRequest, UpdateUserResponse, VerifyPasswordRequest,
 };
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Code, Request, Status};
@@ -42,6 +44,11 @@ pub(crate) struct Identity {
 impl Identity {
     pub(crate) fn new(channel: rpc::Channel) -> Self {
         Self { channel }
+    }
+
+    /// For what the gateway asks by itself, and for nobody.
+    pub(crate) fn channel(&self) -> rpc::Channel {
+        self.channel.clone()
     }
 }
 
@@ -86,6 +93,11 @@ calls! {
         get_account(GetAccountRequest) -> GetAccountResponse,
         list_accounts(ListAccountsRequest) -> ListAccountsResponse,
         update_account(UpdateAccountRequest) -> UpdateAccountResponse;
+    BucketServiceClient:
+        claim_bucket(ClaimBucketRequest) -> ClaimBucketResponse,
+        release_bucket(ReleaseBucketRequest) -> ReleaseBucketResponse,
+        get_bucket(GetBucketRequest) -> GetBucketResponse,
+        list_buckets(ListBucketsRequest) -> ListBucketsResponse;
     EventServiceClient:
         list_events(ListEventsRequest) -> ListEventsResponse;
     UserServiceClient:

@@ -3,6 +3,9 @@
 //!
 //! What is a form for the endpoint itself is AWS IAM's API, which becomes calls to identity.
 //!
+//! Each bucket is the account's that claimed it, which identity knows and tells; where there is one account only, all
+//! buckets are its.
+//!
 //! It keeps no state and holds no customer's secret. Bodies stream both ways and are never
 //! buffered; a body whose SHA-256 was signed is hashed on its way, and its last piece is held back
 //! until the hash is right, so that a body that does not match never becomes an object.
@@ -49,6 +52,7 @@ pub use config::{
     Access, AccessLog, Config, CorsRule, DOMAINS, Limits, NamedUpstream, RESERVED_BUCKETS,
     Upstream, UpstreamKey,
 };
+pub use s3::bucket_names;
 
 /// The most connections to the management listener, which a few operators use.
 const MANAGEMENT_CONNECTIONS_MAX: usize = 256;
@@ -79,14 +83,15 @@ pub async fn serve(
         }
     };
     let verifier = s3::Verifier::new(auth, config.region.clone(), config.limits.auth_timeout);
-    let dialects = match &config.identity {
+    let identity = config.identity.as_ref().map(rpc::Target::channel).transpose()?;
+    let identity = identity.map(identity::Identity::new);
+    let dialects = match &identity {
         None => None,
-        Some(target) => {
-            let identity = identity::Identity::new(target.channel()?);
-            Some(Arc::new(management::Dialects::new(&verifier, &identity, &shutdown)?))
+        Some(identity) => {
+            Some(Arc::new(management::Dialects::new(&verifier, identity, &shutdown)?))
         }
     };
-    let handler = Arc::new(s3::S3::new(&config, verifier)?);
+    let handler = Arc::new(s3::S3::new(&config, verifier, identity.as_ref())?);
     let watched = Arc::clone(&handler);
     let telemetry = telemetry::http_server_layer();
     let Config { limits, s3_tls, management_tls, .. } = config;
@@ -133,11 +138,12 @@ pub async fn serve(
         }))
     });
     let upstreams = watched.watch_upstreams(&ready, &shutdown);
+    let buckets = watched.follow_buckets(&shutdown);
     let not_ready = async {
         shutdown.cancelled().await;
         ready.set(false);
     };
-    tokio::join!(s3, management, upstreams, not_ready);
+    tokio::join!(s3, management, upstreams, buckets, not_ready);
     Ok(())
 }
 

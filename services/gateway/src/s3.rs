@@ -1,8 +1,10 @@
 //! The S3 listener: verify, then pass on.
 
 mod anonymous;
+mod buckets;
 mod chunked;
 mod content;
+mod copy_source;
 mod cors;
 mod error_xml;
 mod form;
@@ -12,10 +14,13 @@ mod host;
 mod noted;
 mod operation;
 mod operations;
+mod owners;
 mod payload;
 mod signed;
 mod signing;
+mod store;
 mod target;
+mod tenants;
 mod upstream_refusal;
 mod verify;
 
@@ -25,9 +30,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SERVER, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, SERVER, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use telemetry::{HttpRoute, ReadyFlag};
@@ -47,8 +52,10 @@ pub(crate) use self::operation::is_plain_parameter;
 pub(crate) use self::operations::Operation;
 pub(crate) use self::signed::Signed;
 pub(crate) use self::signing::Signer;
+pub use self::store::bucket_names;
 use self::target::Resource;
 pub(crate) use self::target::Target;
+use self::tenants::{Asked, Course, Tenants};
 pub(crate) use self::verify::Verifier;
 use self::verify::{Payload, Verified};
 use crate::access_log::{Entry, Logged, S3Entry, ServerRequest};
@@ -67,7 +74,7 @@ const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 pub(crate) struct S3 {
     verifier: Verifier,
     upstreams: Upstreams,
-    account_id: Uuid,
+    tenants: Tenants,
     anonymous: Anonymous,
     cors: Cors,
     domains: Domains,
@@ -83,13 +90,18 @@ pub(crate) struct S3 {
 
 impl S3 {
     /// # Errors
-    /// If upstreams or CORS rules are not what they must be, or a domain is no host name.
-    pub(crate) fn new(config: &Config, verifier: Verifier) -> anyhow::Result<Self> {
+    /// If upstreams or CORS rules are not what they must be, or a domain is no host name; if there is neither
+    /// one account nor an identity.
+    pub(crate) fn new(
+        config: &Config,
+        verifier: Verifier,
+        identity: Option<&crate::identity::Identity>,
+    ) -> anyhow::Result<Self> {
         let limits = &config.limits;
         Ok(Self {
             verifier,
             upstreams: Upstreams::new(config)?,
-            account_id: config.account_id,
+            tenants: Tenants::new(config, identity)?,
             anonymous: Anonymous::new(&config.anonymous_buckets),
             cors: Cors::new(&config.cors)?,
             domains: Domains::new(&config.domains)?,
@@ -118,10 +130,10 @@ impl S3 {
         let mut entry = Entry::new(about.request_id.clone(), address, head.method.clone());
         let mut s3 = Box::new(S3Entry::new(self.metrics.clone()));
         s3.host_id.clone_from(&about.host_id);
-        s3.bucket_owner = self.account_id.to_string();
         s3.server_format =
             (self.access_log == AccessLog::S3).then(|| ServerRequest::new(&head, client.tls));
         entry.s3 = Some(s3);
+        let waits = head.headers.contains_key(EXPECT) && head.version < Version::HTTP_2;
         let is_encoded = head.headers.contains_key(TRANSFER_ENCODING);
         let granted = self.cors.grant(&head.method, &head.headers);
         let answer =
@@ -147,6 +159,11 @@ impl S3 {
         if is_encoded && !entry.why.is_empty() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        if waits && entry.bytes_in.bytes() == 0 {
+            // The client was to be told to send its body, and has its answer instead. Whether it sends the body now
+            // is its choice (RFC 9110 section 10.1.1): what it sends next could be taken for either.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(s3) = &entry.s3 {
             response.extensions_mut().insert(HttpRoute(s3.operation.name.into()));
         }
@@ -156,6 +173,11 @@ impl S3 {
     /// Watches over the upstreams until `shutdown`, and tells beside `ready` which are down.
     pub(crate) async fn watch_upstreams(&self, ready: &ReadyFlag, shutdown: &CancellationToken) {
         self.upstreams.watch(ready, shutdown).await;
+    }
+
+    /// Follows whose buckets are, until `shutdown`.
+    pub(crate) async fn follow_buckets(&self, shutdown: &CancellationToken) {
+        self.tenants.follow(shutdown).await;
     }
 
     /// Whether a request is for a bucket, or for something in one: by its path, or by its host.
@@ -210,9 +232,29 @@ impl S3 {
                 Content::Chunked(announced, Box::new(chunks))
             }
         };
+        let onward_headers = headers::onward(&head.headers, &verified.signed_headers)?;
+        let upstream = self.upstreams.of(target.resource().bucket(), account);
+        let after = if is_anonymous {
+            None
+        } else {
+            let asked = Asked {
+                method: &head.method,
+                target: &target,
+                headers: &onward_headers,
+                verified: &verified,
+                client,
+                request_id: &entry.request_id,
+            };
+            match self.tenants.course(asked, upstream).await? {
+                Course::Answered(response) => return Ok(response),
+                Course::Onward(after) => Some(after),
+            }
+        };
+        self.check_sources(&onward_headers, &target, account)?;
+        noted::owner(entry, &verified);
         let onward = Onward {
             content_length: content_length(&head.headers, &body),
-            headers: headers::onward(&head.headers, &verified.signed_headers)?,
+            headers: onward_headers,
             method: head.method,
             target: &target,
             body,
@@ -220,20 +262,40 @@ impl S3 {
             bytes_in: entry.bytes_in.clone(),
             identity: if is_anonymous { Identity::default() } else { verified.identity() },
         };
-        let upstream = self.upstreams.of(target.resource().bucket(), account);
         noted::upstream(entry, upstream.name());
-        let response = upstream.forward(onward).await?;
+        let response = match after {
+            None => upstream.forward(onward).await?,
+            Some(after) => {
+                let answer = upstream.forward(onward).await;
+                self.tenants.settle(after, answer, upstream, verified.identity()).await?
+            }
+        };
         noted::answer(entry, &response);
         Ok(response)
     }
 
-    /// Whether whoever signed may use what is served here.
-    fn allow(&self, verified: &Verified, entry: &mut Entry) -> Result<(), S3Error> {
-        noted::requester(entry, verified);
-        if verified.account_id != self.account_id {
-            return Err(S3Error::access_denied());
+    /// Refuses a copy from a bucket that is at another upstream: where it would go there may be one of the same name.
+    fn check_sources(
+        &self,
+        headers: &HeaderMap,
+        target: &Target,
+        account: Option<Uuid>,
+    ) -> Result<(), S3Error> {
+        let upstream = self.upstreams.of(target.resource().bucket(), account);
+        let sources = copy_source::buckets(headers, target)?;
+        let is_elsewhere =
+            |source: &str| self.upstreams.of(Some(source), account).name() != upstream.name();
+        if sources.iter().any(|source| is_elsewhere(source.as_str())) {
+            let message = "Copies between the stores behind this endpoint are not implemented.";
+            return Err(S3Error::not_implemented(message));
         }
         Ok(())
+    }
+
+    /// Whether whoever signed may have buckets here.
+    fn allow(&self, verified: &Verified, entry: &mut Entry) -> Result<(), S3Error> {
+        noted::requester(entry, verified);
+        self.tenants.admit(verified.account_id)
     }
 }
 

@@ -201,6 +201,7 @@ async fn update(
                     after.expiry_notice_seconds.clone_from(&given.expiry_notice_seconds);
                 }
                 "settings.spelling" => after.spelling = given.spelling,
+                "settings.buckets_max" => after.buckets_max = given.buckets_max,
                 "settings.rotation_due_days" => after.rotation_due_days = given.rotation_due_days,
                 _ => return Err(mask_error()),
             }
@@ -241,14 +242,10 @@ async fn delete(
         }
     };
     let id = resource::account(&writer.model(), &call, "name", &request.name)?;
-    let deleted = writer.change_account(&call, fresh, Intent::EndCaller, id, move |model, _| {
-        let entry = model.account(id).ok_or(Error::NoSuchAccount)?;
-        check_etag(entry, &request.etag)?;
-        let users = model.users_from(id, std::ops::Bound::Unbounded);
-        let users = users.filter(|entry| !entry.user.root).count();
-        Ok(account::Command::Delete { users })
+    let deleted = writer.delete_account(&call, fresh, id, request.force, move |entry| {
+        check_etag(entry, &request.etag)
     });
-    let outcome = deleted.await?.ok_or(Error::Internal)?;
+    let outcome = deleted.await?;
     Ok(DeleteAccountResponse { position: writer.told(outcome.last) })
 }
 

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use api::identity::v1 as proto;
-use domain::{AccessKeyId, AdminTokenEvent, AdminTokenId, Event, User, UserEvent, UserId, account};
+use domain::{
+    AccessKeyId, AdminTokenEvent, AdminTokenId, Event, User, UserEvent, UserId, account, bucket,
+};
 
 use crate::error::Error;
 use crate::stream::Stream;
@@ -56,7 +58,9 @@ pub(crate) async fn with_secret_if_any(
             Event::User(UserEvent::SecretAccessKeyRotated { id, generation, secret, .. }) => {
                 (id, generation, secret)
             }
-            Event::User(_) | Event::Account(_) | Event::AdminToken(_) => continue,
+            Event::User(_) | Event::Account(_) | Event::Bucket(_) | Event::AdminToken(_) => {
+                continue;
+            }
         };
         let Stream::User(user) = stream else { return Err(Error::Internal) };
         let of = SecretOf { account, access_key: &id, generation };
@@ -127,6 +131,21 @@ pub(crate) async fn created_user(
     Err(Error::RequestIdReused)
 }
 
+/// Reads back the bucket that a command made an account's.
+pub(crate) async fn changed_bucket(
+    writer: &Writer,
+    outcome: Outcome,
+) -> Result<proto::Bucket, Error> {
+    for (_, stream, event) in writer.recorded(outcome).await? {
+        if let (Stream::Buckets(account), Event::Bucket(event)) = (stream, event)
+            && let Some(bucket) = bucket::evolve(None, account, &event, outcome.time())
+        {
+            return Ok(render::bucket(event.name(), &bucket));
+        }
+    }
+    Err(Error::RequestIdReused)
+}
+
 /// Reads back which admin token a command made.
 pub(crate) async fn created_admin_token(
     writer: &Writer,
@@ -159,7 +178,10 @@ pub(crate) async fn created_account(
                 let state = root.take().map(|(_, user)| user);
                 root = domain::user::evolve(state, &event, at).map(|user| (id, user));
             }
-            (Stream::Account(_) | Stream::User(_) | Stream::AdminToken(_), _) => {}
+            (
+                Stream::Account(_) | Stream::User(_) | Stream::Buckets(_) | Stream::AdminToken(_),
+                _,
+            ) => {}
         }
     }
     let ((id, account), (user_id, user)) = made.zip(root).ok_or(Error::RequestIdReused)?;

@@ -27,6 +27,9 @@ const ACTING_USER: &str = "claviger-acting-user";
 const ACTING_TOKEN: &str = "claviger-acting-token";
 /// Names the interface that the user called at the gateway.
 const FACADE: &str = "claviger-facade";
+/// The interface by which S3 itself is called. Whatever a user asks of buckets there, the gateway compares with what
+/// the store has.
+const S3_FACADE: &str = "s3";
 /// The address that the user called the gateway from.
 const SOURCE_ADDRESS: &str = "claviger-source-address";
 /// The request's id, as the client is told.
@@ -256,6 +259,14 @@ impl Call {
         }
     }
 
+    /// Whether a gateway calls for itself: it names nobody.
+    pub(crate) fn is_of_gateway_itself<T>(request: &Request<T>) -> bool {
+        let names = |name| request.metadata().contains_key(name);
+        matches!(request.extensions().get::<Caller>(), Some(Caller::Gateway(..)))
+            && !names(ACTING_USER)
+            && !names(ACTING_TOKEN)
+    }
+
     /// Of whom a gateway says that it acts for.
     fn acting(
         writer: &Writer,
@@ -406,6 +417,25 @@ impl Call {
             Authority::User { .. } | Authority::Operator(_) | Authority::Schedule => {
                 self.manages_account(account)
             }
+        }
+    }
+
+    /// Lets those pass who may see the buckets of this account: each of its users, too.
+    pub(crate) fn sees_buckets(&self, of: AccountId) -> Result<(), Error> {
+        match &self.authority {
+            Authority::User { account, .. } => self.allow(*account == of),
+            Authority::Operator(_) | Authority::Schedule => self.reads_account(of),
+        }
+    }
+
+    /// Lets those pass who may claim and release buckets for this account: each of its users, too, by S3. By any
+    /// other way a user could claim a name that the store has, and so what somebody left there.
+    pub(crate) fn claims_buckets(&self, of: AccountId) -> Result<(), Error> {
+        match &self.authority {
+            Authority::User { account, .. } => {
+                self.allow(*account == of && self.actor.facade.as_str() == S3_FACADE)
+            }
+            Authority::Operator(_) | Authority::Schedule => self.manages_account(of),
         }
     }
 

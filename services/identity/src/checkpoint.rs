@@ -3,7 +3,7 @@
 //! ```text
 //! header   one record: version, log, epoch, head, time, and how many records of each kind follow
 //! records  accounts, where accounts' events stand, users, former users, who held former access keys,
-//!          admin tokens, commands
+//!          buckets, revisions of their streams, admin tokens, commands
 //! end      SHA-256 of all before it (32 bytes), and its Ed25519 signature (64)
 //! ```
 //!
@@ -30,7 +30,7 @@ use uuid::Uuid;
 use crate::model::{Model, Snapshot};
 
 /// To be raised whenever what is written changes; a test tells when that is.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// The longest record, in bytes: far more than a user with all its access keys and tags, or the
 /// places of an account's events, comes to.
 const RECORD_BYTES_MAX: u32 = 1 << 30;
@@ -56,7 +56,7 @@ struct Header {
     position: Position,
     hash: [u8; 32],
     time_ms: u64,
-    counts: [u64; 7],
+    counts: [u64; 9],
 }
 
 /// SHA-256 of a model: two that are the same have the same.
@@ -179,6 +179,8 @@ impl<W: Write> Writer<W> {
             users,
             former_users,
             former_access_keys,
+            buckets,
+            bucket_revisions,
             admin_tokens,
             commands,
         } = snapshot;
@@ -188,6 +190,8 @@ impl<W: Write> Writer<W> {
             users.len(),
             former_users.len(),
             former_access_keys.len(),
+            buckets.len(),
+            bucket_revisions.len(),
             admin_tokens.len(),
             commands.len(),
         ];
@@ -204,6 +208,8 @@ impl<W: Write> Writer<W> {
         self.records(users)?;
         self.records(former_users)?;
         self.records(former_access_keys)?;
+        self.records(buckets)?;
+        self.records(bucket_revisions)?;
         self.records(admin_tokens)?;
         self.records(commands)
     }
@@ -253,8 +259,17 @@ impl<R: Read> Reader<R> {
     fn all(mut self) -> anyhow::Result<(Header, Snapshot)> {
         let header: Header = self.record()?;
         ensure!(header.version == VERSION, "it is of version {}", header.version);
-        let [accounts, account_events, users, former_users, former_keys, admin_tokens, commands] =
-            header.counts;
+        let [
+            accounts,
+            account_events,
+            users,
+            former_users,
+            former_keys,
+            buckets,
+            bucket_revisions,
+            admin_tokens,
+            commands,
+        ] = header.counts;
         let snapshot = Snapshot {
             head: Head { position: header.position, hash: Hash(header.hash) },
             time_ms: header.time_ms,
@@ -263,6 +278,8 @@ impl<R: Read> Reader<R> {
             users: self.records(users)?,
             former_users: self.records(former_users)?,
             former_access_keys: self.records(former_keys)?,
+            buckets: self.records(buckets)?,
+            bucket_revisions: self.records(bucket_revisions)?,
             admin_tokens: self.records(admin_tokens)?,
             commands: self.records(commands)?,
         };

@@ -53,6 +53,9 @@ repeatable! {
     UndeleteAccessKey: UndeleteAccessKeyRequest,
     PurgeAccessKey: PurgeAccessKeyRequest,
     RemovePassword: RemovePasswordRequest,
+    ClaimBucket: ClaimBucketRequest,
+    ReleaseBucket: ReleaseBucketRequest,
+    TransferBucket: TransferBucketRequest,
     CreateAdminToken: CreateAdminTokenRequest,
     RevokeAdminToken: RevokeAdminTokenRequest,
 }

@@ -68,7 +68,9 @@ impl CredentialFeedService for CredentialFeed {
         let (messages, receiver) = mpsc::channel(MESSAGES_UNDER_WAY);
         let feed = Feed { writer: Arc::clone(&self.writer), messages };
         let shutdown = self.shutdown.clone();
+        let counted = Arc::clone(&self.writer.feed_watchers);
         tokio::spawn(async move {
+            let _counted = counted;
             let ended = tokio::select! {
                 ended = feed.run() => ended,
                 () = shutdown.cancelled() => Err(Error::WatchEnded),
@@ -184,7 +186,7 @@ impl Feed {
             CredentialChange { position: self.writer.told(position), ..Default::default() };
         let mut records = CredentialRecords::default();
         match effect {
-            Effect::None => {}
+            Effect::None | Effect::Bucket(_) => {}
             Effect::Account(id) => {
                 records.accounts.push(account_record(&self.writer.model(), id));
             }

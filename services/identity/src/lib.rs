@@ -9,6 +9,7 @@ mod account_service;
 mod admin_token_service;
 mod answer;
 mod authentication_service;
+mod bucket_service;
 mod caller;
 mod checkpoint;
 mod command;
@@ -46,6 +47,7 @@ use api::identity::v1::access_key_service_server::AccessKeyServiceServer;
 use api::identity::v1::account_service_server::AccountServiceServer;
 use api::identity::v1::admin_token_service_server::AdminTokenServiceServer;
 use api::identity::v1::authentication_service_server::AuthenticationServiceServer;
+use api::identity::v1::bucket_service_server::BucketServiceServer;
 use api::identity::v1::credential_feed_service_server::CredentialFeedServiceServer;
 use api::identity::v1::event_service_server::EventServiceServer;
 use api::identity::v1::keystore_service_server::KeystoreServiceServer;
@@ -70,11 +72,12 @@ use crate::writer::Writer;
 const REQUEST_BYTES_MAX: usize = 256 << 10;
 
 /// Names under which health is told.
-const SERVICES: [&str; 8] = [
+const SERVICES: [&str; 9] = [
     "claviger.identity.v1.AccountService",
     "claviger.identity.v1.UserService",
     "claviger.identity.v1.AccessKeyService",
     "claviger.identity.v1.EventService",
+    "claviger.identity.v1.BucketService",
     "claviger.identity.v1.AdminTokenService",
     "claviger.identity.v1.KeystoreService",
     "claviger.identity.v1.AuthenticationService",
@@ -374,6 +377,8 @@ fn routes(
     let access_keys = AccessKeyServiceServer::new(access_key_service::AccessKeys(writer()));
     let events = event_service::Events::new(writer(), Arc::clone(signing_key), shutdown.clone());
     let events = EventServiceServer::new(events);
+    let buckets = bucket_service::Buckets::new(writer(), shutdown.clone());
+    let buckets = BucketServiceServer::new(buckets);
     let admin_tokens = AdminTokenServiceServer::new(admin_token_service::AdminTokens(writer()));
     let keeper = keystore_service::KeystoreKeeper::new(writer(), Arc::clone(keystore));
     let keystore = KeystoreServiceServer::new(keeper);
@@ -395,6 +400,7 @@ fn routes(
     add!(users, manages);
     add!(access_keys, manages);
     add!(events, manages);
+    add!(buckets, manages);
     add!(admin_tokens, manages);
     add!(keystore, manages);
     add!(authentication, |caller| matches!(caller, Caller::Gateway(..)));

@@ -27,7 +27,13 @@ pub(crate) fn register(writer: &Arc<Writer>, keystore: &Arc<Keystore>) {
         writer,
         "claviger.identity.feed.watchers",
         "Watchers of the credential feed.",
-        |writer| writer.watchers() as u64,
+        |writer| (Arc::strong_count(&writer.feed_watchers) - 1) as u64,
+    );
+    gauge(
+        writer,
+        "claviger.identity.buckets.watchers",
+        "Watchers of whose all buckets are.",
+        |writer| (Arc::strong_count(&writer.bucket_watchers) - 1) as u64,
     );
     gauge(
         keystore,

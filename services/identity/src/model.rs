@@ -1,7 +1,9 @@
-//! The write model: accounts, users, access keys and admin tokens as the log has them, in memory.
+//! The write model: accounts, users, access keys, buckets and admin tokens as the log has them, in memory.
 //!
 //! It is a projection of the log and of nothing else: applied event by event, in order, at boot as
 //! in service. What is decided is decided on it.
+
+mod buckets;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
@@ -10,13 +12,14 @@ use std::{panic, thread};
 
 use domain::{
     AccessKey, AccessKeyId, Account, AccountEvent, AccountId, AccountNumber, AccountSettings,
-    AdminToken, AdminTokenEvent, AdminTokenId, Event, Timestamp, TokenHash, User, UserEvent,
-    UserId, UserName, account, admin_token, user,
+    AdminToken, AdminTokenEvent, AdminTokenId, Bucket, BucketEvent, BucketName, Event, Timestamp,
+    TokenHash, User, UserEvent, UserId, UserName, account, admin_token, user,
 };
 use event_store::{Head, Position, Recorded, Revision};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub(crate) use self::buckets::Buckets;
 use crate::stream::Stream;
 use crate::vault::PasswordId;
 
@@ -37,6 +40,7 @@ pub(crate) struct Model {
     access_keys: BTreeMap<AccessKeyId, UserId>,
     /// Who held an access key that is gone for good.
     former_access_keys: BTreeMap<AccessKeyId, UserId>,
+    buckets: Buckets,
     admin_tokens: BTreeMap<AdminTokenId, AdminTokenEntry>,
     token_hashes: HashMap<TokenHash, AdminTokenId>,
     commands: HashMap<Uuid, KnownCommand>,
@@ -114,6 +118,8 @@ pub(crate) enum Effect {
     AccessKey(AccessKeyId),
     /// The access key is gone.
     AccessKeyDeleted(AccessKeyId),
+    /// Whose a bucket is: nothing that a verifier knows, but a gateway does.
+    Bucket(BucketName),
 }
 
 /// An event that does not fit the model: the log was not written by this program.
@@ -136,6 +142,8 @@ pub(crate) struct Snapshot {
     pub(crate) users: Vec<Arc<UserEntry>>,
     pub(crate) former_users: Vec<Arc<FormerUser>>,
     pub(crate) former_access_keys: Vec<(AccessKeyId, UserId)>,
+    pub(crate) buckets: Vec<(BucketName, Bucket)>,
+    pub(crate) bucket_revisions: Vec<(AccountId, Revision)>,
     pub(crate) admin_tokens: Vec<AdminTokenEntry>,
     pub(crate) commands: Vec<(Uuid, KnownCommand)>,
 }
@@ -153,6 +161,7 @@ impl Model {
             former_users: BTreeMap::new(),
             access_keys: BTreeMap::new(),
             former_access_keys: BTreeMap::new(),
+            buckets: Buckets::default(),
             admin_tokens: BTreeMap::new(),
             token_hashes: HashMap::new(),
             commands: HashMap::new(),
@@ -295,6 +304,10 @@ impl Model {
         self.users.keys().copied().collect()
     }
 
+    pub(crate) fn buckets(&self) -> &Buckets {
+        &self.buckets
+    }
+
     pub(crate) fn admin_token(&self, id: AdminTokenId) -> Option<&AdminTokenEntry> {
         self.admin_tokens.get(&id)
     }
@@ -347,9 +360,13 @@ impl Model {
                 self.apply_admin_token(id, &event, recorded);
                 Effect::None
             }
-            (Stream::Account(_), Event::User(_) | Event::AdminToken(_))
-            | (Stream::User(_), Event::Account(_) | Event::AdminToken(_))
-            | (Stream::AdminToken(_), Event::Account(_) | Event::User(_)) => return Err(unfit()),
+            (Stream::Buckets(id), Event::Bucket(event)) => self.apply_bucket(id, &event, recorded),
+            (Stream::Account(_), Event::User(_) | Event::Bucket(_) | Event::AdminToken(_))
+            | (Stream::User(_), Event::Account(_) | Event::Bucket(_) | Event::AdminToken(_))
+            | (Stream::Buckets(_), Event::Account(_) | Event::User(_) | Event::AdminToken(_))
+            | (Stream::AdminToken(_), Event::Account(_) | Event::User(_) | Event::Bucket(_)) => {
+                return Err(unfit());
+            }
         };
         self.remember(recorded);
         self.head = Head { position: recorded.position, hash: recorded.hash };
@@ -458,6 +475,17 @@ impl Model {
         effect
     }
 
+    fn apply_bucket(
+        &mut self,
+        account: AccountId,
+        event: &BucketEvent,
+        recorded: &Recorded,
+    ) -> Effect {
+        self.record_past(account, recorded.position);
+        self.buckets.apply(account, event, recorded.revision, time(recorded.time_ms));
+        Effect::Bucket(event.name().clone())
+    }
+
     fn apply_admin_token(
         &mut self,
         id: AdminTokenId,
@@ -536,6 +564,8 @@ impl Model {
             users: self.users.values().map(Arc::clone).collect(),
             former_users: self.former_users.values().map(Arc::clone).collect(),
             former_access_keys: former_access_keys.map(|(id, user)| (id.clone(), *user)).collect(),
+            buckets: self.buckets.claimed(),
+            bucket_revisions: self.buckets.revisions(),
             admin_tokens: self.admin_tokens.values().cloned().collect(),
             commands,
         }
@@ -588,6 +618,7 @@ impl From<Snapshot> for Model {
         let former_users = snapshot.former_users.into_iter().map(|entry| (entry.id, entry));
         model.former_users = former_users.collect();
         model.former_access_keys = snapshot.former_access_keys.into_iter().collect();
+        model.buckets = Buckets::of(snapshot.buckets, snapshot.bucket_revisions);
         for entry in snapshot.admin_tokens {
             model.token_hashes.insert(entry.token.hash, entry.id);
             model.admin_tokens.insert(entry.id, entry);

@@ -3,8 +3,8 @@
 use api::event::v1 as event;
 use api::identity::v1 as proto;
 use domain::{
-    AccessKey, AccessKeyState, Account, AccountId, DeletedAccessKey, Spelling, Timestamp, User,
-    UserId, UserState,
+    AccessKey, AccessKeyState, Account, AccountId, Bucket, BucketName, DeletedAccessKey, Spelling,
+    Timestamp, User, UserId, UserState,
 };
 use event_store::Recorded;
 use event_store::payload::{proto_settings, proto_tag, proto_timestamp, slot_number};
@@ -178,6 +178,16 @@ pub(crate) fn admin_token(entry: &AdminTokenEntry) -> proto::AdminToken {
     }
 }
 
+pub(crate) fn bucket(name: &BucketName, bucket: &Bucket) -> proto::Bucket {
+    proto::Bucket {
+        name: format!("buckets/{name}"),
+        bucket_name: name.to_string(),
+        account: account_name(bucket.account),
+        region: bucket.region.as_ref().map(ToString::to_string).unwrap_or_default(),
+        create_time: Some(proto_timestamp(bucket.created_at)),
+    }
+}
+
 pub(crate) fn event(writer: &Writer, recorded: &Recorded) -> Result<event::Event, Error> {
     let payload = event::Payload::decode(recorded.payload.clone())
         .map_err(|_| Error::LogCorrupt { position: recorded.position.0 })?;
@@ -186,7 +196,9 @@ pub(crate) fn event(writer: &Writer, recorded: &Recorded) -> Result<event::Event
             let account = AccountId(recorded.account);
             (account_name(account), user_name(account, id), String::new())
         }
-        Some(Stream::Account(id)) => (account_name(id), String::new(), String::new()),
+        Some(Stream::Account(id) | Stream::Buckets(id)) => {
+            (account_name(id), String::new(), String::new())
+        }
         Some(Stream::AdminToken(id)) => (String::new(), String::new(), format!("adminTokens/{id}")),
         None => return Err(Error::LogCorrupt { position: recorded.position.0 }),
     };

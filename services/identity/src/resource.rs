@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{AccessKeyId, AccountId, AccountNumber, AdminTokenId, UserId, UserName};
+use domain::{AccessKeyId, AccountId, AccountNumber, AdminTokenId, BucketName, UserId, UserName};
 
 use crate::caller::Call;
 use crate::error::Error;
@@ -22,6 +22,26 @@ pub(crate) fn account(
 ) -> Result<AccountId, Error> {
     let [account] = segments(field, name, ["accounts"])?;
     find_account(model, call, field, account)
+}
+
+/// Finds the account that `name` names, or `None` for `accounts/-`, all of them.
+pub(crate) fn account_or_all(
+    model: &Model,
+    call: &Call,
+    field: &'static str,
+    name: &str,
+) -> Result<Option<AccountId>, Error> {
+    let [account] = segments(field, name, ["accounts"])?;
+    if account == ANY {
+        return Ok(None);
+    }
+    find_account(model, call, field, account).map(Some)
+}
+
+/// Reads `buckets/{bucket}`.
+pub(crate) fn bucket(field: &'static str, name: &str) -> Result<BucketName, Error> {
+    let [bucket] = segments(field, name, ["buckets"])?;
+    BucketName::parse(bucket).map_err(|error| Error::invalid(field, format!("bucket name {error}")))
 }
 
 /// Finds the user that `name` names, `accounts/{account}/users/{user}`.

@@ -62,6 +62,12 @@ fn refused(refusal: &Refusal) -> (Code, Reason) {
         Refusal::GracePeriodTooLong { .. } => (Code::InvalidArgument, Reason::InvalidField),
         Refusal::NoSuchAccount => (Code::NotFound, Reason::NoSuchAccount),
         Refusal::AccountHasUsers { .. } => (Code::FailedPrecondition, Reason::AccountHasUsers),
+        Refusal::AccountHasBuckets { .. } => (Code::FailedPrecondition, Reason::AccountHasBuckets),
+        Refusal::NoSuchBucket => (Code::NotFound, Reason::NoSuchBucket),
+        Refusal::BucketOwned => (Code::AlreadyExists, Reason::BucketAlreadyOwned),
+        Refusal::BucketExists => (Code::AlreadyExists, Reason::BucketAlreadyExists),
+        Refusal::BucketLimit { .. } => (Code::ResourceExhausted, Reason::BucketLimit),
+        Refusal::BucketOwnerChanged => (Code::Aborted, Reason::BucketOwnerChanged),
         Refusal::LifetimesLonger { .. } => (Code::FailedPrecondition, Reason::LifetimesLonger),
         Refusal::SlotTaken { .. } => (Code::AlreadyExists, Reason::SlotTaken),
         Refusal::ExpiryBeforeStart | Refusal::StartTooFar { .. } => {

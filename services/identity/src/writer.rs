@@ -10,15 +10,17 @@
 //! away. From then on it is done to its end, whoever has gone. Whether the caller is still let in is
 //! looked at again then: it may have been locked or revoked while it waited.
 
+mod buckets;
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use domain::{
-    AccessKeyId, AccountEvent, AccountId, AccountSettings, AdminTokenEvent, AdminTokenId, Event,
-    SealedSecret, SecretAccessKey, Timestamp, User, UserEvent, UserId, UserName, account,
-    admin_token, user,
+    AccessKeyId, AccountEvent, AccountId, AccountSettings, AdminTokenEvent, AdminTokenId,
+    BucketEvent, BucketName, Event, Refusal, SealedSecret, SecretAccessKey, Timestamp, User,
+    UserEvent, UserId, UserName, account, admin_token, user,
 };
 use event_store::{
     AppendError, Appended, Batch, Claim, ClaimOp, Clock, EventLog, Expected, Label, NewEvent,
@@ -50,6 +52,7 @@ const USER_NAME_CLAIM: &str = "user-name";
 const ACCESS_KEY_ID_CLAIM: &str = "access-key-id";
 const ACCOUNT_NUMBER_CLAIM: &str = "account-number";
 const ADMIN_TOKEN_NAME_CLAIM: &str = "admin-token-name";
+const BUCKET_NAME_CLAIM: &str = "bucket-name";
 
 /// The only writer of the log, and the model that follows it.
 pub(crate) struct Writer {
@@ -65,9 +68,13 @@ pub(crate) struct Writer {
     recorded_ms: AtomicU64,
     applied: watch::Sender<Position>,
     changes: broadcast::Sender<Change>,
-    /// Of a user or an admin token: alone for a command on it. Of an account: shared by commands on its
-    /// users, alone for commands on the account itself; taken after that of a user, so that a command
-    /// that waits for its user holds off nobody else's.
+    /// Of each watcher of the credential feed there is one more.
+    pub(crate) feed_watchers: Arc<()>,
+    /// Of each watcher of buckets there is one more.
+    pub(crate) bucket_watchers: Arc<()>,
+    /// Of a user, an account's buckets or an admin token: alone for a command on it. Of an account: shared by commands on its
+    /// users and buckets, alone for commands on the account itself; taken after that of a user or of
+    /// buckets, so that a command that waits for its user holds off nobody else's.
     locks: Locks<Stream>,
     /// Of a command that may come again: alone while it is done, before all else.
     commands: Locks<Uuid>,
@@ -179,6 +186,8 @@ impl Writer {
             applied: watch::channel(model.position()).0,
             model: RwLock::new(model),
             changes: broadcast::channel(CHANGES_KEPT).0,
+            feed_watchers: Arc::default(),
+            bucket_watchers: Arc::default(),
             locks: Locks::new(),
             commands: Locks::new(),
             places: Places::new(),
@@ -275,11 +284,6 @@ impl Writer {
         // Under the lock no change is between "applied" and "announced" unseen by both.
         let model = self.model();
         (model.position(), self.changes.subscribe())
-    }
-
-    /// How many watch the changes.
-    pub(crate) fn watchers(&self) -> usize {
-        self.changes.receiver_count()
     }
 
     /// Now, to the millisecond. Like the log's times it never goes back, whatever the clock does:
@@ -864,7 +868,7 @@ fn shredded((stream, _, event): &(Stream, Revision, Event)) -> Option<String> {
             Some(PasswordId { user: *user, generation: *generation }.to_string())
         }
         (_, Event::User(event)) => event.shredded_access_key().map(ToString::to_string),
-        (_, Event::Account(_) | Event::AdminToken(_)) => None,
+        (_, Event::Account(_) | Event::Bucket(_) | Event::AdminToken(_)) => None,
     }
 }
 
@@ -877,7 +881,7 @@ fn unmade(brought: Option<&(AccessKeyId, SecretAccessKey)>) -> Prepared {
     Prepared { id, secret: SealedSecret(Box::default()) }
 }
 
-/// Whose the events of admin tokens are.
+/// Whose the events of admin tokens are, and the claims on names of buckets.
 const NO_ACCOUNT: AccountId = AccountId(Uuid::nil());
 
 /// Decodes a recorded event.
@@ -917,12 +921,15 @@ fn claims(account: AccountId, event: &Event, user: Option<&User>) -> Vec<ClaimOp
         Event::AdminToken(AdminTokenEvent::Created { name, .. }) => {
             vec![ClaimOp::Take(admin_token_name(name))]
         }
+        Event::Bucket(BucketEvent::Claimed { name, .. }) => vec![ClaimOp::Take(bucket_name(name))],
+        Event::Bucket(BucketEvent::Released { name }) => vec![ClaimOp::Release(bucket_name(name))],
         Event::Account(
             AccountEvent::Renamed { .. }
             | AccountEvent::SettingsChanged { .. }
             | AccountEvent::Deleted
             | AccountEvent::Unchanged,
         )
+        | Event::Bucket(BucketEvent::Received { .. } | BucketEvent::Given { .. })
         | Event::AdminToken(AdminTokenEvent::Revoked)
         | Event::User(
             UserEvent::LabelChanged { .. }
@@ -960,12 +967,18 @@ fn admin_token_name(name: &UserName) -> Claim {
     claim(ADMIN_TOKEN_NAME_CLAIM, &name.folded())
 }
 
+fn bucket_name(name: &BucketName) -> Claim {
+    claim(BUCKET_NAME_CLAIM, name.as_str())
+}
+
 fn append_failed(error: AppendError) -> Error {
     match error {
         AppendError::ClaimTaken { claim, .. } => match claim.kind.as_str() {
             USER_NAME_CLAIM => Error::UserNameTaken,
             ACCESS_KEY_ID_CLAIM => Error::AccessKeyIdTaken,
             ADMIN_TOKEN_NAME_CLAIM => Error::AdminTokenNameTaken,
+            // The account's own commands take turns: it was another that was first.
+            BUCKET_NAME_CLAIM => Refusal::BucketExists.into(),
             // Numbers are drawn at random: whoever meets a taken one draws again.
             _ => Error::Conflict,
         },

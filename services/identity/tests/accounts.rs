@@ -19,6 +19,7 @@ fn settings() -> AccountSettings {
         expiry_notice_seconds: vec![31_536_000, 86_400, 60],
         rotation_due_days: 3650,
         spelling: Spelling::Outscale.into(),
+        buckets_max: 10_000,
     }
 }
 
@@ -27,6 +28,7 @@ fn unsaid() -> AccountSettings {
     AccountSettings {
         access_keys_per_user_max: 10,
         lockout_mode: LockoutMode::PerSource.into(),
+        buckets_max: 1000,
         ..Default::default()
     }
 }
@@ -89,6 +91,7 @@ async fn settings_are_changed_together_or_one_by_one() {
         ),
         ("rotation_due_days", AccountSettings { rotation_due_days: 3650, ..unsaid() }),
         ("spelling", AccountSettings { spelling: Spelling::Outscale.into(), ..unsaid() }),
+        ("buckets_max", AccountSettings { buckets_max: 10_000, ..unsaid() }),
     ];
     for (field, expected) in changed {
         let path = format!("settings.{field}");
@@ -132,6 +135,7 @@ async fn settings_out_of_range_are_refused_and_leave_all_as_it_was() {
         AccountSettings { expiry_notice_seconds: (60..69).collect(), ..settings() },
         AccountSettings { rotation_due_days: 3651, ..settings() },
         AccountSettings { spelling: 9, ..settings() },
+        AccountSettings { buckets_max: 10_001, ..settings() },
     ] {
         let account = Account { display_name: "Bad".into(), ..with(&made, bad) };
         let request = CreateAccountRequest { account: Some(account.clone()), ..Default::default() };

@@ -235,6 +235,25 @@ async fn everything(identity: &Identity) -> (Log, String) {
 
     let other = identity.create_account(new_account("Other")).await.expect("created");
     let other = other.account.expect("there");
+    let bucket = Bucket { bucket_name: "brief".into(), region: "eu".into(), ..Default::default() };
+    let claim = ClaimBucketRequest {
+        parent: account.name.clone(),
+        bucket: Some(bucket),
+        ..Default::default()
+    };
+    let change = |other: &mut ClaimBucketRequest| other.bucket = None;
+    send!(log, identity.claim_bucket(claim), change);
+    let transfer = TransferBucketRequest {
+        name: "buckets/brief".into(),
+        source_account: account.name.clone(),
+        account: other.name.clone(),
+        ..Default::default()
+    };
+    let change = |other: &mut TransferBucketRequest| other.account.clear();
+    send!(log, identity.transfer_bucket(transfer), change);
+    let release = ReleaseBucketRequest { name: "buckets/brief".into(), ..Default::default() };
+    let change = |other: &mut ReleaseBucketRequest| other.name.clear();
+    send!(log, identity.release_bucket(release), change);
     let change = |other: &mut UpdateAccountRequest| other.account = None;
     send!(log, identity.update_account(renaming(&other, "Former")), change);
     let delete = DeleteAccountRequest { name: other.name, ..Default::default() };

@@ -37,7 +37,7 @@ for package in ["google", "google.api", "google.rpc"]:
 
 pb = {
     name: importlib.import_module(f"claviger.identity.v1.{name}_service_pb2")
-    for name in ["account", "user", "access_key", "event", "admin_token", "keystore"]
+    for name in ["account", "user", "access_key", "event", "admin_token", "keystore", "bucket"]
 }
 stubs = {
     name: importlib.import_module(f"claviger.identity.v1.{name}_service_pb2_grpc") for name in pb
@@ -58,6 +58,7 @@ class Identity:
             "accounts": stubs["account"].AccountServiceStub,
             "users": stubs["user"].UserServiceStub,
             "keys": stubs["access_key"].AccessKeyServiceStub,
+            "buckets": stubs["bucket"].BucketServiceStub,
             "events": stubs["event"].EventServiceStub,
             "tokens": stubs["admin_token"].AdminTokenServiceStub,
             "keystore": stubs["keystore"].KeystoreServiceStub,

@@ -7,7 +7,7 @@ import uuid
 from client import Identity, event_pb, operator, pages, pb, refused
 
 A, U, K, E = pb["account"], pb["user"], pb["access_key"], pb["event"]
-T, S = pb["admin_token"], pb["keystore"]
+T, S, B = pb["admin_token"], pb["keystore"], pb["bucket"]
 call = operator()
 
 # Accounts
@@ -171,6 +171,44 @@ last = call(
 assert len(last.replacement_secret_access_key) == 40
 with refused("FAILED_PRECONDITION", "USER_HAS_KEYS"):
     call(call.users.DeleteUser, U.DeleteUserRequest(name=user.name))
+# Buckets
+taker = call(call.accounts.CreateAccount, A.CreateAccountRequest(account=A.Account(display_name="Taker")))
+taker = taker.account.name
+claim = B.ClaimBucketRequest(parent=account, bucket=B.Bucket(bucket_name="grpcio", region="eu"))
+claim.request_id = str(uuid.uuid4())
+claimed = call(call.buckets.ClaimBucket, claim)
+assert (claimed.bucket.name, claimed.bucket.account) == ("buckets/grpcio", account)
+assert call(call.buckets.ClaimBucket, claim) == claimed, "a retry is answered the same"
+with refused("ALREADY_EXISTS", "BUCKET_ALREADY_OWNED"):
+    call(call.buckets.ClaimBucket, B.ClaimBucketRequest(parent=account, bucket=claim.bucket))
+with refused("ALREADY_EXISTS", "BUCKET_ALREADY_EXISTS"):
+    call(call.buckets.ClaimBucket, B.ClaimBucketRequest(parent=taker, bucket=claim.bucket))
+with refused("INVALID_ARGUMENT", "INVALID_FIELD"):
+    call(call.buckets.GetBucket, B.GetBucketRequest(name="buckets/Not_A_Name"))
+got = call(call.buckets.GetBucket, B.GetBucketRequest(name="buckets/grpcio", min_position=claimed.position))
+assert got.bucket == claimed.bucket
+listed = pages(call, call.buckets.ListBuckets, B.ListBucketsRequest(parent=account, page_size=1), "buckets")
+assert [found.bucket_name for found in listed] == ["grpcio"]
+with refused("ABORTED", "BUCKET_OWNER_CHANGED"):
+    call(
+        call.buckets.TransferBucket,
+        B.TransferBucketRequest(name="buckets/grpcio", source_account=taker, account=account),
+    )
+call(
+    call.buckets.TransferBucket,
+    B.TransferBucketRequest(name="buckets/grpcio", source_account=account, account=taker),
+)
+watched = call.buckets.WatchBuckets(B.WatchBucketsRequest(), metadata=call.metadata)
+first = next(watched)
+assert "grpcio" in [record.bucket_name for record in first.snapshot.buckets]
+watched.cancel()
+with refused("FAILED_PRECONDITION", "ACCOUNT_HAS_BUCKETS"):
+    call(call.accounts.DeleteAccount, A.DeleteAccountRequest(name=taker))
+call(call.buckets.ReleaseBucket, B.ReleaseBucketRequest(name="buckets/grpcio"))
+with refused("NOT_FOUND", "NO_SUCH_BUCKET"):
+    call(call.buckets.ReleaseBucket, B.ReleaseBucketRequest(name="buckets/grpcio"))
+call(call.accounts.DeleteAccount, A.DeleteAccountRequest(name=taker))
+
 with refused("FAILED_PRECONDITION", "ACCOUNT_HAS_USERS"):
     call(call.accounts.DeleteAccount, A.DeleteAccountRequest(name=account))
 gone = call(call.users.DeleteUser, U.DeleteUserRequest(name=user.name, force=True))

@@ -164,9 +164,29 @@ async fn accounts_and_users(it: &mut Asking) -> Vec<String> {
         it.ask("ListAccessKeys", &[number.as_str(), "-"], "?showDeleted=true", none.clone()).await;
     assert_eq!(listed["accessKeys"].as_array().map(Vec::len), Some(3));
     it.ask("DeleteUser", &alice, "?force=true", none.clone()).await;
+    buckets(it, &number).await;
     it.ask("DeleteAccount", &account, "", none).await;
     secrets.push(brought);
     secrets
+}
+
+/// Of an account that has none afterwards.
+async fn buckets(it: &mut Asking, number: &str) {
+    let none = Value::Null;
+    let body = json!({ "bucketName": "data.rest", "region": "eu" });
+    let claimed = it.ask("ClaimBucket", &[number], "", body).await;
+    assert_eq!(claimed["bucket"]["name"], "buckets/data.rest");
+    let found = it.ask("GetBucket", &["data.rest"], "", none.clone()).await;
+    assert_eq!(found["bucket"], claimed["bucket"]);
+    let listed = it.ask("ListBuckets", &[number], "?prefix=data&region=eu", none.clone()).await;
+    assert_eq!(listed["buckets"], json!([found["bucket"]]));
+    let accounts = it.ask("ListAccounts", &[], "", none.clone()).await;
+    let accounts = accounts["accounts"].as_array().expect("a list").clone();
+    let other = accounts.iter().find(|one| one["accountNumber"] != number).expect("of dev");
+    let body = json!({ "sourceAccount": format!("accounts/{number}"), "account": other["name"] });
+    let moved = it.ask("TransferBucket", &["data.rest"], "", body).await;
+    assert_eq!(moved["bucket"]["account"], other["name"]);
+    it.ask("ReleaseBucket", &["data.rest"], "", none).await;
 }
 
 async fn the_rest(it: &mut Asking) {

@@ -43,6 +43,10 @@ fn rename(to: &str) -> Command {
     Command::Update { display_name, settings: None, longest_lived: None }
 }
 
+fn delete(users: usize, buckets: usize) -> Command {
+    Command::Delete { users, buckets }
+}
+
 fn set(settings: AccountSettings, longest_lived: Option<AccessKey>) -> Command {
     Command::Update { display_name: None, settings: Some(settings), longest_lived }
 }
@@ -106,17 +110,19 @@ fn a_new_account_has_what_it_was_made_with() {
 
 #[test]
 fn nothing_can_be_asked_of_an_account_that_is_not_there() {
-    for command in [rename("x"), set(limited(60), None), Command::Delete { users: 0 }] {
+    for command in [rename("x"), set(limited(60), None), delete(0, 0)] {
         check(&[], command.clone(), Err(Refusal::NoSuchAccount));
         check(&[created(), AccountEvent::Deleted], command, Err(Refusal::NoSuchAccount));
     }
 }
 
 #[test]
-fn an_account_is_deleted_after_its_users() {
+fn an_account_is_deleted_after_its_users_and_buckets() {
     let refusal = Refusal::AccountHasUsers { count: 2 };
-    check(&[created()], Command::Delete { users: 2 }, Err(refusal));
-    check(&[created()], Command::Delete { users: 0 }, Ok(vec![AccountEvent::Deleted]));
+    check(&[created()], delete(2, 0), Err(refusal.clone()));
+    check(&[created()], delete(2, 3), Err(refusal));
+    check(&[created()], delete(0, 3), Err(Refusal::AccountHasBuckets { count: 3 }));
+    check(&[created()], delete(0, 0), Ok(vec![AccountEvent::Deleted]));
 }
 
 #[test]

@@ -131,6 +131,7 @@ fn later_kinds() -> Vec<Event> {
         expiry_notice_seconds: vec![604_800, 86_400],
         rotation_due_days: 90,
         spelling: Spelling::default(),
+        buckets_max: 1000,
     };
     let account = [
         AccountEvent::Renamed { display_name: DisplayName::parse("Acme Inc.").expect("valid") },
@@ -164,11 +165,28 @@ fn later_kinds() -> Vec<Event> {
         Event::User(UserEvent::PasswordRemoved { generation: 3 }),
         locked_out(Some("2001:db8:1:2::/64")),
         locked_out(None),
+        Event::Account(AccountEvent::SettingsChanged {
+            settings: AccountSettings { buckets_max: 10_000, ..Default::default() },
+        }),
+    ];
+    let bucket = || BucketName::parse("my-bucket.1").expect("valid");
+    let region = |text| BucketRegion::parse(text).ok();
+    let buckets = [
+        BucketEvent::Claimed { name: bucket(), region: region("us-east-1") },
+        BucketEvent::Claimed { name: bucket(), region: None },
+        BucketEvent::Released { name: bucket() },
+        BucketEvent::Received {
+            name: bucket(),
+            region: region("EU"),
+            created_at: at(1_700_000_000_007),
+        },
+        BucketEvent::Given { name: bucket() },
     ];
     account
         .chain(user)
         .chain(admin_token.into_iter().map(Event::AdminToken))
         .chain(unchanged)
+        .chain(buckets.map(Event::Bucket))
         .collect()
 }
 
@@ -248,6 +266,7 @@ fn settings_of_nothing_are_the_defaults_and_unknown_ones_are_refused() {
         proto::AccountSettings { lockout_mode: 9, ..Default::default() },
         proto::AccountSettings { access_keys_per_user_max: 300, ..Default::default() },
         proto::AccountSettings { retention_seconds: u32::MAX, ..Default::default() },
+        proto::AccountSettings { buckets_max: 10_001, ..Default::default() },
     ] {
         assert!(settings(&bad).is_err(), "{bad:?}");
     }

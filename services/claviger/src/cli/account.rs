@@ -56,6 +56,9 @@ pub(crate) enum AccountCommand {
         /// By UUID or number
         #[arg(value_name = "ACCOUNT_ID")]
         id: String,
+        /// Release the buckets that it has; what they hold stays in the store
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -92,6 +95,9 @@ pub(crate) struct SettingsArgs {
     /// How the full names of users are spelled, and what EIM tells as a key's UserName
     #[arg(long, value_enum, value_name = "VENDOR")]
     pub(crate) spelling: Option<Spelling>,
+    /// How many buckets the account may have, 1 to 10000
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) buckets: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

@@ -69,11 +69,12 @@ async fn act(client: &Client, command: AccountCommand) -> Outcome {
                 details(&answer.account.clone().unwrap_or_default())
             })
         }
-        AccountCommand::Delete { id, change } => {
+        AccountCommand::Delete { id, force, change } => {
             let request = DeleteAccountRequest {
                 name: account_name(&id),
                 request_id: change.request_id(),
                 etag: change.etag(),
+                force,
             };
             let answer = accounts.delete_account(call(request)).await?.into_inner();
             output.show("claviger.identity.v1.DeleteAccountResponse", &answer, || {
@@ -134,6 +135,10 @@ fn settings_of(args: SettingsArgs) -> (AccountSettings, Vec<String>) {
             crate::cli::Spelling::Aws => Spelling::Aws,
             crate::cli::Spelling::Outscale => Spelling::Outscale,
         });
+    }
+    if let Some(max) = args.buckets {
+        given("buckets_max");
+        settings.buckets_max = max;
     }
     (settings, paths)
 }
@@ -203,6 +208,7 @@ fn details(account: &Account) -> Table<2> {
         ("expiry notices", &notices.join(", ")),
         ("rotation due", &days(settings.rotation_due_days)),
         ("spelling", spelling(settings.spelling())),
+        ("buckets at most", &settings.buckets_max.to_string()),
         ("etag", &account.etag),
     ])
 }
@@ -277,10 +283,11 @@ mod tests {
             expiry_notice_seconds: vec![604_800, 86_400],
             rotation_due_days: 90,
             spelling: Spelling::Outscale.into(),
+            buckets_max: 50,
         };
         let args = "--keys-per-user 2 --max-lifetime P90D --default-grace-period PT1H \
                     --lockout per-key --retention 60 --expiry-notice P1W --expiry-notice P1D \
-                    --rotation-due-days 90 --spelling outscale";
+                    --rotation-due-days 90 --spelling outscale --buckets 50";
         let paths = [
             "access_keys_per_user_max",
             "access_key_lifetime_seconds_max",
@@ -290,6 +297,7 @@ mod tests {
             "expiry_notice_seconds",
             "rotation_due_days",
             "spelling",
+            "buckets_max",
         ];
         check(args, &paths, &settings);
     }

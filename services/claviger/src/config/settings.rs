@@ -162,7 +162,7 @@ pub(crate) struct Gateway {
     /// does
     #[arg(long, env = "CLAVIGER_GATEWAY__GATEWAY_TOKEN_FILE", value_name = "FILE")]
     pub(crate) gateway_token_file: Option<PathBuf>,
-    /// URI of identity. With it users and access keys are managed by the APIs of AWS IAM, OUTSCALE and
+    /// URI of identity. With it buckets belong to accounts, and users and access keys are managed by the APIs of AWS IAM, OUTSCALE and
     /// NetApp ONTAP, and by REST
     #[arg(long, env = "CLAVIGER_GATEWAY__IDENTITY", value_name = "URI")]
     pub(crate) identity: Option<String>,
@@ -173,7 +173,8 @@ pub(crate) struct Gateway {
     /// Whom identity's certificate must name, spiffe://... or dns:HOST [default: the host of its URI]
     #[arg(long, env = "CLAVIGER_GATEWAY__IDENTITY_SERVER_NAME", value_name = "NAME")]
     pub(crate) identity_server_name: Option<String>,
-    /// UUID of the one account whose users may use the upstream. Required
+    /// UUID of the one account whose users may use the upstream, and all its buckets. Without it, each bucket
+    /// is the account's that claimed it, which identity knows
     #[arg(long, env = "CLAVIGER_GATEWAY__ACCOUNT_ID", value_name = "UUID")]
     pub(crate) account_id: Option<Uuid>,
     /// The region that is served; signatures for another are refused [default: us-east-1]
@@ -387,4 +388,8 @@ pub(crate) struct Limits {
     /// How often upstreams are looked at [default: 5]
     #[arg(long, env = "CLAVIGER_GATEWAY__LIMITS__HEALTH_INTERVAL_SECONDS", value_name = "SECONDS")]
     pub(crate) health_interval_seconds: Option<u64>,
+    /// For identity to tell whose buckets are, before it is asked at each request [default: 5]
+    #[arg(long, value_name = "SECONDS")]
+    #[arg(env = "CLAVIGER_GATEWAY__LIMITS__BUCKETS_SILENCE_SECONDS_MAX")]
+    pub(crate) buckets_silence_seconds_max: Option<u64>,
 }

@@ -104,6 +104,12 @@ impl Refused {
             | Reason::SignatureVersion2Off
             | Reason::DateKeysUnavailable
             | Reason::AccountHasUsers
+            | Reason::NoSuchBucket
+            | Reason::BucketAlreadyOwned
+            | Reason::BucketAlreadyExists
+            | Reason::BucketLimit
+            | Reason::BucketOwnerChanged
+            | Reason::AccountHasBuckets
             | Reason::NotDeleted
             | Reason::OtherEpoch
             | Reason::StorageFull

@@ -190,6 +190,10 @@ fn call_name(kind: &Kind) -> Option<&'static str> {
         Kind::AccessKeyPurged(_) => "PurgeAccessKey",
         Kind::AdminTokenCreated(_) => "CreateAdminToken",
         Kind::AdminTokenRevoked(_) => "RevokeAdminToken",
+        Kind::BucketClaimed(_) => "CreateBucket",
+        Kind::BucketReleased(_) => "DeleteBucket",
+        // Of one transfer, each account has its event.
+        Kind::BucketReceived(_) | Kind::BucketGiven(_) => "TransferBucket",
         // Of requests that changed nothing, and of what the server does by itself.
         Kind::UserUnchanged(UserUnchanged { .. })
         | Kind::AccountUnchanged(AccountUnchanged { .. })

@@ -70,6 +70,10 @@ impl S3Error {
         self.retry_after
     }
 
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     pub(crate) fn code(&self) -> &str {
         &self.code
     }

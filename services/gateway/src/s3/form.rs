@@ -21,6 +21,7 @@ use self::parts::Parts as FormParts;
 use self::upload::{Object, Upload};
 use super::error_xml::S3Error;
 use super::target::{Resource, Target};
+use super::tenants::{Asked, Course};
 use super::{S3, noted, operation};
 use crate::access_log::Entry;
 use crate::body::{BoxBody, Watched};
@@ -85,6 +86,19 @@ impl S3 {
         let FormTerms { key, .. } = &terms;
         let headers = fields::headers(&fields)?;
         let forwarder = Arc::clone(self.upstreams.of(Some(bucket), Some(verified.account_id)));
+        let target = Target::own(&upload::path(bucket, key), "")?;
+        let asked = Asked {
+            method: &Method::PUT,
+            target: &target,
+            headers: &headers,
+            verified: &verified,
+            client,
+            request_id: &entry.request_id,
+        };
+        if let Course::Answered(response) = self.tenants.course(asked, &forwarder).await? {
+            return Ok(response);
+        }
+        noted::owner(entry, &verified);
         noted::upstream(entry, forwarder.name());
         let object = Object { bucket, key, headers, identity: verified.identity() };
         let upload = Upload::new(forwarder, object, lengths(&terms), entry.bytes_in.clone());

@@ -22,7 +22,7 @@ use tower::ServiceExt;
 use super::content::{self, Content, Prepared, mismatch};
 use super::error_xml::S3Error;
 use super::headers;
-use super::payload::Mismatch;
+use super::payload::{Hash, Mismatch};
 use super::target::Target;
 use super::upstream_refusal;
 use crate::body::{self, BoxBody, BoxError, BrokenOff, Count, Cut, Stalled, Watched};
@@ -35,6 +35,9 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long an upstream may take to answer when it is asked how it is.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long an upstream may take to begin its answer to a request of the gateway's own.
+const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sends requests to one upstream.
 #[derive(Debug)]
@@ -233,6 +236,34 @@ impl Forwarder {
     /// How long a body may stand still.
     pub(crate) fn idle_timeout(&self) -> Duration {
         self.idle_timeout
+    }
+
+    /// The upstream's answer to a request of the gateway's own, which has no body.
+    ///
+    /// # Errors
+    /// `ServiceUnavailable` if there is none in time.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: PathAndQuery,
+        identity: Identity,
+    ) -> Result<Response<Incoming>, S3Error> {
+        let target = Target { sent: path.clone(), onward: path };
+        let outgoing = Outgoing {
+            method,
+            target: &target,
+            headers: HeaderMap::new(),
+            body: body::empty(),
+            content_length: None,
+            signable: SignableBody::Precomputed(Hash::of(b"").to_string()),
+            identity,
+        };
+        let moving = Count::default();
+        let asked = tokio::time::timeout(ASK_TIMEOUT, self.send(outgoing, &moving)).await;
+        asked.unwrap_or_else(|_| {
+            tracing::warn!(upstream = self.name, "the upstream does not answer");
+            Err(S3Error::unavailable())
+        })
     }
 
     /// Sends a request, once more if it may be.

@@ -1,11 +1,11 @@
 //! What the log and the metrics are told of a request on its way.
 
+use domain::BucketName;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use http::request::Parts;
 use http::{Method, Response};
 
 use super::forward::UpstreamCode;
-use super::operation::is_bucket_name;
 use super::operations::Operation;
 use super::target::Target;
 use super::verify::Verified;
@@ -17,7 +17,7 @@ pub(crate) fn request(entry: &mut Entry, head: &Parts, target: &Target) {
     let Some(s3) = &mut entry.s3 else { return };
     let is_copy = head.headers.contains_key("x-amz-copy-source");
     s3.operation = Operation::of(&head.method, target, is_copy);
-    let bucket = target.resource().bucket().filter(|bucket| is_bucket_name(bucket));
+    let bucket = target.resource().bucket().filter(|bucket| BucketName::parse(bucket).is_ok());
     bucket.unwrap_or_default().clone_into(&mut s3.bucket);
     if head.method == Method::PUT && s3.operation.name == "PutObject" {
         let length = head.headers.get(CONTENT_LENGTH);
@@ -33,6 +33,15 @@ pub(crate) fn requester(entry: &mut Entry, verified: &Verified) {
     entry.account_id = verified.account_id.to_string();
     entry.user_id.clone_from(&verified.user_id);
     entry.access_key_id.clone_from(&verified.access_key_id);
+}
+
+/// Notes whose the bucket is: whoever may use it is of the same account.
+pub(crate) fn owner(entry: &mut Entry, verified: &Verified) {
+    if let Some(s3) = &mut entry.s3
+        && !s3.is_anonymous
+    {
+        s3.bucket_owner = verified.account_id.to_string();
+    }
 }
 
 /// Notes that nobody in particular does.

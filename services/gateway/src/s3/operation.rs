@@ -5,6 +5,7 @@
 //! apart by path, query and method. So only what is known to be an operation on buckets and
 //! objects goes on.
 
+use domain::BucketName;
 use http::{Method, StatusCode};
 
 use super::error_xml::S3Error;
@@ -114,7 +115,7 @@ pub(crate) fn check(method: &Method, target: &Target, reserved: &[String]) -> Re
 /// # Errors
 /// `InvalidBucketName`; `AccessDenied` for a bucket that is reserved.
 pub(crate) fn check_bucket(bucket: &str, reserved: &[String]) -> Result<(), S3Error> {
-    if !is_bucket_name(bucket) {
+    if BucketName::parse(bucket).is_err() {
         let message = "The specified bucket is not valid.";
         return Err(S3Error::new(StatusCode::BAD_REQUEST, "InvalidBucketName", message)
             .with("BucketName", bucket));
@@ -173,21 +174,6 @@ fn is_header(name: &str) -> bool {
 /// logs: it is one of S3's own, and authenticates nobody.
 pub(crate) fn is_plain_parameter(name: &str) -> bool {
     PARAMETERS.contains(&name) || SERVICE_PARAMETERS.contains(&name)
-}
-
-/// Whether this may name a bucket (S3 user guide, "General purpose bucket naming rules").
-///
-/// It holds no escape either, so that there is one way to read it.
-pub(crate) fn is_bucket_name(name: &str) -> bool {
-    let at_the_ends = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let inside = |byte: u8| at_the_ends(byte) || matches!(byte, b'.' | b'-');
-    let bytes = name.as_bytes();
-    (3..=63).contains(&bytes.len())
-        && bytes.iter().copied().all(inside)
-        && bytes.first().copied().is_some_and(at_the_ends)
-        && bytes.last().copied().is_some_and(at_the_ends)
-        && !name.contains("..")
-        && name.parse::<std::net::Ipv4Addr>().is_err()
 }
 
 #[cfg(test)]

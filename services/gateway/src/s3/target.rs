@@ -144,6 +144,15 @@ impl Target {
         Some(canonical(self.onward.path().get(bucket.len() + 2..)?))
     }
 
+    /// The value of the parameter of this name, decoded; the names of headers that are put into the query are in any
+    /// case.
+    pub(crate) fn query_value(&self, name: &str) -> Option<Vec<u8>> {
+        let query = self.sent.query().unwrap_or_default();
+        let is_it = |parameter: &&str| self::name(parameter).eq_ignore_ascii_case(name.as_bytes());
+        let parameter = query.split('&').find(is_it)?;
+        Some(parameter.split_once('=').map_or(vec![], |(_, value)| decode(value)))
+    }
+
     /// The path in the one form that SigV4 signs, whichever way it was sent.
     pub(crate) fn canonical_path(&self) -> String {
         canonical(self.onward.path())
@@ -220,7 +229,7 @@ fn is_utf8(text: &str) -> bool {
 }
 
 /// Undoes percent escapes; what is none stays as it is.
-fn decode(text: &str) -> Vec<u8> {
+pub(crate) fn decode(text: &str) -> Vec<u8> {
     let mut rest = text.as_bytes();
     let mut decoded = Vec::with_capacity(rest.len());
     while let [first, after @ ..] = rest {
@@ -291,6 +300,20 @@ mod tests {
         check("/b/k?", "/b/k");
         check("/b/k?a=1&&b=2&", "/b/k?a=1&b=2");
         check("/b/k;?prefix=a;b", "/b/k;?prefix=a%3Bb");
+    }
+
+    #[test]
+    fn a_parameter_has_a_value() {
+        let target =
+            parse("/b/k?a&b=%31=%32&X-Amz-Copy-Source=b%2Fk&c=", &["s3"]).expect("a target");
+        let check = |name: &str, value: Option<&str>| {
+            assert_eq!(target.query_value(name).as_deref(), value.map(str::as_bytes), "{name}");
+        };
+        check("a", Some(""));
+        check("b", Some("1=2"));
+        check("c", Some(""));
+        check("x-amz-copy-source", Some("b/k"));
+        check("d", None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use api::auth::v1::{Denied, Detail};
 use tonic::Status;
 
 use crate::fake_auth::verified;
-use crate::rig::{Rig, config, limits, request, serve};
+use crate::rig::{Rig, config, exchange, limits, request, serve};
 
 #[tokio::test]
 async fn a_denial_becomes_s3s_error() {
@@ -52,6 +52,23 @@ async fn who_is_locked_out_is_told_for_how_long() {
         assert_eq!(answer.header("retry-after"), Some("60"));
     }
     assert_eq!(rig.upstream.begun(), 0);
+}
+
+#[tokio::test]
+async fn who_waits_to_send_a_body_and_is_refused_is_not_taken_for_sending_it() {
+    let rig = Rig::start().await;
+    rig.auth.says(|_| {
+        let code = "AccessDenied".to_owned();
+        Ok(Some(Verdict::Denied(Denied { code, http_status: 403, ..Denied::default() })))
+    });
+    // Of which the second could be read as the body of the first.
+    let put =
+        "PUT /bkt/k HTTP/1.1\r\nHost: s3.test\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n";
+    let next = "GET /bkt/k HTTP/1.1\r\nHost: s3.test\r\nConnection: close\r\n\r\n";
+    let answer = exchange(rig.gateway.s3, format!("{put}{next}").as_bytes()).await;
+    assert_eq!((answer.status, answer.header("connection")), (403, Some("close")));
+    assert_eq!(answer.text().matches("</Error>").count(), 1, "nothing else is answered");
+    assert_eq!(rig.auth.heads().len(), 1);
 }
 
 #[tokio::test]

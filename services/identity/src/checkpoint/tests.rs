@@ -2,9 +2,9 @@ use std::collections::HashMap;
 
 use domain::{
     AccessKeyChanges, AccessKeyId, AccountEvent, AccountId, AccountNumber, AccountSettings,
-    AdminTokenEvent, AdminTokenId, DisplayName, Event, Expiry, Label, NewAccessKey, SealedSecret,
-    Slot, Tag, Tags, TimeToLive, Timestamp, TokenHash, UserEvent, UserId, UserName, account,
-    admin_token, user,
+    AdminTokenEvent, AdminTokenId, BucketEvent, BucketName, BucketRegion, DisplayName, Event,
+    Expiry, Label, NewAccessKey, SealedSecret, Slot, Tag, Tags, TimeToLive, Timestamp, TokenHash,
+    UserEvent, UserId, UserName, account, admin_token, bucket, user,
 };
 use event_store::{Actor, Recorded, Revision};
 use sealing::{KeyEncryptionKey, Keyring, Keystore};
@@ -233,7 +233,10 @@ impl Life {
         let users: Vec<_> =
             self.model.users_from(id, std::ops::Bound::Unbounded).map(|user| user.id).collect();
         let command = match self.random.below(3) {
-            0 => account::Command::Delete { users: users.len() - 1 },
+            0 => account::Command::Delete {
+                users: users.len() - 1,
+                buckets: self.model.buckets().count(id),
+            },
             1 => account::Command::Update {
                 display_name: Some(DisplayName::parse(&format!("{}", self.names)).expect("a name")),
                 settings: None,
@@ -266,6 +269,32 @@ impl Life {
         if !events.is_empty() {
             self.record(id, events);
         }
+    }
+
+    /// Claims a bucket, or releases it, or gives it to another account.
+    fn change_buckets(&mut self) {
+        let name = BucketName::parse(&format!("bucket-{}", self.random.below(30))).expect("a name");
+        let accounts = &self.accounts;
+        let there: Vec<_> =
+            accounts.iter().copied().filter(|id| self.model.account(*id).is_some()).collect();
+        let Some(account) = self.random.of(&there) else { return };
+        let held = self.model.buckets().count(account);
+        let known = self.model.buckets().get(&name).cloned();
+        let command = match (&known, self.random.below(3)) {
+            (None, _) => bucket::Command::Claim {
+                account,
+                region: BucketRegion::parse("eu").ok().filter(|_| held.is_multiple_of(2)),
+                held,
+            },
+            (Some(_), 0) => bucket::Command::Release,
+            (Some(bucket), _) => {
+                bucket::Command::Transfer { from: bucket.account, to: account, held }
+            }
+        };
+        let settings = self.model.settings(account);
+        let Ok(events) = bucket::decide(&name, known.as_ref(), command, &settings) else { return };
+        let of = |(account, event)| (Stream::Buckets(account), Event::Bucket(event));
+        self.record(AccountId(Uuid::nil()), events.into_iter().map(of).collect());
     }
 
     fn change_tokens(&mut self) {
@@ -312,6 +341,9 @@ impl Life {
         }
         if self.random.below(60) == 0 {
             return self.change_tokens();
+        }
+        if self.random.below(20) == 0 {
+            return self.change_buckets();
         }
         if self.random.below(8) == 0 {
             let account = self.random.of(&self.accounts).expect("some");
@@ -389,7 +421,11 @@ impl Life {
             .hashes
             .iter()
             .map(|hash| format!("{:?}", model.admin_token_by_hash(hash).map(|entry| entry.id)));
-        numbers.chain(pasts).chain(names).chain(holders).chain(tokens).collect()
+        let buckets = self.accounts.iter().map(|id| {
+            let buckets = model.buckets().from(*id, std::ops::Bound::Unbounded);
+            format!("{:?} {:?}", model.buckets().count(*id), Vec::from_iter(buckets))
+        });
+        numbers.chain(pasts).chain(names).chain(holders).chain(tokens).chain(buckets).collect()
     }
 }
 
@@ -446,7 +482,7 @@ async fn a_checkpoint_and_what_follows_make_the_same_as_all_from_the_start() {
     let life = long_life();
     let kinds: std::collections::BTreeSet<_> =
         life.events.iter().map(|event| event.event_type).collect();
-    assert_eq!(kinds.len(), 29, "{kinds:?}");
+    assert_eq!(kinds.len(), 33, "{kinds:?}");
 
     let mut replayed = empty();
     let mut restored = empty();
@@ -585,6 +621,7 @@ fn of_everything() -> Model {
                 expiry_notice_seconds: vec![7200, 600],
                 rotation_due_days: 30,
                 spelling: domain::Spelling::Outscale,
+                buckets_max: 7,
             },
         },
     ];
@@ -623,6 +660,11 @@ fn of_everything() -> Model {
     );
     life.record_user(account, alice, of_alice.into());
     life.record_user(account, bob, vec![created("bob"), key_created(&gone), UserEvent::Deleted]);
+    let claimed = BucketEvent::Claimed {
+        name: BucketName::parse("data").expect("a name"),
+        region: BucketRegion::parse("eu").ok(),
+    };
+    life.record(AccountId(Uuid::nil()), vec![(Stream::Buckets(account), Event::Bucket(claimed))]);
     let of_token = of_token.map(|event| (Stream::AdminToken(token), Event::AdminToken(event)));
     life.record(AccountId(Uuid::nil()), of_token.into());
     life.model
@@ -640,10 +682,12 @@ fn the_form_of_a_checkpoint_changes_only_with_its_version() {
         snapshot.users.len(),
         snapshot.former_users.len(),
         snapshot.former_access_keys.len(),
+        snapshot.buckets.len(),
+        snapshot.bucket_revisions.len(),
         snapshot.admin_tokens.len(),
         snapshot.commands.len(),
     ];
     assert!(!filled.contains(&0), "{filled:?}");
-    let golden = "15de7ac6559330b6a5ba320dc740975426d9a50a0a2eb5e073f6992d413fb947";
-    assert_eq!((VERSION, digest_of(&model).as_str()), (4, golden));
+    let golden = "a9040a0294ef2fd6034706a9bb6edb088eb105269c9aea4967d5f2edd00ed5b1";
+    assert_eq!((VERSION, digest_of(&model).as_str()), (5, golden));
 }

@@ -12,7 +12,7 @@ use prost::Message;
 use crate::caller::Call;
 use crate::error::Error;
 use crate::model::Model;
-use crate::stream::Stream;
+use crate::stream::{self, Stream};
 use crate::writer::{Writer, decode};
 use crate::{positions, render, resource};
 
@@ -128,7 +128,7 @@ impl Filter {
         writer: &Writer,
         recorded: &Recorded,
     ) -> Result<Option<Event>, Error> {
-        let account = self.account.is_none_or(|account| account.0 == recorded.account);
+        let account = self.account.is_none_or(|account| account == stream::account_of(recorded));
         let kind = self.kinds.is_empty() || self.kinds.contains(&recorded.event_type);
         let principal =
             self.principal.as_ref().is_none_or(|name| *name == recorded.actor.principal.as_str());

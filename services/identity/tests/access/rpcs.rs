@@ -53,6 +53,23 @@ const USER_READERS: &[Caller] = &[
     Caller::Itself,
 ];
 
+/// Who claims and releases buckets, elsewhere than by S3.
+const BUCKET_MANAGERS: &[Caller] = &[Caller::Configured, Caller::All, Caller::Scoped];
+/// Who sees the account's buckets.
+const BUCKET_READERS: &[Caller] = &[
+    Caller::Configured,
+    Caller::All,
+    Caller::ReadOnly,
+    Caller::Scoped,
+    Caller::ScopedReadOnly,
+    Caller::Root,
+    Caller::Itself,
+    Caller::Colleague,
+];
+/// Who watches whose all buckets are.
+const BUCKET_WATCHERS: &[Caller] =
+    &[Caller::Configured, Caller::All, Caller::ReadOnly, Caller::Gateway];
+
 /// Gateways, whoever they act for.
 const GATEWAYS: &[Caller] = &[
     Caller::Root,
@@ -133,6 +150,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.extend(access_keys());
     rows.extend(events());
     rows.extend(admin_tokens());
+    rows.extend(buckets());
     rows.extend(keystore());
     rows.extend(feed());
     rows.push(row(VERIFY_PASSWORD, GATEWAYS, |world, _| VerifyPasswordRequest {
@@ -344,6 +362,44 @@ fn admin_tokens() -> Vec<Row> {
             name: target.admin_token.clone(),
             ..Default::default()
         }),
+    ]
+}
+
+fn buckets() -> Vec<Row> {
+    fn claim(parent: String, number: u32) -> ClaimBucketRequest {
+        let bucket = Bucket { bucket_name: format!("new-{number}"), ..Default::default() };
+        ClaimBucketRequest { parent, bucket: Some(bucket), ..Default::default() }
+    }
+    vec![
+        row("BucketService/ClaimBucket", BUCKET_MANAGERS, |world, target| {
+            claim(world.mine.name.clone(), target.number)
+        }),
+        row("BucketService/ClaimBucket", BUCKET_MANAGERS, |world, target| {
+            claim(format!("accounts/{}", world.mine.number), target.number)
+        }),
+        row("BucketService/ReleaseBucket", BUCKET_MANAGERS, |_, target| ReleaseBucketRequest {
+            name: target.bucket.clone(),
+            ..Default::default()
+        }),
+        row("BucketService/GetBucket", BUCKET_READERS, |_, target| GetBucketRequest {
+            name: target.bucket.clone(),
+            ..Default::default()
+        }),
+        row("BucketService/ListBuckets", BUCKET_READERS, |world, _| ListBucketsRequest {
+            parent: world.mine.name.clone(),
+            ..Default::default()
+        }),
+        row("BucketService/ListBuckets", AUDITORS, |_, _| ListBucketsRequest {
+            parent: "accounts/-".into(),
+            ..Default::default()
+        }),
+        row("BucketService/TransferBucket", OPERATORS, |world, target| TransferBucketRequest {
+            name: target.bucket.clone(),
+            source_account: world.mine.name.clone(),
+            account: world.other.name.clone(),
+            ..Default::default()
+        }),
+        row("BucketService/WatchBuckets", BUCKET_WATCHERS, |_, _| WatchBucketsRequest {}),
     ]
 }
 

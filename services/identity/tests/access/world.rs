@@ -134,6 +134,8 @@ pub(crate) struct Target {
     pub(crate) key: AccessKey,
     /// Its access key that was deleted and can be undeleted.
     pub(crate) deleted_key: AccessKey,
+    /// A bucket of the account, by name.
+    pub(crate) bucket: String,
     /// An account without users.
     pub(crate) account: String,
     /// An admin token, by name.
@@ -340,7 +342,15 @@ impl World {
         let display_name = format!("target-{number}");
         let token = identity.admin_token(AdminToken { display_name, ..Default::default() }).await;
         let admin_token = token.admin_token.expect("there").name;
-        Target { user, key, deleted_key, account, admin_token, number }
+        let bucket = Bucket { bucket_name: format!("bucket-{number}"), ..Default::default() };
+        let claim = ClaimBucketRequest {
+            parent: self.mine.name.clone(),
+            bucket: Some(bucket),
+            ..Default::default()
+        };
+        let bucket =
+            identity.claim_bucket(claim).await.expect("claimed").bucket.expect("there").name;
+        Target { user, key, deleted_key, bucket, account, admin_token, number }
     }
 
     /// What a caller presents in a call that is about `target`.

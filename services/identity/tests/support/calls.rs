@@ -97,6 +97,12 @@ calls! {
     admin_tokens:
         create_admin_token(CreateAdminTokenRequest) -> CreateAdminTokenResponse,
         revoke_admin_token(RevokeAdminTokenRequest) -> RevokeAdminTokenResponse;
+    buckets:
+        claim_bucket(ClaimBucketRequest) -> ClaimBucketResponse,
+        release_bucket(ReleaseBucketRequest) -> ReleaseBucketResponse,
+        get_bucket(GetBucketRequest) -> GetBucketResponse,
+        list_buckets(ListBucketsRequest) -> ListBucketsResponse,
+        transfer_bucket(TransferBucketRequest) -> TransferBucketResponse;
     keystore:
         get_keystore(GetKeystoreRequest) -> GetKeystoreResponse;
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use api::identity::v1::access_key_service_client::AccessKeyServiceClient;
 use api::identity::v1::account_service_client::AccountServiceClient;
 use api::identity::v1::admin_token_service_client::AdminTokenServiceClient;
+use api::identity::v1::bucket_service_client::BucketServiceClient;
 use api::identity::v1::credential_feed_service_client::CredentialFeedServiceClient;
 use api::identity::v1::event_service_client::EventServiceClient;
 use api::identity::v1::user_service_client::UserServiceClient;
@@ -173,6 +174,10 @@ impl Identity {
 
     pub fn admin_tokens(&self) -> AdminTokenServiceClient<Channel> {
         AdminTokenServiceClient::new(self.operator())
+    }
+
+    pub fn buckets(&self) -> BucketServiceClient<Channel> {
+        BucketServiceClient::new(self.operator())
     }
 
     /// A connection that says nothing of who calls.

@@ -126,6 +126,14 @@ pub(super) fn describe(kind: &Kind) -> Described {
             of("AdminTokenCreated", &event.display_name).with(listed([read_only, account, end]))
         }
         Kind::AdminTokenRevoked(_) => plain("AdminTokenRevoked"),
+        Kind::BucketClaimed(event) => of("BucketClaimed", &event.bucket_name).with(&event.region),
+        Kind::BucketReleased(event) => of("BucketReleased", &event.bucket_name),
+        Kind::BucketReceived(event) => {
+            let made = event.create_time.as_ref().map(|made| format!("claimed {made}"));
+            let region = Some(event.region.clone()).filter(|region| !region.is_empty());
+            of("BucketReceived", &event.bucket_name).with(listed([region, made]))
+        }
+        Kind::BucketGiven(event) => of("BucketGiven", &event.bucket_name),
     }
 }
 
@@ -137,6 +145,7 @@ fn settings_in_words(settings: &AccountSettings) -> String {
     let some = |name: &str, value: String| (!value.is_empty()).then(|| format!("{name} {value}"));
     let notices: Vec<_> = settings.expiry_notice_seconds.iter().map(seconds).collect();
     let keys = Some(settings.access_keys_per_user_max).filter(|max| *max > 0);
+    let buckets = Some(settings.buckets_max).filter(|max| *max > 0);
     listed([
         keys.map(|max| format!("{max} access keys per user")),
         some("longest lifetime", seconds(&settings.access_key_lifetime_seconds_max)),
@@ -146,6 +155,7 @@ fn settings_in_words(settings: &AccountSettings) -> String {
         some("expiry notices", notices.join(" ")),
         some("rotation due", days(settings.rotation_due_days)),
         some("spelling", spelling(settings.spelling()).to_owned()),
+        buckets.map(|max| format!("{max} buckets")),
     ])
 }
 

@@ -222,6 +222,32 @@ fn rows() -> Vec<Row> {
             json!({"displayName": "ci", "readOnly": true}),
             json!({"adminToken": {"displayName": "ci", "readOnly": true}}),
         ),
+        (
+            "BucketService/ClaimBucket",
+            "POST /v1/accounts/123456789012/buckets?requestId=1",
+            json!({"bucketName": "data", "region": "eu"}),
+            json!({"parent": ACCOUNT, "bucket": {"bucketName": "data", "region": "eu"},
+                   "requestId": "1"}),
+        ),
+        (
+            "BucketService/ReleaseBucket",
+            "DELETE /v1/buckets/a.b-c?account=accounts/123456789012",
+            none(),
+            json!({"name": "buckets/a.b-c", "account": ACCOUNT}),
+        ),
+        ("BucketService/GetBucket", "GET /v1/buckets/data", none(), named("buckets/data")),
+        (
+            "BucketService/ListBuckets",
+            "GET /v1/accounts/-/buckets?prefix=a&region=eu&pageSize=2",
+            none(),
+            json!({"parent": "accounts/-", "prefix": "a", "region": "eu", "pageSize": 2}),
+        ),
+        (
+            "BucketService/TransferBucket",
+            "POST /v1/buckets/data:transfer",
+            json!({"sourceAccount": ACCOUNT, "account": "accounts/2"}),
+            json!({"name": "buckets/data", "sourceAccount": ACCOUNT, "account": "accounts/2"}),
+        ),
         ("AdminTokenService/ListAdminTokens", "GET /v1/adminTokens", none(), json!({})),
         (
             "AdminTokenService/RevokeAdminToken",

@@ -62,7 +62,9 @@ pub(super) fn headers(fields: &Fields) -> Result<HeaderMap, S3Error> {
 /// user metadata only: some servers read it as a hyphen.
 fn is_of_object(name: &str) -> bool {
     let Some(rest) = name.strip_prefix("x-amz-") else { return false };
-    !OF_THE_FORM.contains(&name) && (rest.starts_with("meta-") || !rest.contains('_'))
+    // A form's file is its own: nothing is copied.
+    let copies = rest.starts_with("copy-source");
+    !copies && !OF_THE_FORM.contains(&name) && (rest.starts_with("meta-") || !rest.contains('_'))
 }
 
 #[derive(Deserialize)]
@@ -137,6 +139,8 @@ mod tests {
                 ("x-amz-security-token", "x"),
                 ("x-amz-content-sha256", "x"),
                 ("x-amz-copy_source", "/b/k"),
+                ("X-Amz-Copy-Source", "/b/k"),
+                ("x-amz-copy-source-range", "bytes=0-1"),
                 ("x-ignore-me", "x"),
                 ("host", "x"),
                 ("content-length", "5"),

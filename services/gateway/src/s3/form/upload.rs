@@ -34,6 +34,11 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 const PATH: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
+/// The path of an object, encoded.
+pub(super) fn path(bucket: &str, key: &str) -> String {
+    format!("/{bucket}/{}", utf8_percent_encode(key, PATH))
+}
+
 /// What a form makes.
 #[derive(Debug)]
 pub(super) struct Object<'a> {
@@ -70,7 +75,7 @@ impl<'a> Upload<'a> {
         lengths: RangeInclusive<u64>,
         bytes_in: Count,
     ) -> Self {
-        let path = format!("/{}/{}", object.bucket, utf8_percent_encode(object.key, PATH));
+        let path = path(object.bucket, object.key);
         Self { forwarder, object, path, lengths, bytes_in, bytes: 0 }
     }
 
