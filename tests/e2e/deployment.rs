@@ -112,8 +112,6 @@ impl Deployment {
                 &identity,
                 "--identity-token-file",
                 "acting-token",
-                "--account-id",
-                &text(&made["account"]["accountId"]),
                 "--upstream-endpoint",
                 &format!("http://{}", store.address),
                 "--upstream-access-key-id",

@@ -11,6 +11,7 @@ use api::auth::v1::verify_signature_response::Verdict;
 use api::auth::v1::{VerifySignatureRequest, VerifySignatureResponse};
 use api::identity::v1::access_key_service_client::AccessKeyServiceClient;
 use api::identity::v1::account_service_client::AccountServiceClient;
+use api::identity::v1::bucket_service_client::BucketServiceClient;
 use api::identity::v1::event_service_client::EventServiceClient;
 use api::identity::v1::user_service_client::UserServiceClient;
 use api::identity::v1::{CreateAccessKeyRequest, CreateAccessKeyResponse, CreateUserRequest, User};
@@ -153,6 +154,10 @@ impl Dev {
 
     pub(crate) fn accounts(&self) -> AccountServiceClient<Channel> {
         AccountServiceClient::new(self.channel("identity"))
+    }
+
+    pub(crate) fn buckets(&self) -> BucketServiceClient<Channel> {
+        BucketServiceClient::new(self.channel("identity"))
     }
 
     pub(crate) fn users(&self) -> UserServiceClient<Channel> {

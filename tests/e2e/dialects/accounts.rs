@@ -8,7 +8,8 @@ use std::time::SystemTime;
 
 use api::event::v1::Tag;
 use api::identity::v1::{
-    Account, CreateAccountRequest, CreateUserRequest, ListEventsRequest, SetPasswordRequest, User,
+    Account, Bucket, ClaimBucketRequest, CreateAccountRequest, CreateUserRequest,
+    ListEventsRequest, SetPasswordRequest, User,
 };
 use serde_json::{Value, json};
 
@@ -22,6 +23,7 @@ const ONTAP: &str = include_str!("../../../services/gateway/src/ontap.rs");
 
 /// What of the victim nobody else may be shown, and nobody sends.
 const MARK: &str = "M4RKED";
+const BUCKET: &str = "victims-bucket";
 const PASSWORD: &str = "correct-horse-battery-staple";
 
 /// Somebody who has all of an account but no part in the other.
@@ -29,6 +31,7 @@ struct Stranger {
     dev: Dev,
     key: Key,
     login: String,
+    own_account_id: String,
     /// The other account's.
     account_id: String,
     number: String,
@@ -54,6 +57,9 @@ impl Stranger {
         let victim = dev.users().create_user(request).await.expect("created").into_inner();
         let victim = victim.user.expect("there");
         let key = dev.key(&victim.name).await;
+        let bucket = Some(Bucket { bucket_name: BUCKET.into(), ..Default::default() });
+        let request = ClaimBucketRequest { parent: dev.account(), bucket, ..Default::default() };
+        dev.buckets().claim_bucket(request).await.expect("claimed");
         let account = Some(Account { display_name: "Other".into(), ..Default::default() });
         let request = CreateAccountRequest { account, ..Default::default() };
         let own = dev.accounts().create_account(request).await.expect("created").into_inner();
@@ -71,8 +77,10 @@ impl Stranger {
         let events = dev.events().list_events(request).await.expect("listed").into_inner().events;
         let of_victim = events.iter().find(|event| format!("{event:?}").contains(MARK));
         let actor = of_victim.and_then(|event| event.actor.clone()).expect("recorded");
+        let own_account = own.account.expect("there");
         Self {
-            login: format!("root@{}", own.account.expect("there").account_number),
+            login: format!("root@{}", own_account.account_number),
+            own_account_id: own_account.account_id,
             account_id: dev.text("account/id"),
             number: dev.text("account/number"),
             user_id: victim.user_id,
@@ -260,6 +268,11 @@ async fn rest(stranger: &Stranger) {
                     json!({ "displayName": "mine" })
                 }
                 "CreateUser" => json!({ "userName": "mine" }),
+                "ClaimBucket" => json!({ "bucketName": "mine-too" }),
+                "TransferBucket" => json!({
+                    "sourceAccount": format!("accounts/{}", stranger.account_id),
+                    "account": format!("accounts/{}", stranger.own_account_id),
+                }),
                 "UpdateUser" | "UpdateAccessKey" | "CreateAccessKey" => json!({ "label": "mine" }),
                 "SetPassword" => json!({ "password": PASSWORD }),
                 "CreateAccessKeyImport" => json!({
@@ -272,6 +285,7 @@ async fn rest(stranger: &Stranger) {
                 .replace("{account}", &stranger.account_id)
                 .replace("{user}", "victim")
                 .replace("{accessKey}", &stranger.access_key_id)
+                .replace("{bucket}", BUCKET)
                 .replace("{adminToken}", "00000000-0000-7000-8000-000000000000");
             assert!(!path.contains('{'), "no row for {path}");
             let path = if id == "WatchEvents" { path + "?durationSeconds=1" } else { path };

@@ -8,10 +8,10 @@ use tokio::net::TcpStream;
 use crate::demo::{self, signed};
 use crate::rig::{Answer, Gateway, Rig, exchange, read_to_end, request};
 
-const TYPE: &str = "Content-Type: multipart/form-data; boundary=----edge";
+pub(crate) const TYPE: &str = "Content-Type: multipart/form-data; boundary=----edge";
 
 /// A form of these fields before its file, and one after it, as browsers send it.
-fn form(fields: &[(&str, &str)], file: &[u8]) -> Vec<u8> {
+pub(crate) fn form(fields: &[(&str, &str)], file: &[u8]) -> Vec<u8> {
     let mut form = vec![];
     for (name, value) in fields {
         let head = format!("------edge\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");

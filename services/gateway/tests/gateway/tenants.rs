@@ -14,6 +14,7 @@ use tonic::{Code, Status};
 use crate::fake_auth::{FakeAuth, verified};
 use crate::fake_buckets::FakeBuckets;
 use crate::fake_upstream::{FakeUpstream, Seen, text};
+use crate::forms::{TYPE, form};
 use crate::rig::{Answer, Gateway, TOKEN, config, exchange, limits, request, serve};
 
 const ONE: &str = "0192f0c1-2d3e-7000-8000-000000000001";
@@ -199,6 +200,28 @@ async fn what_nobody_claimed_is_asked_for_once_and_not_there() {
             assert_eq!(tenants.identity.asked(), [format!("get {bucket}")]);
         }
     }
+}
+
+#[tokio::test]
+async fn a_form_is_for_ones_own() {
+    let tenants = Tenants::start().await;
+    let post = async |bucket: &str, fields: &[(&str, &str)]| {
+        let body = form(fields, b"hello");
+        exchange(tenants.gateway.s3, &request(&format!("POST /{bucket}"), &[TYPE], &body)).await
+    };
+    let copying = [("key", "k"), ("x-amz-copy-source", "/theirs/a")];
+    let reached = tenants.reached(async {
+        assert_eq!(post("mine", &copying).await.status, 204);
+    });
+    assert_eq!(reached.await, ["PUT /mine/k"]);
+    let seen = tenants.upstream.seen().pop().expect("a request");
+    assert!(!seen.headers.contains_key("x-amz-copy-source"), "a form copies nothing");
+    let reached = tenants.reached(async {
+        post("theirs", &[("key", "k")]).await.is_error(403, "AccessDenied");
+        post("stray", &[("key", "k")]).await.is_error(404, "NoSuchBucket");
+        assert_eq!(post("mine", &[("key", "../theirs/k")]).await.status, 400);
+    });
+    assert!(reached.await.is_empty());
 }
 
 #[tokio::test]

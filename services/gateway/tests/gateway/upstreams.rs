@@ -27,6 +27,36 @@ async fn with(upstream: SocketAddr, change: impl FnOnce(&mut Config)) -> (Gatewa
 }
 
 #[tokio::test]
+async fn nothing_is_copied_from_one_store_to_another() {
+    let (first, second) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    let (gateway, _auth) = with(first.address, |config| {
+        config.upstreams = vec![NamedUpstream {
+            name: "cold".to_owned(),
+            buckets: vec![BucketPattern::parse("cold-*").expect("a pattern")],
+            accounts: vec![],
+            upstream: behind(&format!("http://{}", second.address)),
+        }];
+    })
+    .await;
+    for (to, from, is_possible) in [
+        ("warm", "warm-too/k", true),
+        ("cold-1", "cold-2/k", true),
+        ("warm", "cold-1/k", false),
+        ("cold-1", "%2Fwarm/k", false),
+    ] {
+        let header = format!("x-amz-copy-source: {from}");
+        let copy = request(&format!("PUT /{to}/k"), &[&header, "content-length: 0"], b"");
+        let answer = exchange(gateway.s3, &copy).await;
+        if is_possible {
+            assert_eq!(answer.status, 200, "{to} {from}");
+        } else {
+            answer.is_error(501, "NotImplemented");
+        }
+    }
+    assert_eq!((first.begun(), second.begun()), (1, 1));
+}
+
+#[tokio::test]
 async fn requests_go_where_their_bucket_or_their_account_is_kept() {
     let (first, second) = (FakeUpstream::start().await, FakeUpstream::start().await);
     let of_account = FakeUpstream::start().await;
