@@ -64,6 +64,7 @@ impl Store {
 
 /// All of it. Each part can be ended and started anew where it was.
 pub(crate) struct Deployment {
+    flags: Vec<&'static str>,
     home: Home,
     identity: (Server, String),
     auths: Vec<(Server, String)>,
@@ -78,6 +79,11 @@ pub(crate) struct Deployment {
 impl Deployment {
     /// With so many replicas of auth.
     pub(crate) fn start(auths: usize) -> Self {
+        Self::start_with(auths, &[])
+    }
+
+    /// Where identity and auth have these flags too.
+    pub(crate) fn start_with(auths: usize, flags: &[&'static str]) -> Self {
         let home = Home::new();
         let dir = home.path().to_owned();
         let random = || uuid::Uuid::new_v4().simple().to_string();
@@ -87,14 +93,14 @@ impl Deployment {
         }
         secret(&dir, "upstream", STORE_KEY.1);
         let store = Store::start(&dir.join("store"));
-        let (server, identity) = identity(&dir, ANY);
+        let (server, identity) = identity(&dir, ANY, flags);
         let made = cli(&dir, &identity, &["account", "create", "Example Ltd"]);
         let text = |value: &Value| value.as_str().expect("text").to_owned();
         let root = Key {
             id: text(&made["accessKey"]["accessKeyId"]),
             secret: text(&made["secretAccessKey"]),
         };
-        let auths: Vec<_> = (0..auths).map(|n| auth(&dir, n, &identity, ANY)).collect();
+        let auths: Vec<_> = (0..auths).map(|n| auth(&dir, n, &identity, ANY, flags)).collect();
         let uris: Vec<_> = auths.iter().map(|(_, uri)| uri.as_str()).collect();
         let mut gateway = Server::start(
             &dir,
@@ -122,7 +128,8 @@ impl Deployment {
         );
         let s3 = format!("http://{}", gateway.told("serving S3", "address"));
         let identity = (server, identity);
-        let deployment = Self { home, identity, auths, store, _gateway: gateway, s3, root };
+        let flags = flags.to_vec();
+        let deployment = Self { flags, home, identity, auths, store, _gateway: gateway, s3, root };
         deployment.run("aws", deployment.aws(&["s3", "ls"]));
         deployment
     }
@@ -135,14 +142,14 @@ impl Deployment {
     pub(crate) fn restart_identity(&mut self) {
         let uri = self.identity.1.clone();
         self.identity.0.kill();
-        self.identity = identity(self.home.path(), address(&uri));
+        self.identity = identity(self.home.path(), address(&uri), &self.flags);
     }
 
     /// Ends this replica of auth without a word, and starts it anew.
     pub(crate) fn restart_auth(&mut self, n: usize) {
         let uri = self.auths[n].1.clone();
         self.auths[n].0.kill();
-        self.auths[n] = auth(self.home.path(), n, &self.identity.1, address(&uri));
+        self.auths[n] = auth(self.home.path(), n, &self.identity.1, address(&uri), &self.flags);
     }
 
     /// A program of the tools with the endpoint and the root key in its environment, as SDKs of AWS want them.
@@ -181,7 +188,7 @@ impl Deployment {
     }
 }
 
-fn identity(dir: &Path, listen: &str) -> (Server, String) {
+fn identity(dir: &Path, listen: &str, flags: &[&str]) -> (Server, String) {
     let args = [
         "--data-dir",
         "data",
@@ -196,12 +203,12 @@ fn identity(dir: &Path, listen: &str) -> (Server, String) {
         "--auth-token-file",
         "auth-token",
     ];
-    let mut server = Server::start(dir, "identity", &args);
+    let mut server = Server::start(dir, "identity", &[&args[..], flags].concat());
     let uri = format!("http://{}", server.told("serving gRPC", "address"));
     (server, uri)
 }
 
-fn auth(dir: &Path, n: usize, identity: &str, listen: &str) -> (Server, String) {
+fn auth(dir: &Path, n: usize, identity: &str, listen: &str, flags: &[&str]) -> (Server, String) {
     let args = [
         "--identity",
         identity,
@@ -214,7 +221,8 @@ fn auth(dir: &Path, n: usize, identity: &str, listen: &str) -> (Server, String) 
         "--auth-token-file",
         "auth-token",
     ];
-    let mut server = Server::start_as(dir, "auth", &format!("auth-{n}"), &args, &[]);
+    let mut server =
+        Server::start_as(dir, "auth", &format!("auth-{n}"), &[&args[..], flags].concat(), &[]);
     let uri = format!("http://{}", server.told("serving gRPC", "address"));
     (server, uri)
 }

@@ -110,8 +110,6 @@ impl Front {
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("AWS_CONFIG_FILE", "aws-config")
             .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-            // By TLS the SDKs send bodies in chunks otherwise, which is another matter.
-            .env("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
             .current_dir(self.dir())
             .stdin(Stdio::null());
         command.output().expect("runs")

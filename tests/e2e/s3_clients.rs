@@ -13,6 +13,12 @@ fn every_kind_of_body_by_boto3_and_its_signer() {
     deployment.script("s3/payloads.py", &[]);
 }
 
+#[test]
+fn boto3_signs_by_version_2_where_that_is_accepted() {
+    let deployment = Deployment::start_with(1, &["--accept-signature-v2"]);
+    deployment.script("s3/version_2.py", &[]);
+}
+
 /// With the small store of `claviger dev` behind, where gateway asks auth without gRPC.
 #[test]
 fn every_kind_of_body_in_one_process() {

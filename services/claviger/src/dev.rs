@@ -194,6 +194,7 @@ fn gateway_config(
         auth,
         identity: Some(Target::in_the_clear(report.identity.as_str(), acting_token)),
         region: REGION.to_owned(),
+        accepts_sigv4a: true,
         account_id: None,
         domains: gateway::DOMAINS.map(Into::into).into(),
         reserved_buckets: gateway::RESERVED_BUCKETS.map(Into::into).into(),

@@ -218,6 +218,7 @@ fn gateway_config(
         auth: auth_of_gateway(&uri, token, &tls)?,
         identity,
         region: set.region.clone().unwrap_or_else(|| REGION.to_owned()),
+        accepts_sigv4a: set.accept_sigv4a.unwrap_or_default(),
         account_id: set.account_id,
         domains: set.domains.clone().unwrap_or_else(|| gateway::DOMAINS.map(Into::into).into()),
         reserved_buckets: set

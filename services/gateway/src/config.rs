@@ -29,6 +29,9 @@ pub struct Config {
     pub identity: Option<rpc::Target>,
     /// The region that the gateway serves, such as `us-east-1`; a signature for another is refused.
     pub region: String,
+    /// Whether S3 requests that are signed by Signature Version 4A are accepted too. To verify one costs a
+    /// hundred times what others cost.
+    pub accepts_sigv4a: bool,
     /// The one account whose users may use the upstream, and all its buckets. Without it, each bucket is the account's
     /// that claimed it, which identity knows: there must be one then.
     pub account_id: Option<Uuid>,
@@ -252,6 +255,7 @@ pub(crate) mod tests {
             auth: Auth::Remote(vec![rpc::Target::in_the_clear("http://auth", token)]),
             identity: None,
             region: "us-east-1".to_owned(),
+            accepts_sigv4a: false,
             account_id: Some(Uuid::nil()),
             domains: vec![],
             reserved_buckets: vec![],

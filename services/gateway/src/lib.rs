@@ -82,7 +82,8 @@ pub async fn serve(
             Arc::clone(auth)
         }
     };
-    let verifier = s3::Verifier::new(auth, config.region.clone(), config.limits.auth_timeout);
+    let verifier = s3::Verifier::new(auth, config.region.clone(), config.limits.auth_timeout)
+        .accept_sigv4a(config.accepts_sigv4a);
     let identity = config.identity.as_ref().map(rpc::Target::channel).transpose()?;
     let identity = identity.map(identity::Identity::new);
     let dialects = match &identity {

@@ -210,11 +210,12 @@ impl S3 {
             noted::anonymous(entry);
             anonymous::nobody()
         } else {
-            let verified = self.verifier.verify(client, &head, &target.sent).await?;
+            let verified = self.verifier.verify(client, &head, &target).await?;
             self.allow(&verified, entry)?;
             verified
         };
         let account = (!is_anonymous).then_some(verified.account_id);
+        let target = if verified.is_version_2 { target.less_version_2()? } else { target };
         // Only now: strangers learn nothing of what is served here.
         check_body(&head, &body, &verified)?;
         operation::check(&head.method, &target, &self.reserved_buckets)?;

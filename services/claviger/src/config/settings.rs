@@ -173,6 +173,10 @@ pub(crate) struct Gateway {
     /// Whom identity's certificate must name, spiffe://... or dns:HOST [default: the host of its URI]
     #[arg(long, env = "CLAVIGER_GATEWAY__IDENTITY_SERVER_NAME", value_name = "NAME")]
     pub(crate) identity_server_name: Option<String>,
+    /// Whether S3 requests signed by Signature Version 4A are accepted too [default: false]
+    #[arg(long, env = "CLAVIGER_GATEWAY__ACCEPT_SIGV4A", value_name = "BOOL")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) accept_sigv4a: Option<bool>,
     /// UUID of the one account whose users may use the upstream, and all its buckets. Without it, each bucket
     /// is the account's that claimed it, which identity knows
     #[arg(long, env = "CLAVIGER_GATEWAY__ACCOUNT_ID", value_name = "UUID")]

@@ -47,6 +47,7 @@ pub(crate) fn nobody() -> Verified {
         access_key_id: String::new(),
         signed_headers: vec![],
         payload: Payload::Unsigned,
+        is_version_2: false,
         sign_time: 0,
     }
 }

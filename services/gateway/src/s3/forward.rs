@@ -248,7 +248,7 @@ impl Forwarder {
         path: PathAndQuery,
         identity: Identity,
     ) -> Result<Response<Incoming>, S3Error> {
-        let target = Target { sent: path.clone(), onward: path };
+        let target = Target::of(path);
         let outgoing = Outgoing {
             method,
             target: &target,

@@ -23,6 +23,9 @@ const AUTHENTICATION: [&str; 8] = [
     "x-amz-signedheaders",
 ];
 
+/// Those of URLs that are signed by Signature Version 2, as it spells them.
+const VERSION_2: [&str; 3] = ["AWSAccessKeyId", "Expires", "Signature"];
+
 /// How the names begin by which the gateway tells an upstream who asks.
 const OURS: &[u8; 11] = b"x-claviger-";
 
@@ -34,6 +37,8 @@ pub(crate) struct Target {
     /// The same bytes less the client's authentication, after the bucket that the host may name:
     /// what goes to the upstream.
     pub(crate) onward: PathAndQuery,
+    /// The bucket that the host names, if it names one.
+    pub(crate) host_bucket: Option<String>,
 }
 
 /// What a target names, as it was sent.
@@ -96,7 +101,12 @@ impl Target {
             return Err(S3Error::invalid_uri());
         }
         let style = domains.style(host)?;
-        Ok(Self { sent: sent.clone(), onward: onward(sent, &style)? })
+        let onward = onward(sent, &style)?;
+        let host_bucket = match style {
+            Style::Path => None,
+            Style::VirtualHost(bucket) => Some(bucket),
+        };
+        Ok(Self { sent: sent.clone(), onward, host_bucket })
     }
 
     /// One that the gateway makes itself, of an encoded path and query.
@@ -109,7 +119,31 @@ impl Target {
         let fits = target.len() <= TARGET_BYTES_MAX;
         let target = PathAndQuery::try_from(target).ok().filter(|_| fits);
         let target = target.ok_or_else(|| key_too_long(path.len()))?;
-        Ok(Self { sent: target.clone(), onward: target })
+        Ok(Self::of(target))
+    }
+
+    /// One that the gateway makes itself.
+    pub(crate) fn of(target: PathAndQuery) -> Self {
+        Self { sent: target.clone(), onward: target, host_bucket: None }
+    }
+
+    /// The same without what signs it by Signature Version 2, whose parameters have names of their own.
+    ///
+    /// # Errors
+    /// None in fact: less of a target is one.
+    pub(crate) fn less_version_2(self) -> Result<Self, S3Error> {
+        let less = |target: &PathAndQuery| {
+            let parameters = target.query().unwrap_or_default().split('&');
+            let of_version_2 = |parameter: &&str| {
+                let name = name(parameter);
+                VERSION_2.iter().any(|known| known.as_bytes() == name)
+            };
+            let kept: Vec<_> = parameters.filter(|parameter| !of_version_2(parameter)).collect();
+            let joint = if kept.is_empty() { "" } else { "?" };
+            let target = format!("{}{joint}{}", target.path(), kept.join("&"));
+            PathAndQuery::try_from(target).map_err(|_| S3Error::invalid_uri())
+        };
+        Ok(Self { sent: less(&self.sent)?, onward: less(&self.onward)?, ..self })
     }
 
     /// What it names.
@@ -361,6 +395,22 @@ mod tests {
         let target = parse("/b/k?version%49d=a%2Fb&versionId=c", &["s3"]).expect("a target");
         assert_eq!(target.parameter("versionId"), Some("a%2Fb"));
         assert_eq!(target.parameter("acl"), None);
+    }
+
+    #[test]
+    fn version_2_signs_by_parameters_of_its_own() {
+        let check = |uri: &str, expected: &str| {
+            let target = parse(uri, &["b.s3"]).expect("a target");
+            assert_eq!(target.host_bucket.as_deref(), Some("b"));
+            let target = target.less_version_2().expect("a target");
+            assert_eq!(
+                (target.sent.as_str(), target.onward.as_str()),
+                (expected, &*format!("/b{expected}"))
+            );
+        };
+        check("/k?AWSAccessKeyId=A&Expires=1&Signature=x%3D", "/k");
+        check("/k?acl&Signature=x&AWSAccessKeyId=A&Expires=1&versionId=v", "/k?acl&versionId=v");
+        check("/k?signature=x", "/k?signature=x");
     }
 
     #[test]

@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 
 use super::error_xml::S3Error;
 use super::payload::Hash;
+use super::target::Target;
 use crate::auth::Verify;
 use crate::request::Scope;
 use crate::upstream::Identity;
@@ -35,6 +36,7 @@ const HEAD_BYTES_MAX: usize = 65_535;
 pub(crate) struct Verifier {
     auth: Arc<dyn Verify>,
     region: String,
+    accepts_sigv4a: bool,
     timeout: Duration,
 }
 
@@ -47,6 +49,8 @@ pub(crate) struct Verified {
     /// Lower-case names.
     pub(crate) signed_headers: Vec<String>,
     pub(crate) payload: Payload,
+    /// Whether it was by Signature Version 2.
+    pub(crate) is_version_2: bool,
     /// When it was signed, by its own word; seconds since 1970.
     pub(crate) sign_time: i64,
 }
@@ -75,10 +79,15 @@ pub(crate) enum Payload {
 
 impl Verifier {
     pub(crate) fn new(auth: Arc<dyn Verify>, region: String, timeout: Duration) -> Self {
-        Self { auth, region, timeout }
+        Self { auth, region, accepts_sigv4a: false, timeout }
     }
 
-    /// Who signed the request of this head, which came from `client` and whose target was sent as `target`.
+    /// Accepts requests that are signed by Signature Version 4A too, if so.
+    pub(crate) fn accept_sigv4a(self, accepts_sigv4a: bool) -> Self {
+        Self { accepts_sigv4a, ..self }
+    }
+
+    /// Who signed the request of this head, which came from `client`.
     ///
     /// # Errors
     /// Auth's denial; `ServiceUnavailable` if no verdict was reached, `InternalError` if none ever
@@ -87,11 +96,16 @@ impl Verifier {
         &self,
         client: IpAddr,
         head: &Parts,
-        target: &PathAndQuery,
+        target: &Target,
     ) -> Result<Verified, S3Error> {
-        let (region, service) = (self.region.clone(), "s3".to_owned());
-        let asked = VerifySignatureRequest { region, service, ..Default::default() };
-        let verified = self.ask(client, head, target, asked).await?;
+        let asked = VerifySignatureRequest {
+            region: self.region.clone(),
+            service: "s3".to_owned(),
+            accepts_sigv4a: self.accepts_sigv4a,
+            host_bucket: target.host_bucket.clone().unwrap_or_default(),
+            ..Default::default()
+        };
+        let verified = self.ask(client, head, &target.sent, asked).await?;
         read(verified).ok_or_else(no_answer)
     }
 
@@ -300,6 +314,7 @@ fn read(verified: auth::Verified) -> Option<Verified> {
             Payload::Chunked(PayloadMode::UnsignedChunksTrailer)
         }
     };
+    let is_version_2 = verified.algorithm() == auth::SignatureAlgorithm::AwsHmacSha1;
     let principal = verified.principal?;
     Some(Verified {
         account_id: principal.account_id.parse().ok()?,
@@ -307,6 +322,7 @@ fn read(verified: auth::Verified) -> Option<Verified> {
         access_key_id: verified.access_key_id,
         signed_headers: verified.signed_headers,
         payload,
+        is_version_2,
         sign_time: verified.sign_time.map_or(0, |time| time.seconds),
     })
 }

@@ -63,6 +63,7 @@ pub(crate) fn config(auth: SocketAddr, upstream: SocketAddr, limits: Limits) -> 
         auth: gateway::Auth::Remote(vec![target(auth)]),
         identity: None,
         region: "us-east-1".to_owned(),
+        accepts_sigv4a: false,
         account_id: ACCOUNT.parse().ok(),
         domains: vec!["s3.test".to_owned()],
         reserved_buckets: gateway::RESERVED_BUCKETS.map(Into::into).into(),
