@@ -152,6 +152,7 @@ async fn what_is_asked_of_nothing_is_refused_by_its_field_or_name() {
             "StreamVerifySignatures",
             "ListAccounts",
             "ListEvents",
+            "WatchBuckets",
             "WatchEvents",
             "GetCheckpoint",
             "VerifyLog",
