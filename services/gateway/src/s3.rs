@@ -2,6 +2,7 @@
 
 mod anonymous;
 mod buckets;
+mod chain;
 mod chunked;
 mod content;
 mod copy_source;

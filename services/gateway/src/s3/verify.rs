@@ -4,22 +4,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::auth::v1::get_signing_key_response::Result as Given;
 use api::auth::v1::verify_signature_request::Request as Form;
 use api::auth::v1::verify_signature_response::Verdict;
-use api::auth::v1::{
-    self as auth, Denied, GetSigningKeyRequest, VerifySignatureRequest, VerifyStringToSignRequest,
-};
+use api::auth::v1::{self as auth, Denied, VerifySignatureRequest};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode};
 use sha2::{Digest, Sha256};
-use sigv4::{
-    AnnouncedChunks, ChunkedBody, Denial, Expected, Head, PayloadMode, SignatureChain, SigningKey,
-};
+use sigv4::PayloadMode;
 use tonic::{Code, Status};
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use super::error_xml::S3Error;
 use super::payload::Hash;
@@ -34,10 +28,10 @@ const HEAD_BYTES_MAX: usize = 65_535;
 /// Asks auth.
 #[derive(Clone, Debug)]
 pub(crate) struct Verifier {
-    auth: Arc<dyn Verify>,
-    region: String,
+    pub(super) auth: Arc<dyn Verify>,
+    pub(super) region: String,
     accepts_sigv4a: bool,
-    timeout: Duration,
+    pub(super) timeout: Duration,
 }
 
 /// A request whose signature is right.
@@ -175,67 +169,6 @@ impl Verifier {
         self.ask(client, head, target, asked).await
     }
 
-    /// What a verified body in chunks of this mode is to be read through: with the key that signed its
-    /// head, if its chunks are signed.
-    ///
-    /// # Errors
-    /// As [`Self::verify`]; and what is wrong with what the head says of the body.
-    pub(crate) async fn chunks(
-        &self,
-        client: IpAddr,
-        head: &Parts,
-        target: &PathAndQuery,
-        verified: &Verified,
-        mode: PayloadMode,
-    ) -> Result<(AnnouncedChunks, ChunkedBody), S3Error> {
-        let headers = head.headers.iter();
-        let headers = headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
-        let announced = AnnouncedChunks::find(mode, headers)?;
-        let chain = match announced.is_signed() {
-            true => Some(self.chain(client, head, target, verified).await?),
-            false => None,
-        };
-        let chunks = ChunkedBody::new(announced, chain).ok_or_else(S3Error::internal)?;
-        Ok((announced, chunks))
-    }
-
-    /// What the chunks of a verified request are signed by.
-    async fn chain(
-        &self,
-        client: IpAddr,
-        head: &Parts,
-        target: &PathAndQuery,
-        verified: &Verified,
-    ) -> Result<SignatureChain, S3Error> {
-        let raw_head = raw_head(&head.method, target, &head.headers);
-        let raw_head = Head::parse(&raw_head).map_err(Denial::from)?;
-        // Auth has held its time against the clock.
-        let expected = Expected::s3(&self.region, verified.sign_time);
-        let signed = sigv4::authenticate(&raw_head, &expected)?;
-        let signature = *signed.signature();
-        let proof = VerifyStringToSignRequest {
-            access_key_id: signed.access_key_id().to_owned(),
-            string_to_sign: signed.string_to_sign().as_bytes().to_vec(),
-            signature: String::from_utf8_lossy(&signature.to_hex()).into_owned(),
-            region: self.region.clone(),
-            expires_seconds: signed.expires_at_unix_seconds().map(|end| {
-                u32::try_from(end - signed.timestamp().unix_seconds()).unwrap_or_default()
-            }),
-            source_address: client.to_string(),
-            ..Default::default()
-        };
-        let request = GetSigningKeyRequest { proof: Some(proof) };
-        let given = within(self.timeout, self.auth.get_signing_key(request)).await?;
-        let key = match given.result {
-            Some(Given::SigningKey(given)) => Zeroizing::new(given.key),
-            Some(Given::Denied(denied)) => return Err(denial(denied)),
-            None => return Err(no_answer()),
-        };
-        let key: &[u8; 32] = key.as_slice().try_into().map_err(|_| no_answer())?;
-        let key = SigningKey::from_bytes(key);
-        Ok(SignatureChain::new(key, signed.timestamp(), signed.scope(), signature))
-    }
-
     async fn ask(
         &self,
         client: IpAddr,
@@ -268,7 +201,7 @@ impl Verifier {
 }
 
 /// The answer to a call, if it comes in time.
-async fn within<T>(
+pub(super) async fn within<T>(
     limit: Duration,
     call: impl Future<Output = Result<T, Status>>,
 ) -> Result<T, S3Error> {
@@ -278,14 +211,14 @@ async fn within<T>(
 }
 
 /// Auth answered, and did not say what it must.
-fn no_answer() -> S3Error {
+pub(super) fn no_answer() -> S3Error {
     tracing::error!("auth's answer cannot be read");
     S3Error::internal()
 }
 
 /// The head as it stood on the wire, but for the case of names and the order of different names,
 /// which no signature depends on.
-fn raw_head(method: &Method, target: &PathAndQuery, headers: &HeaderMap) -> Vec<u8> {
+pub(super) fn raw_head(method: &Method, target: &PathAndQuery, headers: &HeaderMap) -> Vec<u8> {
     let lines = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
     let request_line = method.as_str().len() + target.as_str().len() + 12;
     let mut head = Vec::with_capacity(request_line + lines.sum::<usize>() + 2);
@@ -327,7 +260,7 @@ fn read(verified: auth::Verified) -> Option<Verified> {
     })
 }
 
-fn denial(denied: Denied) -> S3Error {
+pub(super) fn denial(denied: Denied) -> S3Error {
     let status = u16::try_from(denied.http_status).ok();
     let status = status.and_then(|status| StatusCode::from_u16(status).ok());
     // A denial is never a success, whatever its number says.
