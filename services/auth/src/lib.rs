@@ -32,6 +32,7 @@ mod post_form;
 mod record;
 mod report;
 mod request;
+mod rgw;
 mod service;
 mod signing_key;
 #[cfg(test)]
@@ -49,8 +50,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use api::auth::v1::auth_service_server::AuthServiceServer;
+use api::authenticator::v1::authenticator_service_server::AuthenticatorServiceServer;
 use api::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use api::identity::v1::credential_feed_service_client::CredentialFeedServiceClient;
+use api::rgw::auth::v1::auth_service_server::AuthServiceServer as RgwServer;
 use lockout::Lockouts;
 use read_model::ReadModel;
 use telemetry::ReadyFlag;
@@ -66,7 +69,8 @@ pub use config::Config;
 pub use handle::Handle;
 
 /// The names of the services, as health and reflection tell them.
-const SERVICES: [&str; 2] = ["claviger.auth.v1.AuthService", envoy::SERVICE];
+const SERVICES: [&str; 4] =
+    ["claviger.auth.v1.AuthService", envoy::SERVICE, rgw::SERVICES[0], rgw::SERVICES[1]];
 /// A batch of requests may have this much; one alone needs no more than 128 KiB.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
 
@@ -139,14 +143,20 @@ impl Auth {
     ) -> anyhow::Result<()> {
         let Self { config, identity, model, uses, lockouts, handle } = self;
         let (is_ready, ready_watch) = watch::channel(false);
-        let envoy = envoy::Service::new(handle.clone(), config.region.as_deref());
+        let region = config.region.as_deref();
+        let envoy = envoy::Service::new(handle.clone(), region);
+        let rgw = rgw::Service::new(handle.clone(), region, Arc::clone(&config.clock));
         let service = service::Service::new(handle, shutdown.clone());
         let service = AuthServiceServer::new(service).max_decoding_message_size(REQUEST_BYTES_MAX);
         let envoy = AuthorizationServer::new(envoy).max_decoding_message_size(REQUEST_BYTES_MAX);
+        let first_rgw = RgwServer::new(rgw.clone()).max_decoding_message_size(REQUEST_BYTES_MAX);
+        let rgw = AuthenticatorServiceServer::new(rgw).max_decoding_message_size(REQUEST_BYTES_MAX);
         let guard = config.callers.guard(|_| true);
         let mut routes = rpc::routes(&SERVICES)?;
         routes.add_service(InterceptedService::new(service, guard.clone()));
-        routes.add_service(InterceptedService::new(envoy, guard));
+        routes.add_service(InterceptedService::new(envoy, guard.clone()));
+        routes.add_service(InterceptedService::new(rgw, guard.clone()));
+        routes.add_service(InterceptedService::new(first_rgw, guard));
         let server = rpc::Server {
             listener,
             tls: config.tls.clone(),

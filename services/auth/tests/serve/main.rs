@@ -10,6 +10,7 @@ mod lockout;
 mod network;
 mod partition;
 mod post_form;
+mod rgw;
 mod sigv4a;
 mod time;
 mod version_2;
