@@ -9,10 +9,11 @@ use std::time::{Duration, SystemTime};
 
 use api::identity::v1::LockUserRequest;
 use http::Method;
+use serde_json::Value;
 
 use self::proxy::{Proxied, shipped};
 use crate::support::{
-    Key, PATIENCE, error_code, send, send_for_body, signed, signed_get, succeeded, tool,
+    Key, PATIENCE, claviger, error_code, send, send_for_body, signed, signed_get, succeeded, tool,
 };
 
 /// The paths of keys that proxies like to change.
@@ -164,5 +165,122 @@ async fn without_auth_clients_are_told_to_try_again() {
     while !proxied.log().contains("ext_authz_error") {
         assert!(start.elapsed() < PATIENCE, "{}", proxied.log());
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Runs `claviger doctor envoy`: its exit code and, of each probe that broke, its name and what to set.
+fn doctor(proxied: &Proxied, key: &Key) -> (i32, Vec<(String, String)>) {
+    let mut command = Command::new(claviger());
+    command.args(["doctor", "envoy", "--endpoint", &proxied.endpoint, "-o", "json"]);
+    let output = proxied.run(key, &mut command);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let broken = found.as_array().into_iter().flatten().filter(|found| found["outcome"] != "ok");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let broken = broken.map(|found| (text(&found["probe"]), text(&found["set"]))).collect();
+    (output.status.code().expect("ended by itself"), broken)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_finds_nothing_wrong_with_what_we_ship() {
+    let proxied = Proxied::start().await;
+    let root = proxied.dev.root();
+    assert_eq!(doctor(&proxied, &root), (0, vec![]));
+    let seen: Vec<_> = proxied.store.seen().iter().map(|seen| seen.uri.to_string()).collect();
+    for target in
+        ["//a//b", "/a/../b", "/%61%7E%2D", "/a%2Fb%2f..", "/a+b%2Bc?prefix=x%20y%2Bz%2F&empty="]
+    {
+        let target = format!("/claviger-doctor{target}");
+        assert!(seen.contains(&target), "{target}: {seen:?}");
+    }
+    let nobody = Key { id: "AKIANOBODY0123456789".into(), ..root.clone() };
+    assert_eq!(doctor(&proxied, &nobody).0, 4);
+    let wrong = Key { secret: "another secret".into(), ..root };
+    let (code, broken) = doctor(&proxied, &wrong);
+    assert_eq!((code, broken.len(), broken[0].0.as_str()), (1, 1, "plain key"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_names_the_setting_that_breaks_what_clients_sign() {
+    let filters = "          http_filters:\n";
+    for (from, to, probes, set) in [
+        ("merge_slashes: false ", "merge_slashes: true ", &["key with //"][..], "merge_slashes"),
+        (
+            "normalize_path: false ",
+            "normalize_path: true ",
+            &["key with /../", "key with /./"],
+            "normalize_path",
+        ),
+        ("KEEP_UNCHANGED ", "UNESCAPE_AND_FORWARD ", &["key with %2F"], "KEEP_UNCHANGED"),
+        (
+            "KEEP_UNCHANGED ",
+            "UNESCAPE_AND_REDIRECT ",
+            &["key with %2F", "key with %5C"],
+            "KEEP_UNCHANGED",
+        ),
+        (
+            "headers_with_underscores_action: ALLOW",
+            "headers_with_underscores_action: REJECT_REQUEST",
+            &["metadata with _"],
+            "headers_with_underscores_action",
+        ),
+        (
+            "encode_raw_headers: true",
+            "encode_raw_headers: false",
+            &["metadata that is no UTF-8"],
+            "encode_raw_headers",
+        ),
+        (
+            "preserve_external_request_id: true",
+            "preserve_external_request_id: false",
+            &["signed x-request-id"],
+            "preserve_external_request_id",
+        ),
+        (
+            filters,
+            &format!("          strip_any_host_port: true\n{filters}"),
+            &["plain key"],
+            "strip_any_host_port",
+        ),
+        (
+            "check_settings:\n                      # What clients must have signed for. Without a region, auth.region of \
+             auth's configuration.\n                      context_extensions: { region: us-east-1, service: s3 }",
+            "disabled: true",
+            &["wrong signature"],
+            "ext_authz",
+        ),
+    ] {
+        let proxied = Proxied::with(&[(from, to)]).await;
+        let (code, broken) = doctor(&proxied, &proxied.dev.root());
+        let names: Vec<_> = broken.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!((code, &names[..]), (1, probes), "{to}: {}", proxied.log());
+        assert!(broken.iter().all(|(_, told)| told.contains(set)), "{to}: {broken:?}");
+    }
+}
+
+#[test]
+fn an_envoy_adds_who_rgw_is_as_described() {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rgw.md");
+    let guide = std::fs::read_to_string(guide).expect("read");
+    let described = guide.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let shipped = std::fs::read_to_string(shipped()).expect("read");
+    let (_, clusters) = shipped.split_once("\n  clusters:\n").expect("has clusters");
+    let config = format!("{}  clusters:\n{clusters}", described.expect("is there"));
+    let file = tempfile::NamedTempFile::with_suffix(".yaml").expect("a file");
+    std::fs::write(file.path(), config).expect("written");
+    let mut command = Command::new(tool("envoy/bin/envoy"));
+    command.args(["--mode", "validate", "--log-level", "warning", "-c"]).arg(file.path());
+    command.env("CLAVIGER_GATEWAY_TOKEN", "a token of 16 letters");
+    succeeded("envoy --mode validate", command.output().expect("envoy runs"));
+}
+
+#[test]
+fn manifests_can_be_read() {
+    for name in ["istio", "envoy-gateway"] {
+        let file = format!("{}/../../deploy/{name}/s3.yaml", env!("CARGO_MANIFEST_DIR"));
+        let read = "import sys, yaml\n\
+                    objects = [o for o in yaml.safe_load_all(open(sys.argv[1])) if o]\n\
+                    assert objects and all(o['kind'] and o['metadata']['name'] for o in objects)";
+        let mut command = Command::new(tool("venv/bin/python"));
+        succeeded(name, command.args(["-c", read, &file]).output().expect("python runs"));
     }
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod admin_token;
+mod doctor;
 mod event;
 mod key;
 mod keystore;
@@ -20,6 +21,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::account::{AccountArgs, AccountCommand, Lockout, SettingsArgs, Spelling};
 pub(crate) use self::admin_token::{AdminTokenArgs, AdminTokenCommand};
+pub(crate) use self::doctor::{DoctorArgs, DoctorCommand, DoctorEnvoyArgs};
 pub(crate) use self::event::{EventArgs, EventCommand, EventFilter, EventRange};
 pub(crate) use self::key::{
     End, ExpiryArgs, KeyArgs, KeyChanges, KeyCommand, LifetimeArgs, NewKeyArgs,
@@ -79,6 +81,8 @@ pub(crate) enum Command {
     AdminToken(AdminTokenArgs),
     /// Say whether a request is signed right, and why not
     Verify(Box<VerifyArgs>),
+    /// Look for what is wrong with a proxy before Claviger
+    Doctor(DoctorArgs),
     /// Print a script that completes commands in a shell
     Completion(CompletionArgs),
     /// Print the manual page, or write one for each command
