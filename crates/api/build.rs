@@ -5,9 +5,10 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use protox::prost_reflect::{DescriptorPool, FieldDescriptor, MessageDescriptor};
 
-const ROOTS: [&str; 2] = ["../../proto", "../../third_party/googleapis"];
+const ROOTS: [&str; 3] = ["../../proto", "../../third_party/envoy", "../../third_party/googleapis"];
 
-const FILES: [&str; 13] = [
+const FILES: [&str; 16] = [
+    "authenticator/v1/authenticator.proto",
     "claviger/auth/v1/auth_service.proto",
     "claviger/error/v1/reason.proto",
     "claviger/event/v1/event.proto",
@@ -20,8 +21,10 @@ const FILES: [&str; 13] = [
     "claviger/identity/v1/event_service.proto",
     "claviger/identity/v1/keystore_service.proto",
     "claviger/identity/v1/user_service.proto",
+    "envoy/service/auth/v3/external_auth.proto",
     // Not imported by ours, but transcoders need it to render the details of an error.
     "google/rpc/error_details.proto",
+    "rgw/auth/v1/auth.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -48,8 +51,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The messages that have a field with the option `debug_redact`.
 fn messages_with_secrets(pool: &DescriptorPool) -> Vec<MessageDescriptor> {
-    let ours = pool.all_messages().filter(|message| message.full_name().starts_with("claviger."));
-    ours.filter(|message| message.fields().any(|field| is_secret(&field))).collect()
+    let is_ours = |message: &MessageDescriptor| {
+        ["claviger.", "authenticator."].iter().any(|ours| message.full_name().starts_with(ours))
+    };
+    pool.all_messages()
+        .filter(is_ours)
+        .filter(|message| message.fields().any(|field| is_secret(&field)))
+        .collect()
 }
 
 fn is_secret(field: &FieldDescriptor) -> bool {
@@ -60,7 +68,7 @@ fn is_secret(field: &FieldDescriptor) -> bool {
 /// An `impl Debug` that shows the other fields only.
 fn debug_without_secrets(message: &MessageDescriptor) -> String {
     let (package, name) = (message.package_name().replace('.', "::"), message.name());
-    let path = package.replacen("claviger", "crate", 1);
+    let path = format!("crate::{}", package.strip_prefix("claviger::").unwrap_or(&package));
     let mut code = format!(
         "impl std::fmt::Debug for {path}::{name} {{\n\
          fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {{\n\

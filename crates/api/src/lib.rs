@@ -17,6 +17,36 @@ pub mod auth {
     }
 }
 
+/// Who signed this request? As some builds of Ceph's RGW ask.
+pub mod authenticator {
+    pub mod v1 {
+        tonic::include_proto!("authenticator.v1");
+    }
+}
+
+/// May this request pass? As Envoy asks.
+pub mod envoy {
+    pub mod config {
+        pub mod core {
+            pub mod v3 {
+                tonic::include_proto!("envoy.config.core.v3");
+            }
+        }
+    }
+    pub mod service {
+        pub mod auth {
+            pub mod v3 {
+                tonic::include_proto!("envoy.service.auth.v3");
+            }
+        }
+    }
+    pub mod r#type {
+        pub mod v3 {
+            tonic::include_proto!("envoy.r#type.v3");
+        }
+    }
+}
+
 /// Reasons that services give with an error.
 pub mod error {
     pub mod v1 {
@@ -35,6 +65,24 @@ pub mod event {
 pub mod identity {
     pub mod v1 {
         tonic::include_proto!("claviger.identity.v1");
+    }
+}
+
+/// Who signed this request? As builds of Ceph's RGW asked before.
+pub mod rgw {
+    pub mod auth {
+        pub mod v1 {
+            tonic::include_proto!("rgw.auth.v1");
+        }
+    }
+}
+
+/// What Envoy's contracts share with others.
+pub mod xds {
+    pub mod core {
+        pub mod v3 {
+            tonic::include_proto!("xds.core.v3");
+        }
     }
 }
 

@@ -27,4 +27,4 @@ mod server;
 mod tagging;
 
 pub use s3::DemoStore;
-pub use server::{SHUTDOWN_MAX, serve, service};
+pub use server::{SHUTDOWN_MAX, serve, service, service_for_all};

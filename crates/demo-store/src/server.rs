@@ -43,12 +43,23 @@ pub fn service(
     access_key_id: &str,
     secret_access_key: &str,
 ) -> S3Service {
+    let mut builder = builder(store, region);
+    builder.set_auth(SimpleAuth::from_single(access_key_id, secret_access_key));
+    builder.build()
+}
+
+/// Puts the S3 protocol before `store` for whoever stands before it and verifies: every request is answered, and
+/// one that is signed is not.
+pub fn service_for_all(store: DemoStore, region: &str) -> S3Service {
+    builder(store, region).build()
+}
+
+fn builder(store: DemoStore, region: &str) -> S3ServiceBuilder {
     let mut config = S3Config::default();
     config.post_object_max_file_size = FORM_FILE_BYTES_MAX;
     let mut builder = S3ServiceBuilder::new(store.in_region(region));
-    builder.set_auth(SimpleAuth::from_single(access_key_id, secret_access_key));
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-    builder.build()
+    builder
 }
 
 /// Says 206 where a head is of a range, for which s3s has only 200.

@@ -28,6 +28,9 @@ pub struct Config {
     pub accepts_signature_v2: bool,
     /// Whether callers may name hosts that may have been signed for S3 too. Off by default.
     pub accepts_s3_host_candidates: bool,
+    /// The region that is served by whoever asks in another contract than ours, and does not say: by RGW, which
+    /// never does, and by Envoy where its routes do not. None by default, and such a question has no answer.
+    pub region: Option<String>,
     /// The clock. The system's by default.
     pub clock: Arc<dyn Clock>,
 }
@@ -44,6 +47,7 @@ impl Config {
             workers: 0,
             accepts_signature_v2: false,
             accepts_s3_host_candidates: false,
+            region: None,
             clock: Arc::new(SystemClock::default()),
         }
     }

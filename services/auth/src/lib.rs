@@ -6,7 +6,7 @@
 //! A verdict is reached by `verify`, which is synchronous and knows no gRPC. What may be asked brings
 //! it there, each in a module of its own: `request`, `version_2`, `post_form`, `string_to_sign`, `signing_key`, `explain`; the
 //! `verifier` waits for what they need. All around them bring the call there and the verdict back:
-//! `service`, `stream`, `answer`, `status`. The read model is filled by `feed` and, for presigned URLs
+//! `service`, `stream`, `answer`, `status`; those who ask in contracts of their own have `envoy` and `rgw`. The read model is filled by `feed` and, for presigned URLs
 //! of older days and signatures of Version 4A, by `on_demand`. What becomes of verdicts, `outcome` decides, `uses` and
 //! `lockout` keep, and `report` tells identity.
 
@@ -16,6 +16,8 @@ mod answer;
 mod authority;
 mod clock;
 mod config;
+mod envoy;
+mod error_document;
 mod explain;
 mod feed;
 mod freshness;
@@ -30,6 +32,7 @@ mod post_form;
 mod record;
 mod report;
 mod request;
+mod rgw;
 mod service;
 mod signing_key;
 #[cfg(test)]
@@ -47,7 +50,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use api::auth::v1::auth_service_server::AuthServiceServer;
+use api::authenticator::v1::authenticator_service_server::AuthenticatorServiceServer;
+use api::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use api::identity::v1::credential_feed_service_client::CredentialFeedServiceClient;
+use api::rgw::auth::v1::auth_service_server::AuthServiceServer as RgwServer;
 use lockout::Lockouts;
 use read_model::ReadModel;
 use telemetry::ReadyFlag;
@@ -62,8 +68,9 @@ pub use clock::{Clock, SystemClock};
 pub use config::Config;
 pub use handle::Handle;
 
-/// The name of the service, as health and reflection tell it.
-const SERVICE: &str = "claviger.auth.v1.AuthService";
+/// The names of the services, as health and reflection tell them.
+const SERVICES: [&str; 4] =
+    ["claviger.auth.v1.AuthService", envoy::SERVICE, rgw::SERVICES[0], rgw::SERVICES[1]];
 /// A batch of requests may have this much; one alone needs no more than 128 KiB.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
 
@@ -105,6 +112,9 @@ impl Auth {
     pub fn new(config: Config) -> anyhow::Result<Self> {
         let model = Arc::new(ReadModel::new());
         config.callers.check()?;
+        if let Some(region) = &config.region {
+            request::check_scope(region, request::S3)?;
+        }
         let identity = CredentialFeedServiceClient::new(config.identity.channel()?);
         let (uses, lockouts) = (Arc::new(Uses::default()), Arc::new(Lockouts::default()));
         let metrics = Arc::new(metrics::Metrics::new(&model, &config.clock));
@@ -133,15 +143,24 @@ impl Auth {
     ) -> anyhow::Result<()> {
         let Self { config, identity, model, uses, lockouts, handle } = self;
         let (is_ready, ready_watch) = watch::channel(false);
+        let region = config.region.as_deref();
+        let envoy = envoy::Service::new(handle.clone(), region);
+        let rgw = rgw::Service::new(handle.clone(), region, Arc::clone(&config.clock));
         let service = service::Service::new(handle, shutdown.clone());
         let service = AuthServiceServer::new(service).max_decoding_message_size(REQUEST_BYTES_MAX);
+        let envoy = AuthorizationServer::new(envoy).max_decoding_message_size(REQUEST_BYTES_MAX);
+        let first_rgw = RgwServer::new(rgw.clone()).max_decoding_message_size(REQUEST_BYTES_MAX);
+        let rgw = AuthenticatorServiceServer::new(rgw).max_decoding_message_size(REQUEST_BYTES_MAX);
         let guard = config.callers.guard(|_| true);
-        let mut routes = rpc::routes(&[SERVICE])?;
-        routes.add_service(InterceptedService::new(service, guard));
+        let mut routes = rpc::routes(&SERVICES)?;
+        routes.add_service(InterceptedService::new(service, guard.clone()));
+        routes.add_service(InterceptedService::new(envoy, guard.clone()));
+        routes.add_service(InterceptedService::new(rgw, guard.clone()));
+        routes.add_service(InterceptedService::new(first_rgw, guard));
         let server = rpc::Server {
             listener,
             tls: config.tls.clone(),
-            services: &[SERVICE],
+            services: &SERVICES,
             ready: ready_watch,
             shutdown: shutdown.clone(),
         };

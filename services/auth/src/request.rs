@@ -16,7 +16,7 @@ use crate::verifier::{Accepted, Look, NoVerdict, Question};
 use crate::verify::{Claim, Now, verify};
 use crate::version_2;
 
-const S3: &str = "s3";
+pub(crate) const S3: &str = "s3";
 /// Each is as much work as a whole verification.
 const HOST_CANDIDATES_MAX: usize = 2;
 const HOST_BYTES_MAX: usize = 255;

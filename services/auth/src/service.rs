@@ -102,7 +102,7 @@ impl AuthService for Service {
 }
 
 /// Refuses callers of another role.
-fn require<T>(request: &Request<T>, role: Role) -> Result<(), Status> {
+pub(crate) fn require<T>(request: &Request<T>, role: Role) -> Result<(), Status> {
     if request.extensions().get::<Caller>().is_some_and(|caller| caller.role == role) {
         return Ok(());
     }

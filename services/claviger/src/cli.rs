@@ -3,6 +3,7 @@
 mod account;
 mod admin_token;
 mod bucket;
+mod doctor;
 mod event;
 mod key;
 mod keystore;
@@ -22,6 +23,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 pub(crate) use self::account::{AccountArgs, AccountCommand, Lockout, SettingsArgs, Spelling};
 pub(crate) use self::admin_token::{AdminTokenArgs, AdminTokenCommand};
 pub(crate) use self::bucket::{BucketArgs, BucketCommand, ImportArgs};
+pub(crate) use self::doctor::{DoctorArgs, DoctorCommand, DoctorEnvoyArgs};
 pub(crate) use self::event::{EventArgs, EventCommand, EventFilter, EventRange};
 pub(crate) use self::key::{
     End, ExpiryArgs, KeyArgs, KeyChanges, KeyCommand, LifetimeArgs, NewKeyArgs,
@@ -83,6 +85,8 @@ pub(crate) enum Command {
     AdminToken(AdminTokenArgs),
     /// Say whether a request is signed right, and why not
     Verify(Box<VerifyArgs>),
+    /// Look for what is wrong with a proxy before Claviger
+    Doctor(DoctorArgs),
     /// Print a script that completes commands in a shell
     Completion(CompletionArgs),
     /// Print the manual page, or write one for each command

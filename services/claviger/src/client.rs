@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod admin_token;
 pub(crate) mod bucket;
+pub(crate) mod doctor;
 pub(crate) mod event;
 pub(crate) mod key;
 pub(crate) mod keystore;

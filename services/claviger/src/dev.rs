@@ -135,7 +135,8 @@ async fn start(
         services: Known::by_token(gateway_token),
     };
     let target = Target::in_the_clear(report.identity.as_str(), auth_token);
-    let config = auth::Config::new(target, callers);
+    let mut config = auth::Config::new(target, callers);
+    config.region = Some(REGION.to_owned());
     let flag = auth_ready.clone();
     let auth = auth::Auth::new(config)?;
     let in_process = gateway::Auth::InProcess(Arc::new(InProcess(auth.handle())));

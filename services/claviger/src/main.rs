@@ -45,6 +45,7 @@ fn run(command: Command) -> Outcome {
         Command::Keystore(args) => asking(client::keystore::run(args)),
         Command::AdminToken(args) => asking(client::admin_token::run(args)),
         Command::Verify(args) => asking(client::verify::run(*args)),
+        Command::Doctor(args) => asking(client::doctor::run(args)),
         Command::Completion(args) => cli::print_completion(&args),
         Command::Man(args) => cli::print_man(&args),
         Command::Version(args) => output::version(args.output),

@@ -164,6 +164,7 @@ fn auth_config(given: &config::Auth, set: &config::Auth) -> anyhow::Result<auth:
     config.workers = set.workers.map_or(cores, NonZeroUsize::get);
     config.accepts_signature_v2 = set.accept_signature_v2.unwrap_or_default();
     config.accepts_s3_host_candidates = set.accept_s3_host_candidates.unwrap_or_default();
+    config.region.clone_from(&set.region);
     Ok(config)
 }
 

@@ -36,6 +36,11 @@ fn wrong_usage_ends_with_2() {
     check(&["user", "create", "alice", "--tag", "blue"], &[], 2, "must be KEY=VALUE");
     check(&["log", "verify", "--public-key", "00"], &[], 2, "must be 64 hexadecimal digits");
     check(&["dev", "--s3-listen", "7100"], &[], 2, "--s3-listen");
+    let doctor = |endpoint| ["doctor", "envoy", "--access-key-id", "AKIA", "--endpoint", endpoint];
+    let secret = ("AWS_SECRET_ACCESS_KEY", "a secret");
+    check(&doctor("http://127.0.0.1:1"), &[], 2, "give --secret-file or set AWS_SECRET_ACCESS_KEY");
+    check(&doctor("127.0.0.1:1"), &[secret], 2, "must begin with http:// or https://");
+    check(&doctor("http://a/b"), &[secret], 2, "must name a host and no more");
     check(&["user", "list"], &[], 2, "error: no token: set CLAVIGER_TOKEN");
     check(&["user", "list"], &[("CLAVIGER_TOKEN", "short")], 2, "a token must be 16 to 512");
     check(&["user", "list", "--token", "0123456789abcdef"], &[], 2, "unexpected argument");
@@ -46,6 +51,9 @@ fn a_server_that_is_away_ends_with_69() {
     let token = ("CLAVIGER_TOKEN", "0123456789abcdef");
     let args = ["user", "list", "--endpoint", "http://127.0.0.1:1"];
     check(&args, &[token], 69, "error: http://127.0.0.1:1: tcp connect error");
+    let args = ["doctor", "envoy", "--access-key-id", "AKIA", "--endpoint", "http://127.0.0.1:1"];
+    let secret = ("AWS_SECRET_ACCESS_KEY", "a secret");
+    check(&args, &[secret], 69, "error: 127.0.0.1:1: cannot connect");
 }
 
 #[test]

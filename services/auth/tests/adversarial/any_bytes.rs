@@ -57,7 +57,7 @@ pub(crate) async fn send(
 ) -> Result<Vec<Bytes>, Status> {
     let mut client = Grpc::new(channel);
     client.ready().await.map_err(Status::from_error)?;
-    let path = PathAndQuery::try_from(format!("/claviger.auth.v1.AuthService/{call}"));
+    let path = PathAndQuery::try_from(format!("/{call}"));
     let messages = futures::stream::iter([Bytes::copy_from_slice(message)]);
     let request = tonic::Request::new(messages);
     let mut answers = client.streaming(request, path.expect("is a path"), Raw).await?.into_inner();

@@ -152,9 +152,14 @@ impl Harness {
 
     /// A client that shows this token.
     pub(crate) fn client(&self, token: &str) -> AuthServiceClient<rpc::Channel> {
+        AuthServiceClient::new(self.channel(token))
+    }
+
+    /// A client of another contract, that shows this token.
+    pub(crate) fn channel(&self, token: &str) -> rpc::Channel {
         let token = Token::parse(token).expect("is one");
         let target = Target::in_the_clear(self.uri.clone(), token);
-        AuthServiceClient::new(target.channel().expect("is a URI"))
+        target.channel().expect("is a URI")
     }
 
     /// Asks about a head, once the position has been applied: the secret's generation, or the S3

@@ -1,6 +1,7 @@
 //! Auth on real sockets, fed by an identity that tells what each test wants.
 
 mod certificates;
+mod envoy;
 mod forms;
 mod harness;
 mod hosts;
@@ -9,6 +10,7 @@ mod lockout;
 mod network;
 mod partition;
 mod post_form;
+mod rgw;
 mod sigv4a;
 mod time;
 mod version_2;

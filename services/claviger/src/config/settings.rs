@@ -127,6 +127,9 @@ pub(crate) struct Auth {
     #[arg(long, env = "CLAVIGER_AUTH__ACCEPT_S3_HOST_CANDIDATES", value_name = "BOOL")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) accept_s3_host_candidates: Option<bool>,
+    /// The region that Envoy serves where its routes name none, and RGW
+    #[arg(long, env = "CLAVIGER_AUTH__REGION", value_name = "REGION")]
+    pub(crate) region: Option<String>,
     /// Encryption of the gRPC port, and of the way to identity.
     #[command(flatten)]
     pub(crate) tls: AuthTls,
