@@ -132,7 +132,12 @@ pub fn stay_on_cpu(cpu: usize) -> bool {
 /// Memory of this process, in bytes, by a name of `/proc/self/status`: `VmRSS` is what it has in use,
 /// `VmHWM` the most that it ever had.
 pub fn memory_bytes(name: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    process_memory_bytes(std::process::id(), name)
+}
+
+/// Memory of any process, in bytes, by a name as in [`memory_bytes`]; zero if there is none.
+pub fn process_memory_bytes(process_id: u32, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process_id}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or_default() * 1024
@@ -230,6 +235,6 @@ mod tests {
     fn this_process_has_memory() {
         assert!(memory_bytes("VmRSS") > 0 && memory_bytes("VmHWM") >= memory_bytes("VmRSS"));
         assert!(free_memory_bytes() > 0);
-        assert_eq!(process_cpu(0), Duration::ZERO);
+        assert_eq!((process_cpu(0), process_memory_bytes(0, "VmRSS")), (Duration::ZERO, 0));
     }
 }

@@ -150,5 +150,5 @@ pub async fn serve(
 
 /// A new request ID: 32 upper-case hexadecimal digits.
 fn request_id() -> String {
-    uuid::Uuid::new_v4().simple().to_string().to_uppercase()
+    format!("{:X}", uuid::Uuid::new_v4().simple())
 }

@@ -82,16 +82,21 @@ pub(crate) fn onward(headers: &HeaderMap, signed: &[String]) -> Result<HeaderMap
     if named.iter().any(|name| is_signed(name)) {
         return Err(S3Error::invalid_request("The Connection header names a signed header."));
     }
-    let mut onward = headers.clone();
-    strip_hop_by_hop(&mut onward);
-    retain(&mut onward, |name| match name.strip_prefix("x-amz-") {
+    let goes_on = |name: &str| match name.strip_prefix("x-amz-") {
         Some(rest) => {
             is_signed(name)
                 && !OWN.contains(&name)
                 && (rest.starts_with("meta-") || !rest.contains('_'))
         }
         None => ONWARD.contains(&name),
-    });
+    };
+    // Room for what the upstream's signature adds, too.
+    let mut onward = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        if is_of_both_ends(name, &named) && goes_on(name.as_str()) {
+            onward.append(name, value.clone());
+        }
+    }
     for (name, value) in headers {
         let matters = is_signed(name.as_str()) || onward.contains_key(name);
         if matters && value.as_bytes().iter().any(u8::is_ascii_control) {
@@ -128,7 +133,7 @@ pub(crate) fn of_chunks(headers: &mut HeaderMap, form: Form) {
 /// The rest is between the gateway and the upstream, or tells of what stands behind the gateway.
 pub(crate) fn back(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
-    retain(headers, |name| name.starts_with("x-amz-") || BACK.contains(&name));
+    retain(headers, |name| name.as_str().starts_with("x-amz-") || BACK.contains(&name.as_str()));
     if let Some(location) = headers.remove(LOCATION) {
         // The host in it is the upstream's.
         let uri = location.to_str().ok().and_then(|location| location.parse::<Uri>().ok());
@@ -143,12 +148,16 @@ pub(crate) fn back(headers: &mut HeaderMap) {
 /// Removes the headers that concern one connection only.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named = named_by_connection(headers);
-    retain(headers, |name| {
-        name != CONNECTION
-            && !HOP_BY_HOP.contains(&name)
-            && !name.starts_with("proxy-")
-            && !named.iter().any(|named| named == name)
-    });
+    retain(headers, |name| is_of_both_ends(name, &named));
+}
+
+/// Whether a header concerns more than one connection, whose `Connection` holds `named`.
+fn is_of_both_ends(name: &HeaderName, named: &[String]) -> bool {
+    let text = name.as_str();
+    name != CONNECTION
+        && !HOP_BY_HOP.contains(&text)
+        && !text.starts_with("proxy-")
+        && !named.iter().any(|named| named == text)
 }
 
 /// The values of one name as one value, which says the same (RFC 9110 section 5.3) and is signed
@@ -175,9 +184,8 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
     names.map(|name| String::from_utf8_lossy(name.trim_ascii()).to_ascii_lowercase()).collect()
 }
 
-fn retain(headers: &mut HeaderMap, keep: impl Fn(&str) -> bool) {
-    let unwanted: Vec<HeaderName> =
-        headers.keys().filter(|name| !keep(name.as_str())).cloned().collect();
+fn retain(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
+    let unwanted: Vec<HeaderName> = headers.keys().filter(|name| !keep(name)).cloned().collect();
     for name in unwanted {
         headers.remove(name);
     }

@@ -222,7 +222,7 @@ pub(super) fn raw_head(method: &Method, target: &PathAndQuery, headers: &HeaderM
     let lines = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
     let request_line = method.as_str().len() + target.as_str().len() + 12;
     let mut head = Vec::with_capacity(request_line + lines.sum::<usize>() + 2);
-    let mut line = |parts: [&[u8]; 4]| head.extend(parts.into_iter().flatten());
+    let mut line = |parts: [&[u8]; 4]| parts.iter().for_each(|part| head.extend_from_slice(part));
     line([method.as_str().as_bytes(), b" ", target.as_str().as_bytes(), b" HTTP/1.1\r\n"]);
     for (name, value) in headers {
         line([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
