@@ -118,7 +118,8 @@ fn config(auth: Auth, store: &str, account_id: Uuid) -> gateway::Config {
         auth,
         identity: None,
         region: REGION.to_owned(),
-        account_id,
+        accepts_sigv4a: false,
+        account_id: Some(account_id),
         domains: gateway::DOMAINS.map(Into::into).into(),
         reserved_buckets: gateway::RESERVED_BUCKETS.map(Into::into).into(),
         upstream: Upstream {
