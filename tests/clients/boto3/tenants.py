@@ -51,6 +51,9 @@ assert names(mine, BucketRegion="eu-west-3") == []
 for n in range(3):
     mine.delete_bucket(Bucket=f"tenants-page-{n}")
 
+# No key climbs out of its bucket.
+assert code(mine.put_object, Bucket=MINE, Key=f"../{THEIRS}/k", Body=b"x") == "InvalidURI"
+
 # Whatever is asked of another's bucket is denied.
 other = {"Bucket": THEIRS}
 for call, arguments in [
