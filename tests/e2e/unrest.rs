@@ -17,7 +17,7 @@ use crate::support::{Key, error_code, signed};
 const CLIENTS: usize = 64;
 const DURATION: Duration = Duration::from_secs(60);
 /// Between two requests of a client: the machine also runs other tests.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(400);
 
 type Http = Client<HttpConnector, Full<Bytes>>;
 
