@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use api::auth::v1::auth_service_client::AuthServiceClient;
@@ -95,7 +96,7 @@ impl Home {
         let told = serde_json::from_str(&line)
             .unwrap_or_else(|error| panic!("{error}: {line:?}\n{}", self.log()));
         let aws_config = self.data_dir().join("aws-config").to_str().expect("text").to_owned();
-        Dev { told, aws_config, child }
+        Dev { told, aws_config, auth: OnceLock::new(), child }
     }
 }
 
@@ -104,6 +105,7 @@ pub(crate) struct Dev {
     /// The line that it printed.
     pub(crate) told: Value,
     aws_config: String,
+    auth: OnceLock<AuthServiceClient<Channel>>,
     child: Child,
 }
 
@@ -172,8 +174,9 @@ impl Dev {
         EventServiceClient::new(self.channel("identity"))
     }
 
+    /// On one connection: tests ask it thousands of times.
     pub(crate) fn auth(&self) -> AuthServiceClient<Channel> {
-        AuthServiceClient::new(self.channel("auth"))
+        self.auth.get_or_init(|| AuthServiceClient::new(self.channel("auth"))).clone()
     }
 
     /// Makes a user and an access key, and waits until auth knows it.
