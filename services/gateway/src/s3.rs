@@ -29,6 +29,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, SERVER, TRANSFER_ENCODING};
@@ -83,6 +84,8 @@ pub(crate) struct S3 {
     places: Arc<Semaphore>,
     /// Of uploads by forms, which hold a part of their file in memory.
     form_places: Semaphore,
+    /// How long a body may stand still.
+    idle_timeout: Duration,
     metrics: Metrics,
     access_log: AccessLog,
     /// Which gateway answered.
@@ -109,6 +112,7 @@ impl S3 {
             reserved_buckets: config.reserved_buckets.clone(),
             places: Arc::new(Semaphore::new(limits.requests_max)),
             form_places: Semaphore::new(limits.forms_max),
+            idle_timeout: limits.idle_timeout,
             metrics: Metrics::new(),
             access_log: config.access_log,
             host_id: Uuid::new_v4().simple().to_string(),
@@ -215,26 +219,16 @@ impl S3 {
             self.allow(&verified, entry)?;
             verified
         };
-        let account = (!is_anonymous).then_some(verified.account_id);
         let target = if verified.is_version_2 { target.less_version_2()? } else { target };
         // Only now: strangers learn nothing of what is served here.
         check_body(&head, &body, &verified)?;
         operation::check(&head.method, &target, &self.reserved_buckets)?;
 
-        let content = match verified.payload {
-            Payload::Signed(hash) => Content::Signed(hash),
-            Payload::Unsigned => Content::Unsigned,
-            Payload::Chunked(_) if !is_upload(&head.method) => {
-                let message = "A request without a body has no chunks (x-amz-content-sha256).";
-                return Err(S3Error::invalid_request(message));
-            }
-            Payload::Chunked(mode) => {
-                let chunks = self.verifier.chunks(client, &head, &target.sent, &verified, mode);
-                let (announced, chunks) = chunks.await?;
-                Content::Chunked(announced, Box::new(chunks))
-            }
-        };
         let onward_headers = headers::onward(&head.headers, &verified.signed_headers)?;
+        let account = match is_anonymous {
+            true => self.tenants.owner_for_anybody(&target)?,
+            false => verified.account_id,
+        };
         let upstream = self.upstreams.of(target.resource().bucket(), account);
         let after = if is_anonymous {
             None
@@ -252,8 +246,21 @@ impl S3 {
                 Course::Onward(after) => Some(after),
             }
         };
-        self.check_sources(&onward_headers, &target, account)?;
-        noted::owner(entry, &verified);
+        self.check_sources(&onward_headers, &target, account, upstream)?;
+        noted::owner(entry, account);
+        let content = match verified.payload {
+            Payload::Signed(hash) => Content::Signed(hash),
+            Payload::Unsigned => Content::Unsigned,
+            Payload::Chunked(_) if !is_upload(&head.method) => {
+                let message = "A request without a body has no chunks (x-amz-content-sha256).";
+                return Err(S3Error::invalid_request(message));
+            }
+            Payload::Chunked(mode) => {
+                let chunks = self.verifier.chunks(client, &head, &target.sent, &verified, mode);
+                let (announced, chunks) = chunks.await?;
+                Content::Chunked(announced, Box::new(chunks))
+            }
+        };
         let onward = Onward {
             content_length: content_length(&head.headers, &body),
             headers: onward_headers,
@@ -281,9 +288,9 @@ impl S3 {
         &self,
         headers: &HeaderMap,
         target: &Target,
-        account: Option<Uuid>,
+        account: Uuid,
+        upstream: &Forwarder,
     ) -> Result<(), S3Error> {
-        let upstream = self.upstreams.of(target.resource().bucket(), account);
         let sources = copy_source::buckets(headers, target)?;
         let is_elsewhere =
             |source: &str| self.upstreams.of(Some(source), account).name() != upstream.name();

@@ -84,14 +84,13 @@ impl Upstreams {
         Ok(upstreams)
     }
 
-    /// Where a request for this bucket, if it is for one, goes of a user of this account, if it is
-    /// anybody's.
-    pub(crate) fn of(&self, bucket: Option<&str>, account: Option<Uuid>) -> &Arc<Forwarder> {
+    /// Where a request for this bucket, if it is for one, goes that is for what this account has.
+    pub(crate) fn of(&self, bucket: Option<&str>, account: Uuid) -> &Arc<Forwarder> {
         let by_bucket = bucket.and_then(|bucket| {
             let by_prefix = || self.prefixes.iter().find(|(prefix, _)| bucket.starts_with(prefix));
             self.buckets.get(bucket).or_else(|| by_prefix().map(|(_, forwarder)| forwarder))
         });
-        let by_account = || account.and_then(|account| self.accounts.get(&account));
+        let by_account = || self.accounts.get(&account);
         by_bucket.or_else(by_account).unwrap_or(&self.default)
     }
 
@@ -141,23 +140,23 @@ mod tests {
             named("all-of-8", &[], &[8]),
         ])
         .expect("right");
-        let check = |bucket: Option<&str>, account: Option<u128>, expected: &str| {
-            let found = upstreams.of(bucket, account.map(Uuid::from_u128));
+        let check = |bucket: Option<&str>, account: u128, expected: &str| {
+            let found = upstreams.of(bucket, Uuid::from_u128(account));
             assert_eq!(found.name(), expected, "{bucket:?} {account:?}");
         };
-        check(None, None, DEFAULT);
-        check(None, Some(7), "colder");
-        check(None, Some(8), "all-of-8");
-        check(None, Some(9), DEFAULT);
-        check(Some("photos"), Some(8), "all-of-8");
-        check(Some("photos"), Some(9), DEFAULT);
-        check(Some("photos"), None, DEFAULT);
-        check(Some("ice"), Some(8), "cold");
-        check(Some("ice2"), Some(8), "all-of-8");
-        check(Some("archive-2026"), Some(8), "cold");
-        check(Some("archive-old-1"), Some(8), "colder");
-        check(Some("archive-"), None, "colder");
-        check(Some("archive"), None, DEFAULT);
+        check(None, 1, DEFAULT);
+        check(None, 7, "colder");
+        check(None, 8, "all-of-8");
+        check(None, 9, DEFAULT);
+        check(Some("photos"), 8, "all-of-8");
+        check(Some("photos"), 9, DEFAULT);
+        check(Some("photos"), 1, DEFAULT);
+        check(Some("ice"), 8, "cold");
+        check(Some("ice2"), 8, "all-of-8");
+        check(Some("archive-2026"), 8, "cold");
+        check(Some("archive-old-1"), 8, "colder");
+        check(Some("archive-"), 1, "colder");
+        check(Some("archive"), 1, DEFAULT);
     }
 
     #[tokio::test]

@@ -66,10 +66,8 @@ impl S3 {
         let Resource::Bucket(bucket) = target.resource() else {
             return Err(S3Error::invalid_uri());
         };
-        let _place = self.form_places.try_acquire().map_err(|_| S3Error::slow_down())?;
         let boundary = boundary(head).ok_or_else(S3Error::malformed_form)?;
-        let idle_timeout = self.upstreams.of(Some(bucket), None).idle_timeout();
-        let body = Watched::new(body, entry.bytes_in.clone(), idle_timeout);
+        let body = Watched::new(body, entry.bytes_in.clone(), self.idle_timeout);
         let (fields, file) = FormParts::new(body, boundary).read().await?;
         let asked = PostForm {
             bucket: bucket.to_owned(),
@@ -85,7 +83,7 @@ impl S3 {
         operation::check_bucket(bucket, &self.reserved_buckets)?;
         let FormTerms { key, .. } = &terms;
         let headers = fields::headers(&fields)?;
-        let forwarder = Arc::clone(self.upstreams.of(Some(bucket), Some(verified.account_id)));
+        let forwarder = Arc::clone(self.upstreams.of(Some(bucket), verified.account_id));
         let target = Target::own(&upload::path(bucket, key), "")?;
         let asked = Asked {
             method: &Method::PUT,
@@ -98,9 +96,11 @@ impl S3 {
         if let Course::Answered(response) = self.tenants.course(asked, &forwarder).await? {
             return Ok(response);
         }
-        noted::owner(entry, &verified);
+        noted::owner(entry, verified.account_id);
         noted::upstream(entry, forwarder.name());
         let object = Object { bucket, key, headers, identity: verified.identity() };
+        // Only now: whoever has signed nothing holds no place that others wait for.
+        let _place = self.form_places.try_acquire().map_err(|_| S3Error::slow_down())?;
         let upload = Upload::new(forwarder, object, lengths(&terms), entry.bytes_in.clone());
         let made = upload.send(file).await?;
         let host = head.headers.get(HOST).and_then(|host| HeaderValue::to_str(host).ok());

@@ -233,11 +233,6 @@ impl Forwarder {
         }
     }
 
-    /// How long a body may stand still.
-    pub(crate) fn idle_timeout(&self) -> Duration {
-        self.idle_timeout
-    }
-
     /// The upstream's answer to a request of the gateway's own, which has no body.
     ///
     /// # Errors

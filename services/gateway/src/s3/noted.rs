@@ -4,6 +4,7 @@ use domain::BucketName;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use http::request::Parts;
 use http::{Method, Response};
+use uuid::Uuid;
 
 use super::forward::UpstreamCode;
 use super::operations::Operation;
@@ -35,12 +36,10 @@ pub(crate) fn requester(entry: &mut Entry, verified: &Verified) {
     entry.access_key_id.clone_from(&verified.access_key_id);
 }
 
-/// Notes whose the bucket is: whoever may use it is of the same account.
-pub(crate) fn owner(entry: &mut Entry, verified: &Verified) {
-    if let Some(s3) = &mut entry.s3
-        && !s3.is_anonymous
-    {
-        s3.bucket_owner = verified.account_id.to_string();
+/// Notes whose the bucket is.
+pub(crate) fn owner(entry: &mut Entry, account: Uuid) {
+    if let Some(s3) = &mut entry.s3 {
+        s3.bucket_owner = account.to_string();
     }
 }
 

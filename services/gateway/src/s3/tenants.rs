@@ -130,6 +130,23 @@ impl Tenants {
         }
     }
 
+    /// Whose bucket it is of which somebody reads an object that anybody may read.
+    ///
+    /// # Errors
+    /// `NoSuchBucket` if it is nobody's, `ServiceUnavailable` if that cannot be told without asking: nobody is there in
+    /// whose name identity could be asked. `InvalidURI` for a key that climbs out of the bucket.
+    pub(crate) fn owner_for_anybody(&self, target: &Target) -> Result<Uuid, S3Error> {
+        copy_source::refuse_climbing(target)?;
+        match self {
+            Self::One(account) => Ok(*account),
+            Self::Claims(claims) if !claims.owners.is_fresh() => Err(S3Error::unavailable()),
+            Self::Claims(claims) => {
+                let bucket = target.resource().bucket().unwrap_or_default();
+                claims.owners.of(bucket).ok_or_else(|| no_such_bucket(bucket))
+            }
+        }
+    }
+
     /// Follows whose buckets are, until `shutdown`.
     pub(crate) async fn follow(&self, shutdown: &CancellationToken) {
         match self {
@@ -226,11 +243,7 @@ impl Claims {
         match self.owner(bucket, acting, account).await? {
             Owner::Own => Ok(()),
             Owner::Other => Err(S3Error::access_denied()),
-            Owner::Nobody => {
-                let message = "The specified bucket does not exist";
-                Err(S3Error::new(StatusCode::NOT_FOUND, "NoSuchBucket", message)
-                    .with("BucketName", bucket))
-            }
+            Owner::Nobody => Err(no_such_bucket(bucket)),
         }
     }
 
@@ -354,6 +367,11 @@ impl Asked<'_> {
             Origin { facade: FACADE, client: self.client, request_id: self.request_id.to_owned() };
         Acting { who: Who::User(principal), origin }
     }
+}
+
+fn no_such_bucket(bucket: &str) -> S3Error {
+    let message = "The specified bucket does not exist";
+    S3Error::new(StatusCode::NOT_FOUND, "NoSuchBucket", message).with("BucketName", bucket)
 }
 
 /// Whether a request for a bucket is for the bucket itself: its query names no part of it, but at most headers.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::demo::{self, signed};
@@ -170,4 +170,28 @@ async fn a_form_that_breaks_off_leaves_nothing_behind() {
     client.shutdown().await.expect("shut down");
     let answer = read_to_end(&mut client).await;
     assert!(answer.is_empty() || Answer::parse(&answer).expect("an answer").status == 400);
+}
+
+#[tokio::test]
+async fn a_place_is_held_by_who_has_signed_and_by_nobody_else() {
+    let rig = Rig::with(gateway::Limits { forms_max: 1, ..crate::rig::limits() }).await;
+    // It is being read, and nothing is known of it yet.
+    let mut slow = TcpStream::connect(rig.gateway.s3).await.expect("a connection");
+    let head = request("POST /bkt", &[TYPE, "Expect: 100-continue", "Content-Length: 500"], b"");
+    slow.write_all(&head).await.expect("written");
+    let mut told = [0; 25];
+    slow.read_exact(&mut told).await.expect("told");
+    assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
+    slow.write_all(b"------edge\r\n").await.expect("written");
+
+    let form = form(&[("key", "k")], b"hello");
+    let whole = request("POST /bkt", &[TYPE], &form);
+    assert_eq!(exchange(rig.gateway.s3, &whole).await.status, 204);
+    rig.upstream.hold(true);
+    let (s3, first) = (rig.gateway.s3, whole.clone());
+    let first = tokio::spawn(async move { exchange(s3, &first).await.status });
+    rig.upstream.begun_at_least(2).await;
+    exchange(rig.gateway.s3, &whole).await.is_error(503, "SlowDown");
+    rig.upstream.hold(false);
+    assert_eq!(first.await.expect("no panic"), 204);
 }

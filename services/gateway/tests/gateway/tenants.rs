@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use api::auth::v1::verify_signature_response::Verdict;
 use api::error::v1::Reason;
-use gateway::{Config, Limits};
+use gateway::{BucketPattern, Config, Limits, NamedUpstream};
 use http::{Method, Response};
 use tokio::net::TcpListener;
 use tonic::{Code, Status};
@@ -15,7 +15,7 @@ use crate::fake_auth::{FakeAuth, verified};
 use crate::fake_buckets::FakeBuckets;
 use crate::fake_upstream::{FakeUpstream, Seen, text};
 use crate::forms::{TYPE, form};
-use crate::rig::{Answer, Gateway, TOKEN, config, exchange, limits, request, serve};
+use crate::rig::{Answer, Gateway, TOKEN, behind, config, exchange, limits, request, serve};
 
 const ONE: &str = "0192f0c1-2d3e-7000-8000-000000000001";
 const TWO: &str = "0192f0c1-2d3e-7000-8000-000000000002";
@@ -79,8 +79,17 @@ impl Tenants {
         Self::with(false, limits()).await
     }
 
-    /// `mine` is the first account's, `theirs` the second's, and `stray` nobody's; the store has all three.
+    /// With this configuration beside what is needed.
+    async fn configured(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_config(false, limits(), change).await
+    }
+
     async fn with(silent: bool, limits: Limits) -> Self {
+        Self::with_config(silent, limits, |_| {}).await
+    }
+
+    /// `mine` is the first account's, `theirs` the second's, and `stray` nobody's; the store has all three.
+    async fn with_config(silent: bool, limits: Limits, change: impl FnOnce(&mut Config)) -> Self {
         let (auth, upstream) = (FakeAuth::start().await, FakeUpstream::start().await);
         auth.says(|head| {
             let account = if head.contains(AS_TWO) { TWO } else { ONE };
@@ -96,7 +105,9 @@ impl Tenants {
         let stored: Stored = Arc::new(Mutex::new(names.into()));
         let shared = Arc::clone(&stored);
         upstream.answers(move |seen| store(&shared, seen));
-        let gateway = serve(of_claims(&auth, &upstream, &identity, limits)).await;
+        let mut config = of_claims(&auth, &upstream, &identity, limits);
+        change(&mut config);
+        let gateway = serve(config).await;
         let tenants = Self { gateway, identity, upstream, stored };
         if !silent {
             tenants.until_told().await;
@@ -108,7 +119,9 @@ impl Tenants {
     async fn until_told(&self) {
         let told = async {
             loop {
-                assert_eq!(self.send("HEAD /mine/k", &[]).await.status, 200);
+                // Of somebody, also where anybody may read.
+                let signed = ["x-amz-date: 20260101T000000Z"];
+                assert_eq!(self.send("HEAD /mine/k", &signed).await.status, 200);
                 if self.identity.asked().is_empty() {
                     break;
                 }
@@ -200,6 +213,34 @@ async fn what_nobody_claimed_is_asked_for_once_and_not_there() {
             assert_eq!(tenants.identity.asked(), [format!("get {bucket}")]);
         }
     }
+}
+
+#[tokio::test]
+async fn what_anybody_may_read_is_somebodys() {
+    let elsewhere = FakeUpstream::start().await;
+    let at = elsewhere.address;
+    let tenants = Tenants::configured(|config| {
+        let pattern = |text| BucketPattern::parse(text).expect("a pattern");
+        config.anonymous_buckets = vec![pattern("mine"), pattern("stray"), pattern("theirs")];
+        config.upstreams = vec![NamedUpstream {
+            name: "of-two".to_owned(),
+            buckets: vec![],
+            accounts: vec![TWO.parse().expect("a UUID")],
+            upstream: behind(&format!("http://{at}")),
+        }];
+    })
+    .await;
+    let reached = tenants.reached(async {
+        assert_eq!(tenants.send("GET /mine/k", &[]).await.status, 200);
+        assert_eq!(tenants.send("GET /theirs/k", &[]).await.status, 200);
+        tenants.send("GET /stray/k", &[]).await.is_error(404, "NoSuchBucket");
+        for key in ["../theirs/k", "a/../../theirs/k", "%2E%2E/theirs/k", "..%2Ftheirs/k"] {
+            tenants.send(&format!("GET /mine/{key}"), &[]).await.is_error(400, "InvalidURI");
+        }
+    });
+    assert_eq!(reached.await, ["GET /mine/k"]);
+    // A bucket is where its account's are, whoever asks.
+    assert_eq!(elsewhere.begun(), 1);
 }
 
 #[tokio::test]
