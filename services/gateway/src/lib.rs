@@ -79,7 +79,7 @@ pub async fn serve(
         }
         Auth::InProcess(auth) => {
             ready.set(true); // whoever runs both knows
-            Arc::clone(auth)
+            Arc::new(auth::InTurn(Arc::clone(auth)))
         }
     };
     let verifier = s3::Verifier::new(auth, config.region.clone(), config.limits.auth_timeout)
