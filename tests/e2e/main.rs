@@ -12,6 +12,7 @@ mod deployment;
 mod dev;
 mod dialects;
 mod envoy;
+mod facades;
 mod front;
 mod full_disk;
 mod grpcio;

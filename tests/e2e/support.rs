@@ -17,7 +17,10 @@ use api::identity::v1::event_service_client::EventServiceClient;
 use api::identity::v1::user_service_client::UserServiceClient;
 use api::identity::v1::{CreateAccessKeyRequest, CreateAccessKeyResponse, CreateUserRequest, User};
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
+    SigningSettings, UriPathNormalizationMode, sign,
+};
 use aws_sigv4::sign::v4;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -149,7 +152,8 @@ impl Dev {
         format!("accounts/{}", self.text("account/id"))
     }
 
-    fn channel(&self, listener: &str) -> Channel {
+    /// To `identity` or `auth`, as an operator.
+    pub(crate) fn channel(&self, listener: &str) -> Channel {
         let token = Token::parse(&self.text("admin_token")).expect("a token");
         rpc::channel(&self.text(listener), &token).expect("a URI")
     }
@@ -340,16 +344,64 @@ pub(crate) fn signed(
     time: SystemTime,
     body: bytes::Bytes,
 ) -> http::Request<Full<bytes::Bytes>> {
+    let mut settings = s3_settings();
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    signed_as((method, uri), key, time, (REGION, "s3"), body, settings)
+}
+
+/// A GET signed in this scope.
+pub(crate) fn scoped(
+    uri: &str,
+    key: &Key,
+    time: SystemTime,
+    scope: (&str, &str),
+) -> http::Request<Full<bytes::Bytes>> {
+    let mut settings = s3_settings();
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    signed_as((http::Method::GET, uri), key, time, scope, bytes::Bytes::new(), settings)
+}
+
+/// A presigned request that is good for so long.
+pub(crate) fn presigned(
+    method: http::Method,
+    uri: &str,
+    key: &Key,
+    time: SystemTime,
+    expires_in: Duration,
+) -> http::Request<Full<bytes::Bytes>> {
+    let mut settings = s3_settings();
+    settings.signature_location = SignatureLocation::QueryParams;
+    settings.expires_in = Some(expires_in);
+    signed_as((method, uri), key, time, (REGION, "s3"), bytes::Bytes::new(), settings)
+}
+
+const REGION: &str = "us-east-1";
+
+/// S3 takes paths as they are.
+fn s3_settings() -> SigningSettings {
     let mut settings = SigningSettings::default();
-    settings.percent_encoding_mode = aws_sigv4::http_request::PercentEncodingMode::Single;
-    settings.uri_path_normalization_mode =
-        aws_sigv4::http_request::UriPathNormalizationMode::Disabled;
-    settings.payload_checksum_kind = aws_sigv4::http_request::PayloadChecksumKind::XAmzSha256;
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    settings
+}
+
+fn signed_as(
+    (method, uri): (http::Method, &str),
+    key: &Key,
+    time: SystemTime,
+    (region, service): (&str, &str),
+    body: bytes::Bytes,
+    settings: SigningSettings,
+) -> http::Request<Full<bytes::Bytes>> {
+    let signable = match settings.expires_in {
+        None => SignableBody::Bytes(&body),
+        Some(_) => SignableBody::UnsignedPayload,
+    };
     let identity = Credentials::new(&key.id, &key.secret, None, None, "test").into();
     let params = v4::SigningParams::builder()
         .identity(&identity)
-        .region("us-east-1")
-        .name("s3")
+        .region(region)
+        .name(service)
         .time(time)
         .settings(settings)
         .build()
@@ -361,7 +413,7 @@ pub(crate) fn signed(
     request.headers_mut().insert("host", host.parse().expect("a host"));
     let headers = request.headers().iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.to_str().expect("text")));
-    let signable = SignableRequest::new(method.as_str(), uri, headers, SignableBody::Bytes(&body));
+    let signable = SignableRequest::new(method.as_str(), uri, headers, signable);
     let signable = signable.expect("signable");
     let (instructions, _) = sign(signable, &params).expect("signed").into_parts();
     instructions.apply_to_request_http1x(&mut request);

@@ -102,11 +102,17 @@ impl<'a> Expected<'a> {
     /// Checks what a string to sign says of itself: region, service, and its two dates against each other.
     ///
     /// # Errors
-    /// `AuthorizationHeaderMalformed`, as for a header: a string to sign does not say where it came from.
-    pub fn check_scope(&self, scope: &Scope<'_>, timestamp: Timestamp) -> Result<(), Denial> {
-        self.check_service(scope.service().as_bytes(), Mechanism::Header)?;
-        self.check_region(scope.region().as_bytes(), Mechanism::Header)?;
-        check_dates(scope.date(), timestamp, Mechanism::Header)
+    /// `AuthorizationHeaderMalformed` or `AuthorizationQueryParametersError`, by where the signature stood: a
+    /// string to sign does not say.
+    pub fn check_scope(
+        &self,
+        scope: &Scope<'_>,
+        timestamp: Timestamp,
+        mechanism: Mechanism,
+    ) -> Result<(), Denial> {
+        self.check_service(scope.service().as_bytes(), mechanism)?;
+        self.check_region(scope.region().as_bytes(), mechanism)?;
+        check_dates(scope.date(), timestamp, mechanism)
     }
 
     /// Checks the date of a request that is meant to arrive at once.

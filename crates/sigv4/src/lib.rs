@@ -126,6 +126,7 @@ pub use head::{
     HEAD_BYTES_MAX, HEADERS_MAX, Head, HeadError, PARAMETERS_MAX, TARGET_BYTES_MAX, write_head,
 };
 pub use key::{DateKey, Signature, SigningKey};
+pub use mechanism::Mechanism;
 pub use payload::PayloadMode;
 pub use post::{FORM_BYTES_MAX, FORM_FIELDS_MAX, PostForm, SignedPost, authenticate_post};
 pub use request::{SignedRequest, authenticate};

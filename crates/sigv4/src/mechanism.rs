@@ -7,7 +7,7 @@ use crate::query::{NAME_BYTES_MAX, parameters};
 
 /// Where a Signature Version 4 stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Mechanism {
+pub enum Mechanism {
     /// In the `Authorization` header.
     Header,
     /// In query parameters: a presigned URL.

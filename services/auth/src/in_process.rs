@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use read_model::Table;
-use sigv4::{Denial, Expected, Head, Signature, StringToSign, authenticate};
+use sigv4::{Denial, Expected, Head, Mechanism, Signature, StringToSign, authenticate};
 
 use crate::verify::{Claim, Now, Signed, Verdict, verify, verify_claim};
 
@@ -29,7 +29,7 @@ pub fn verifies_string_to_sign(
 ) -> bool {
     let Some((timestamp, scope, string_to_sign)) = StringToSign::parse(text) else { return false };
     let expected = Expected::s3(region, now);
-    let checked = expected.check_scope(&scope, timestamp);
+    let checked = expected.check_scope(&scope, timestamp, Mechanism::Header);
     if checked.and_then(|()| expected.check_skew(timestamp)).is_err() {
         return false;
     }

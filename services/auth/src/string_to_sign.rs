@@ -3,7 +3,7 @@
 use api::auth::v1::{Denied, SignatureAlgorithm, Verified, VerifyStringToSignRequest};
 use prost_types::Timestamp;
 use read_model::{Profile, Table};
-use sigv4::{Denial, EXPIRES_SECONDS_MAX, ErrorCode, Expected, Signature, StringToSign};
+use sigv4::{Denial, EXPIRES_SECONDS_MAX, ErrorCode, Expected, Mechanism, Signature, StringToSign};
 
 use crate::answer::{self, Verdict};
 use crate::outcome::{self, Client, Kept, Outcome};
@@ -78,7 +78,12 @@ pub(crate) fn decide<A: From<Denied> + From<Denial>>(
         }
         Some(seconds) => expected.check_expiry(timestamp, seconds),
     };
-    if let Err(denial) = expected.check_scope(&scope, timestamp).and_then(in_time) {
+    let mechanism = match request.expires_seconds {
+        None => Mechanism::Header,
+        Some(_) => Mechanism::Query,
+    };
+    let checked = expected.check_scope(&scope, timestamp, mechanism);
+    if let Err(denial) = checked.and_then(in_time) {
         return Ok(denial.into());
     }
     let claim = Claim {

@@ -1,6 +1,6 @@
 //! Credentials of another day, region, service or form.
 
-use sigv4::{ErrorCode, Expected, Head, authenticate};
+use sigv4::{ErrorCode, Expected, Head, Mechanism, authenticate};
 
 use crate::server::{GET, NOW, PRESIGNED, sign, verdict};
 use crate::{check, check_accepted, check_malformed, check_query, with};
@@ -88,7 +88,7 @@ fn a_string_to_sign_is_taken_apart_and_checked() {
     let (timestamp, scope, parsed) = sigv4::StringToSign::parse(text.as_bytes()).unwrap();
     assert_eq!((timestamp, scope), (request.timestamp(), *request.scope()));
     assert_eq!(parsed.as_bytes(), made.as_bytes());
-    assert_eq!(expected.check_scope(&scope, timestamp), Ok(()));
+    assert_eq!(expected.check_scope(&scope, timestamp, Mechanism::Header), Ok(()));
     for (piece, by) in [
         ("AWS4-HMAC-SHA256", "AWS4-HMAC-SHA1"),
         ("T000000Z", "T000000"),
@@ -100,7 +100,10 @@ fn a_string_to_sign_is_taken_apart_and_checked() {
     }
     assert!(sigv4::StringToSign::parse(format!("{text}\n").as_bytes()).is_none());
     let other = Expected::s3("eu-west-2", NOW);
-    assert_eq!(other.check_scope(&scope, timestamp).unwrap_err().details[0].0, "Region");
+    assert_eq!(
+        other.check_scope(&scope, timestamp, Mechanism::Header).unwrap_err().details[0].0,
+        "Region"
+    );
     let tomorrow = sigv4::Timestamp::from_unix_seconds(NOW + 86_400);
-    assert!(expected.check_scope(&scope, tomorrow).is_err());
+    assert!(expected.check_scope(&scope, tomorrow, Mechanism::Header).is_err());
 }

@@ -1,0 +1,246 @@
+//! The same request at every door: whoever asks, and by whichever contract, is told the same.
+
+mod doors;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use api::auth::v1::ExplainSignatureRequest;
+use api::auth::v1::verify_signature_response::Verdict;
+use api::event::v1::{AccountSettings, LockoutMode};
+use api::identity::v1::{
+    AccessKey, AccessKeyState, Account, DeleteAccessKeyRequest, LockUserRequest,
+    UpdateAccessKeyRequest, UpdateAccountRequest,
+};
+use http::{HeaderValue, Method};
+use prost_types::FieldMask;
+
+use self::doors::{Doors, Seen, Told, Whole};
+use crate::support::{Dev, Home, Key, presigned, scoped, signed};
+
+/// A request, and what a string to sign cannot tell of it.
+struct Case {
+    name: String,
+    request: Whole,
+    /// Whether its fault is in what is hashed or left out: who is shown the string to sign alone sees none.
+    is_hidden: bool,
+}
+
+fn case(name: impl Into<String>, request: Whole) -> Case {
+    Case { name: name.into(), request, is_hidden: false }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const AWKWARD: [&str; 12] = [
+    "plain",
+    "a//b",
+    "a/../b",
+    "a/./b",
+    "a%2Fb",
+    "a%2F..%2Fb",
+    "~a_b-c.d",
+    "%C3%BC%E2%82%AC",
+    "a%20b%2Bc",
+    "a%5Cb%3Bc%3Ad%40e%3Df%2Cg/",
+    "key?response-cache-control=a%20b%2B%2F&response-content-language=",
+    "?prefix=x%20y%2Bz%2F&list-type=2&max-keys=1",
+];
+
+/// Access keys, most of which must not be used.
+struct Keys {
+    alice: Key,
+    others: Vec<(&'static str, Key)>,
+}
+
+impl Keys {
+    async fn make(dev: &Dev) -> Self {
+        let (alice, made) = dev.user_with_key("alice").await;
+        let of_alice = Key::from(&made);
+        let more = async || {
+            let made = dev.key(&alice.name).await;
+            (made.access_key.as_ref().expect("there").name.clone(), Key::from(&made))
+        };
+        let (name, inactive) = more().await;
+        let state = AccessKeyState::Inactive.into();
+        let request = UpdateAccessKeyRequest {
+            access_key: Some(AccessKey { name, state, ..Default::default() }),
+            update_mask: mask("state"),
+            ..Default::default()
+        };
+        dev.access_keys().update_access_key(request).await.expect("deactivated");
+        let (bob, made) = dev.user_with_key("bob").await;
+        let of_locked_user = Key::from(&made);
+        let request = LockUserRequest { name: bob.name, ..Default::default() };
+        dev.users().lock_user(request).await.expect("locked");
+        let (name, deleted) = more().await;
+        let request = DeleteAccessKeyRequest { name, ..Default::default() };
+        let answer = dev.access_keys().delete_access_key(request).await.expect("deleted");
+        dev.verify(&of_alice, answer.into_inner().position).await.expect("auth has seen it all");
+        let wrong = Key { secret: "another secret".into(), ..of_alice.clone() };
+        let nobody = Key { id: "AKIANOBODY0123456789".into(), ..of_alice.clone() };
+        let others = vec![
+            ("a wrong secret", wrong),
+            ("nobody's access key", nobody),
+            ("an inactive access key", inactive),
+            ("an access key of a locked user", of_locked_user),
+            ("a deleted access key", deleted),
+        ];
+        Self { alice: of_alice, others }
+    }
+}
+
+/// Good and bad requests to this endpoint.
+fn cases(endpoint: &str, keys: &Keys) -> Vec<Case> {
+    let now = SystemTime::now();
+    let uri = |target: &str| format!("{endpoint}/photos/{target}");
+    let mut cases = vec![];
+    for target in AWKWARD {
+        for (how, request) in [
+            ("GET", signed(Method::GET, &uri(target), &keys.alice, now, "".into())),
+            ("HEAD", signed(Method::HEAD, &uri(target), &keys.alice, now, "".into())),
+            ("presigned GET", presigned(Method::GET, &uri(target), &keys.alice, now, HOUR)),
+        ] {
+            cases.push(case(format!("{how} {target}"), Whole::of(request)));
+        }
+    }
+    for key in ["put", "put%20%C3%BC"] {
+        let body = format!("the body of {key}");
+        let put = signed(Method::PUT, &uri(key), &keys.alice, now, body.clone().into());
+        cases.push(case(format!("PUT {key}"), Whole::of(put).with_body(&body)));
+        let delete = signed(Method::DELETE, &uri(key), &keys.alice, now, "".into());
+        cases.push(case(format!("DELETE {key}"), Whole::of(delete)));
+    }
+    for (name, key) in &keys.others {
+        let get = signed(Method::GET, &uri("key"), key, now, "".into());
+        cases.push(case(format!("GET by {name}"), Whole::of(get)));
+        let url = presigned(Method::GET, &uri("key"), key, now, HOUR);
+        cases.push(case(format!("presigned by {name}"), Whole::of(url)));
+    }
+    for minutes in [10, 16, 60, 24 * 60] {
+        for time in [now - minutes * MINUTE, now + minutes * MINUTE] {
+            let get = signed(Method::GET, &uri("key"), &keys.alice, time, "".into());
+            cases.push(case(format!("GET {minutes} minutes off"), Whole::of(get)));
+        }
+    }
+    for (region, service) in [("eu-west-3", "s3"), ("us-east-1", "iam"), ("us-east-1", "S3")] {
+        let get = scoped(&uri("key"), &keys.alice, now, (region, service));
+        cases.push(case(format!("for {service} in {region}"), Whole::of(get)));
+    }
+    cases.extend(tampered(&Whole::of(signed(
+        Method::GET,
+        &uri("a/key?x=1"),
+        &keys.alice,
+        now,
+        "".into(),
+    ))));
+    cases.extend(tampered(&Whole::of(presigned(
+        Method::GET,
+        &uri("a/key"),
+        &keys.alice,
+        now,
+        HOUR,
+    ))));
+    cases
+}
+
+/// The same request with one letter changed, at many places, and with what was not signed.
+fn tampered(good: &Whole) -> Vec<Case> {
+    let change = |text: &str, at: usize| {
+        let mut text = text.as_bytes().to_vec();
+        text[at] = if text[at] == b'1' { b'2' } else { b'1' };
+        String::from_utf8(text).expect("text")
+    };
+    let mut cases = vec![];
+    // The bucket stays: that it is there and alice's is not what this is about.
+    for at in ("/photos/".len()..good.target.len()).step_by(4) {
+        let target = change(&good.target, at);
+        cases.push(case(target.clone(), Whole { target, ..good.clone() }));
+    }
+    for host in ["localhost", "127.0.0.1:1", "127.0.0.1"] {
+        let mut request = good.clone();
+        request.headers.insert("host", HeaderValue::from_static(host));
+        cases.push(case(format!("host: {host}"), request));
+    }
+    for (name, value) in good.headers.iter().filter(|(name, _)| *name != "host") {
+        let value = value.to_str().expect("text");
+        for at in (0..value.len()).step_by(3) {
+            let mut request = good.clone();
+            let changed = change(value, at);
+            let header = HeaderValue::from_str(&changed).expect("a value");
+            request.headers.insert(name, header);
+            cases.push(case(format!("{name}: {changed}"), request));
+        }
+    }
+    let mut added = good.clone();
+    added.headers.insert("x-amz-acl", HeaderValue::from_static("public-read"));
+    cases.push(Case { is_hidden: true, ..case("an unsigned x-amz-acl", added) });
+    let mut token = good.clone();
+    token.headers.insert("x-amz-security-token", HeaderValue::from_static("a token"));
+    cases.push(Case { is_hidden: true, ..case("a session token", token) });
+    let method = Whole { method: Method::DELETE, ..good.clone() };
+    cases.push(case("another method", method));
+    cases
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_requests_are_judged_alike_at_every_door() {
+    let home = Home::new();
+    let dev = home.start();
+    set_lockout(&dev, LockoutMode::Off).await;
+    let keys = Keys::make(&dev).await;
+    dev.aws_ok(&dev.root(), &["s3api", "create-bucket", "--bucket", "photos"]);
+    let doors = Doors::of(&dev);
+    let cases = cases(&dev.text("s3"), &keys);
+    assert!(cases.len() >= 200, "{}", cases.len());
+    let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
+    let mut asked: BTreeMap<&str, usize> = BTreeMap::new();
+    for Case { name, request, is_hidden } in cases {
+        let explained = dev
+            .auth()
+            .explain_signature(ExplainSignatureRequest { request: Some(request.question()) })
+            .await
+            .expect("explained")
+            .into_inner();
+        let answer = dev.auth().verify_signature(request.question()).await.expect("a verdict");
+        let expected = match answer.into_inner().verdict.expect("there") {
+            Verdict::Verified(verified) => Told::Verified(verified.principal.expect("there")),
+            Verdict::Denied(denied) => Told::Denied(denied.code, denied.http_status),
+        };
+        *outcomes.entry(expected.to_string()).or_default() += 1;
+        let shown =
+            Seen { request: &request, string_to_sign: &explained.string_to_sign, is_hidden };
+        for (door, answer) in doors.ask(&shown, &expected).await {
+            *asked.entry(door).or_default() += 1;
+            assert_eq!(answer.0, answer.1, "{door}: {name}");
+        }
+    }
+    println!("{outcomes:?}\n{asked:?}");
+    for (outcome, least) in [
+        ("verified", 40),
+        ("403 SignatureDoesNotMatch", 60),
+        ("403 InvalidAccessKeyId", 4),
+        ("403 RequestTimeTooSkewed", 4),
+        ("403 AccessDenied", 2),
+        ("400 AuthorizationHeaderMalformed", 4),
+    ] {
+        assert!(
+            outcomes.get(outcome).is_some_and(|count| *count >= least),
+            "{outcome}: {outcomes:?}"
+        );
+    }
+    assert!(asked.values().all(|count| *count > 100), "{asked:?}");
+}
+
+async fn set_lockout(dev: &Dev, mode: LockoutMode) {
+    let settings = AccountSettings { lockout_mode: mode.into(), ..Default::default() };
+    let account = Account { name: dev.account(), settings: Some(settings), ..Default::default() };
+    let update_mask = mask("settings.lockout_mode");
+    let request =
+        UpdateAccountRequest { account: Some(account), update_mask, ..Default::default() };
+    dev.accounts().update_account(request).await.expect("updated");
+}
+
+fn mask(path: &str) -> Option<FieldMask> {
+    Some(FieldMask { paths: vec![path.into()] })
+}
