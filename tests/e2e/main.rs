@@ -21,6 +21,7 @@ mod iam;
 mod lifecycle;
 mod ontap;
 mod osc;
+mod polyglot;
 mod readme;
 mod rest;
 mod s3_clients;

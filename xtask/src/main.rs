@@ -30,7 +30,8 @@ Commands:
   tools           install what tests and lints need into target/tools, at fixed versions
   help            print this
 
-Needs Rust with clippy and rustfmt, a C++ compiler, Python 3 with venv, Go and git; reads nothing from standard input.
+Needs Rust with clippy and rustfmt, a C++ compiler, Python 3 with venv, Go, Node 20 or newer with npm, a JDK 17 or newer
+with Maven, and git; reads nothing from standard input.
 Ends with 0 if all went well, 1 if a step failed, 2 if called wrongly.";
 
 fn main() -> ExitCode {

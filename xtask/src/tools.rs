@@ -1,5 +1,7 @@
 //! The programs that lints and tests need beside Rust, at fixed versions, in `target/tools`.
 
+mod polyglot;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +49,7 @@ pub(crate) fn install(root: &Path) -> Result<Tools> {
     install_go(root, &tools, "grpcurl", GRPCURL)?;
     install_go(root, &tools, "versitygw", VERSITYGW)?;
     install_terraform(root, &tools)?;
+    polyglot::install(root, &tools)?;
     Ok(tools)
 }
 
