@@ -132,4 +132,4 @@ pub use request::{SignedRequest, authenticate};
 pub use signed_headers::SIGNED_HEADERS_MAX;
 pub use spelling::Spelling;
 pub use string_to_sign::StringToSign;
-pub use version_2::{SignedVersion2, authenticate_version_2, verify_version_2};
+pub use version_2::{SignedVersion2, authenticate_version_2, parse_version_2, verify_version_2};
