@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use api::auth::v1::{
     GetSigningKeyRequest, GetSigningKeyResponse, VerifySignatureRequest, VerifySignatureResponse,
+    VerifyStringToSignRequest, VerifyStringToSignResponse,
 };
 use tonic::Status;
 
@@ -21,6 +22,12 @@ pub trait Verify: fmt::Debug + Send + Sync {
         &self,
         request: VerifySignatureRequest,
     ) -> Result<VerifySignatureResponse, Status>;
+
+    /// Who signed a string to sign, which somebody else made of a request.
+    async fn verify_string_to_sign(
+        &self,
+        request: VerifyStringToSignRequest,
+    ) -> Result<VerifyStringToSignResponse, Status>;
 
     /// The key by which the chunks of an upload are signed.
     async fn get_signing_key(
