@@ -1,10 +1,12 @@
 """keystoneauth1: a service finds the version, signs in, and asks who signed what."""
 
 import base64
+import hashlib
 import os
 
 from keystoneauth1 import exceptions, session
 from keystoneauth1.identity import generic, v3
+from keystoneclient.contrib.ec2.utils import Ec2Signer
 
 import signing
 
@@ -64,6 +66,36 @@ refused(exceptions.Unauthorized, ask, signed_in, signing.text(region="eu-west-3"
 refused(exceptions.Unauthorized, ask, signed_in, signing.text(service="iam"))
 refused(exceptions.NotFound, ask, signed_in, signing.text(), access="AKIANOBODY0000000000")
 refused(exceptions.Forbidden, ask, signed_in, signing.text(minutes_ago=16))
+
+# A whole request, as Heat asks about one that it received, signed by OpenStack's own signer.
+def of_request(service="ec2", verb="GET", host="heat.example:8000", signed_host=None, **changed):
+    date, scope = signing.text(region="RegionOne", service=service).split("\n")[1:3]
+    header = f"AWS4-HMAC-SHA256 Credential={ACCESS}/{scope}, SignedHeaders=host;x-amz-date"
+    credentials = {
+        "access": ACCESS,
+        "host": host,
+        "verb": verb,
+        "path": "/",
+        "params": {"Action": "ListStacks", "Name": "a b/ü&="},
+        "headers": {"Authorization": header, "Host": signed_host or host, "X-Amz-Date": date},
+        "body_hash": hashlib.sha256(b"Action=ListStacks" if verb == "POST" else b"").hexdigest(),
+    }
+    credentials["signature"] = Ec2Signer(SECRET).generate(credentials)
+    credentials["headers"]["Authorization"] += ", Signature=" + credentials["signature"]
+    credentials["headers"]["Host"] = host
+    answer = signed_in.post(URL + "/ec2tokens", json={"ec2Credentials": {**credentials, **changed}})
+    assert "X-Subject-Token" not in answer.headers, answer.headers
+    return answer.json()["token"]["user"]["name"]
+
+
+for verb in ["GET", "POST"]:
+    assert of_request(verb=verb) == "root"
+assert of_request(service="cloudformation", signed_host="heat.example") == "root"
+refused(exceptions.Unauthorized, of_request, signed_host="other.example")
+refused(exceptions.Unauthorized, of_request, verb="POST", body_hash="0a" * 32)
+refused(exceptions.Unauthorized, of_request, params={"Action": "DeleteStack"})
+refused(exceptions.Unauthorized, of_request, service="iam")
+refused(exceptions.BadRequest, of_request, path="")
 
 # What a token says of itself, and that no secret is told by it.
 told = signed_in.get(URL + "/auth/tokens", headers={"X-Subject-Token": signed_in.get_token()})

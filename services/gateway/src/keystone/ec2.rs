@@ -18,6 +18,9 @@ const HEADERS_MAX: usize = 128;
 const TARGET_BYTES_MAX: usize = 16 << 10;
 const HOST_BYTES_MAX: usize = 255;
 const SCOPE_PART_BYTES_MAX: usize = 64;
+/// The parameters of a presigned request.
+const SIGNATURE: &str = "X-Amz-Signature";
+const CREDENTIAL: &str = "X-Amz-Credential";
 /// All but what never is escaped.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -31,8 +34,13 @@ pub(super) fn request(credentials: &Credentials) -> Result<Relayed, KeystoneErro
     let method = Method::from_bytes(method.as_bytes())
         .map_err(|_| KeystoneError::field("verb", "is no method"))?;
     let host = credentials.text("host", HOST_BYTES_MAX)?;
-    let parameters = credentials.texts("params")?;
+    let mut parameters = credentials.texts("params")?;
     let headers = headers(&credentials.texts("headers")?, host)?;
+    // What is beside the parameters was among them.
+    let is_shown = |(name, _): &(&str, _)| *name == SIGNATURE;
+    if !headers.contains_key(AUTHORIZATION) && !parameters.iter().any(is_shown) {
+        parameters.push((SIGNATURE, credentials.signature()?));
+    }
     let scope = scope(&headers, &parameters).ok_or_else(|| {
         KeystoneError::wrong_signature("The request is not signed by AWS4-HMAC-SHA256.")
     })?;
@@ -105,9 +113,7 @@ fn scope(headers: &HeaderMap, parameters: &[(&str, &str)]) -> Option<Scope> {
     let scope = match headers.contains_key(AUTHORIZATION) {
         true => Scope::of(headers)?,
         false => {
-            let of = |(name, value): &(_, &str)| {
-                (*name == "X-Amz-Credential").then(|| value.to_string())
-            };
+            let of = |(name, value): &(_, &str)| (*name == CREDENTIAL).then(|| value.to_string());
             Scope::of_credential(&parameters.iter().find_map(of)?)?
         }
     };
@@ -165,7 +171,9 @@ mod tests {
         presigned["credentials"]["headers"] = Value::Null;
         presigned["credentials"]["params"] =
             json!({ "X-Amz-Credential": "AK/20260301/r/ec2/aws4_request" });
-        assert_eq!(read(&presigned).expect("right").scope.service, "ec2");
+        let relayed = read(&presigned).expect("right");
+        assert_eq!(relayed.scope.service, "ec2");
+        assert!(relayed.target.as_str().ends_with("&X-Amz-Signature=00"), "{}", relayed.target);
     }
 
     #[test]
