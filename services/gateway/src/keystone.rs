@@ -175,12 +175,13 @@ impl Served {
         if let Some(seconds) = self.attempts.pause(&row, Instant::now()) {
             return Err(KeystoneError::pause(seconds));
         }
-        let is_right = self.services.is_password(service, &asked.password);
-        self.attempts.note(row, is_right, Instant::now());
-        let service = service.filter(|service| is_right && asked.is_for(service));
-        let service = service.ok_or_else(KeystoneError::not_signed_in)?;
-        let (token, text) = service.issue(now());
-        let mut response = respond(StatusCode::CREATED, &render::of_service(service, &token));
+        let signed_in = self.services.signed_in(service, &asked.password);
+        self.attempts.note(row, signed_in.is_some(), Instant::now());
+        let signed_in = signed_in.filter(|signed_in| asked.is_for(signed_in.service));
+        let signed_in = signed_in.ok_or_else(KeystoneError::not_signed_in)?;
+        let (token, text) = signed_in.issue(now());
+        let document = render::of_service(signed_in.service, &token);
+        let mut response = respond(StatusCode::CREATED, &document);
         response.headers_mut().insert(SUBJECT_TOKEN, secret(&text)?);
         Ok(response)
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use subtle::Choice;
+use zeroize::Zeroizing;
 
 use super::token::{Id, Key, Shown, Token};
 use crate::config::KeystoneService;
@@ -30,6 +31,21 @@ pub(super) struct Service {
     keys: [Key; 2],
 }
 
+/// A service that has shown its password.
+pub(super) struct SignedIn<'s> {
+    pub(super) service: &'s Service,
+    /// Of that password.
+    key: Key,
+}
+
+impl SignedIn<'_> {
+    /// A new token, and its text.
+    pub(super) fn issue(&self, now: u64) -> (Token, Zeroizing<String>) {
+        let token = Token::issue(self.service.id, now);
+        (token, token.seal(&self.key))
+    }
+}
+
 impl Services {
     pub(super) fn new(services: &[KeystoneService]) -> Self {
         let nobody = Service {
@@ -48,12 +64,17 @@ impl Services {
         self.all.iter().find(|service| service.is_named_by(user))
     }
 
-    /// Whether the password is that of the service, if there is one.
-    pub(super) fn is_password(&self, service: Option<&Service>, password: &str) -> bool {
+    /// The service, if there is one and this is its password: with what signs tokens for whoever shows that one. Gateways
+    /// that do not know another yet know those, too.
+    pub(super) fn signed_in<'s>(
+        &self,
+        service: Option<&'s Service>,
+        password: &str,
+    ) -> Option<SignedIn<'s>> {
         let of = service.unwrap_or(&self.nobody);
-        let shown = Key::derive(password.as_bytes(), &of.id);
-        let is_one = of.keys.iter().fold(Choice::from(0), |any, key| any | key.is(&shown));
-        bool::from(is_one) && service.is_some()
+        let key = Key::derive(password.as_bytes(), &of.id);
+        let is_one = of.keys.iter().fold(Choice::from(0), |any, known| any | known.is(&key));
+        service.filter(|_| is_one.into()).map(|service| SignedIn { service, key })
     }
 
     /// Whose token that is, if it is good at the time, in seconds since 1970.
@@ -80,11 +101,6 @@ impl Service {
             project: project.clone(),
             keys: [key, old],
         }
-    }
-
-    pub(super) fn issue(&self, now: u64) -> (Token, zeroize::Zeroizing<String>) {
-        let token = Token::issue(self.id, now);
-        (token, token.seal(&self.keys[0]))
     }
 
     /// Its project's id.
@@ -156,7 +172,6 @@ fn hash(kind: &str, domain: &str, name: &str) -> Id {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use zeroize::Zeroizing;
 
     use super::*;
     use crate::config::keystone::tests::{PASSWORD, keystone};
@@ -205,13 +220,14 @@ mod tests {
     fn a_password_is_its_services_and_so_is_the_one_before() {
         let services = services(Some("s3cr3t-of-before-today"));
         let rgw = Some(&services.all[0]);
-        assert!(services.is_password(rgw, PASSWORD));
-        assert!(services.is_password(rgw, "s3cr3t-of-before-today"));
+        let is_password = |of, password| services.signed_in(of, password).is_some();
+        assert!(is_password(rgw, PASSWORD));
+        assert!(is_password(rgw, "s3cr3t-of-before-today"));
         for wrong in ["", "s3cr3t-of-twenty-byte", "S3cr3t-of-twenty-bytes"] {
-            assert!(!services.is_password(rgw, wrong), "{wrong}");
+            assert!(!is_password(rgw, wrong), "{wrong}");
         }
         for any in ["", PASSWORD] {
-            assert!(!services.is_password(None, any), "{any}");
+            assert!(!is_password(None, any), "{any}");
         }
         assert!(!format!("{services:?}").contains("s3cr3t"));
     }
@@ -219,7 +235,10 @@ mod tests {
     #[test]
     fn a_token_ends_with_its_password_and_is_of_no_other_service() {
         let before = services(None);
-        let (token, text) = before.all[0].issue(NOW);
+        let sign_in = |services: &Services, password: &str| {
+            services.signed_in(Some(&services.all[0]), password).expect("right").issue(NOW)
+        };
+        let (token, text) = sign_in(&before, PASSWORD);
         let whose = |services: &Services, text: &str, now| {
             let found = services.of_token(text.as_bytes(), now);
             found.map(|(service, found)| (service.name.clone(), found))
@@ -232,7 +251,15 @@ mod tests {
         changed[0].password = Zeroizing::new("s3cr3t-of-after-today".to_owned());
         assert_eq!(whose(&Services::new(&changed), &text, NOW), None);
         changed[0].old_password = Some(Zeroizing::new(PASSWORD.to_owned()));
-        assert!(whose(&Services::new(&changed), &text, NOW).is_some());
+        let changed = Services::new(&changed);
+        assert!(whose(&changed, &text, NOW).is_some());
+        // While not all gateways know it, who shows the password of before has tokens that all know.
+        let (_, old) = sign_in(&changed, PASSWORD);
+        let (_, new) = sign_in(&changed, "s3cr3t-of-after-today");
+        assert_eq!(
+            [whose(&before, &old, NOW).is_some(), whose(&before, &new, NOW).is_some()],
+            [true, false]
+        );
         // A token says whose it is, and is signed by whose it is.
         let swift = Token { service: before.all[1].id, ..token };
         let forged = swift.seal(&Key::derive(PASSWORD.as_bytes(), &before.all[0].id));
