@@ -18,6 +18,7 @@ mod full_disk;
 mod grpcio;
 mod grpcurl;
 mod iam;
+mod keystone;
 mod lifecycle;
 mod ontap;
 mod osc;

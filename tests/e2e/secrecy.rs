@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use api::identity::v1::{RotateSecretAccessKeyRequest, SetPasswordRequest};
 
+use crate::keystone;
 use crate::support::{Home, Key};
 
 /// Also the libraries that are quiet unless they are named.
@@ -53,16 +54,18 @@ async fn neither_data_nor_logs_at_trace_level_hold_a_secret() {
             dev.list_buckets(key).await;
         }
         dev.aws_ok(&root, &["s3api", "list-buckets"]);
+        let (store, token) = keystone::sign_in_and_ask(&dev, &key).await;
         issued.push(root.secret);
         issued.push(key.secret);
         issued.push(rotated.into_inner().secret_access_key);
         issued.push(dev.text("admin_token"));
         issued.push(dev.text("root/password"));
         issued.push(password);
+        issued.extend([store, token]);
         let (status, _) = dev.terminate();
         assert!(status.success());
     }
-    assert_eq!(issued[0], issued[6], "the root secret is told again");
+    assert_eq!(issued[0], issued[8], "the root secret is told again");
 
     let mut found = vec![home.log_path()];
     files(&home.data_dir(), &mut found);

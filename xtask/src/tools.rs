@@ -23,6 +23,7 @@ with zipfile.ZipFile(*glob.glob(sys.argv[1] + '/ansible-*.whl')) as wheel:
 ";
 const TERRAFORM: &str = "tests/clients/terraform";
 const REQUIREMENTS: &str = "tests/clients/requirements.txt";
+const OPENSTACK: &str = "tests/clients/openstack/requirements.txt";
 
 /// Where the tools are.
 #[derive(Debug)]
@@ -43,7 +44,10 @@ pub(crate) fn install(root: &Path) -> Result<Tools> {
     let tools = Tools(target_dir(root).join("tools"));
     fs::create_dir_all(tools.dir())
         .map_err(|error| Error(format!("cannot make a folder: {error}")))?;
-    install_python(root, &tools)?;
+    let programs =
+        ["bin/aws", "bin/python", "bin/buf", "bin/ansible-playbook", "bin/rclone", "bin/s3cmd"];
+    install_python(root, &tools, "venv", REQUIREMENTS, &programs)?;
+    install_python(root, &tools, "openstack", OPENSTACK, &["bin/swift-proxy-server"])?;
     install_collection(root, &tools)?;
     install_envoy(root, &tools)?;
     install_go(root, &tools, "grpcurl", GRPCURL)?;
@@ -53,14 +57,19 @@ pub(crate) fn install(root: &Path) -> Result<Tools> {
     Ok(tools)
 }
 
-fn install_python(root: &Path, tools: &Tools) -> Result<()> {
-    let requirements = root.join(REQUIREMENTS);
-    let wanted = fs::read_to_string(&requirements)
-        .map_err(|error| Error(format!("cannot read {REQUIREMENTS}: {error}")))?;
-    let venv = tools.dir().join("venv");
-    let programs =
-        ["bin/aws", "bin/python", "bin/buf", "bin/ansible-playbook", "bin/rclone", "bin/s3cmd"]
-            .map(|program| venv.join(program));
+/// An environment of Python's with what a file of requirements names.
+fn install_python(
+    root: &Path,
+    tools: &Tools,
+    name: &str,
+    requirements: &str,
+    programs: &[&str],
+) -> Result<()> {
+    let file = root.join(requirements);
+    let wanted = fs::read_to_string(&file)
+        .map_err(|error| Error(format!("cannot read {requirements}: {error}")))?;
+    let venv = tools.dir().join(name);
+    let programs: Vec<_> = programs.iter().map(|program| venv.join(program)).collect();
     once(&venv.join("installed"), &wanted, &programs, || {
         Cmd::new(root, "python3").args(["-m", "venv", "--clear"]).args([&venv]).run()?;
         Cmd::new(root, venv.join("bin/python"))
@@ -72,7 +81,7 @@ fn install_python(root: &Path, tools: &Tools) -> Result<()> {
                 "--disable-pip-version-check",
                 "--requirement",
             ])
-            .args([&requirements])
+            .args([&file])
             .run()
     })
 }

@@ -49,7 +49,7 @@
 //! by [`SigningKey::verify`] alike.
 //!
 //! Requests signed by Version 2, which is no longer safe enough to be asked for, are refused by [`authenticate`]; who must
-//! accept them still asks [`authenticate_version_2`] before.
+//! accept them still asks [`authenticate_version_2`] before, or [`parse_version_2`] of a string to sign.
 //!
 //! A verified head says nothing of its body yet. A body in chunks is read through [`ChunkedBody`], which proves at its
 //! end that all of it was signed, complete and of the checksum in its trailer. A browser's upload form has no signed
@@ -133,4 +133,4 @@ pub use request::{SignedRequest, authenticate};
 pub use signed_headers::SIGNED_HEADERS_MAX;
 pub use spelling::Spelling;
 pub use string_to_sign::StringToSign;
-pub use version_2::{SignedVersion2, authenticate_version_2, verify_version_2};
+pub use version_2::{SignedVersion2, authenticate_version_2, parse_version_2, verify_version_2};

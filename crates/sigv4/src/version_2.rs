@@ -5,6 +5,7 @@
 //! developer guide, "Signing and authenticating REST requests" and "Query string request authentication alternative".
 
 mod query;
+mod received;
 
 use std::fmt;
 
@@ -23,6 +24,7 @@ use crate::mechanism::{Headers, Mechanism, Parameters};
 use crate::payload::PayloadMode;
 use crate::request::octets;
 use query::{Query, unescaped};
+pub use received::parse_version_2;
 
 /// Makes every check of a request signed by Version 2 that needs no key. `bucket` is the one that the host names, if
 /// it names one: it is signed before the path. `None` if the request is signed in another way, in several, or not at
@@ -99,8 +101,15 @@ fn from_query(
     let id = required(query.access_key_id)?;
     let (signature, expires) = (required(query.signature)?, required(query.expires)?);
     let id = AccessKeyId::parse(&id).ok_or_else(|| malformed("AWSAccessKeyId is mal-formed"))?;
+    check_end(&expires, expected)?;
+    finish(head, headers, query, bucket, &expires, id, &signature, None)
+}
+
+/// Checks the end of a presigned URL: seconds since 1970, in decimal digits, ahead, and by a week at most.
+fn check_end(expires: &[u8], expected: &Expected<'_>) -> Result<(), Denial> {
+    let malformed = |what: &str| Mechanism::Query.malformed(what);
     let is_number = (1..=18).contains(&expires.len()) && expires.iter().all(u8::is_ascii_digit);
-    let number = text(&expires).parse::<i64>().ok().filter(|_| is_number);
+    let number = text(expires).parse::<i64>().ok().filter(|_| is_number);
     let end = number.ok_or_else(|| malformed("Expires must be a number of seconds since 1970"))?;
     let now = expected.now_unix_seconds;
     if now >= end {
@@ -111,7 +120,7 @@ fn from_query(
     if end - now > i64::from(EXPIRES_SECONDS_MAX) {
         return Err(malformed("Expires must be at most a week (604800 seconds) ahead"));
     }
-    finish(head, headers, query, bucket, &expires, id, &signature, None)
+    Ok(())
 }
 
 #[expect(clippy::too_many_arguments, reason = "what both ways have found out")]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use sigv4::{
     Denial, ErrorCode, Expected, Head, PayloadMode, SignedVersion2, authenticate_version_2,
-    verify_version_2,
+    parse_version_2, verify_version_2,
 };
 
 /// When botocore signed: 2013-05-24T00:00:00Z.
@@ -230,7 +230,79 @@ fn a_bucket_that_the_host_does_not_name_is_not_signed() {
     }
 }
 
+/// What is said of a text that someone else made, at some time.
+fn received(text: &[u8], now: i64, expires: Option<u32>) -> Result<SignedVersion2, Denial> {
+    let signature = "AAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    parse_version_2(ACCESS_KEY_ID, text, signature, &Expected::s3("us-east-1", now), expires)
+}
+
+#[test]
+fn a_string_to_sign_is_read_as_the_request_is() {
+    for (name, bucket, head) in recorded() {
+        let of_head = verdict(&head, bucket.as_deref(), NOW).unwrap();
+        let read = received(of_head.string_to_sign(), NOW, None);
+        let read = read.unwrap_or_else(|denial| panic!("{name}: {denial}"));
+        assert_eq!(read.string_to_sign(), of_head.string_to_sign(), "{name}");
+        assert_eq!(read.timestamp(), of_head.timestamp(), "{name}");
+        assert_eq!(read.has_session_token(), of_head.has_session_token(), "{name}");
+        for later in [900, 901, 3600, 700_000] {
+            let code = |denial: Denial| denial.code;
+            let of_head = verdict(&head, bucket.as_deref(), NOW + later).map(drop).map_err(code);
+            let read = received(read.string_to_sign(), NOW + later, None).map(drop).map_err(code);
+            assert_eq!(read, of_head, "{name} after {later}");
+        }
+    }
+}
+
+#[test]
+fn a_string_to_sign_may_be_older_if_whoever_asks_says_so() {
+    let text = b"GET\n\n\nFri, 24 May 2013 00:00:00 GMT\n/bucket/key";
+    for (after, expires, expected) in [
+        (900, None, None),
+        (901, None, Some(ErrorCode::RequestTimeTooSkewed)),
+        (901, Some(3600), None),
+        (3600, Some(3600), Some(ErrorCode::AccessDenied)),
+        (-901, Some(3600), Some(ErrorCode::AccessDenied)),
+        (604_800, Some(u32::MAX), Some(ErrorCode::AccessDenied)),
+    ] {
+        let found = received(text, NOW + after, expires).err().map(|denial| denial.code);
+        assert_eq!(found, expected, "{after} {expires:?}");
+    }
+}
+
+#[test]
+fn what_is_no_string_to_sign_of_a_request_is_refused() {
+    let date = "Fri, 24 May 2013 00:00:00 GMT";
+    for text in [
+        "".to_owned(),
+        "GET".to_owned(),
+        format!("GET\n\n\n{date}"),
+        format!("GET\n\n\n{date}\n"),
+        format!("GET\n\n\n{date}\nkey"),
+        format!("GET\n\n\n{date}\n/key\n"),
+        format!("GET\n\n\n{date}\n/key\n/key"),
+        format!("get\n\n\n{date}\n/key"),
+        format!("\n\n\n{date}\n/key"),
+        format!("AWS4-HMAC-SHA256\n\n\n{date}\n/key"),
+        format!("GET\n\n\n{date}\nx-amz-a\n/key"),
+        format!("GET\n\n\n{date}\nX-Amz-A:a\n/key"),
+        format!("GET\n\n\n{date}\nx-amz-b:a\nx-amz-a:b\n/key"),
+        format!("GET\n\n\n{date}\nx-amz-a:a\nx-amz-a:b\n/key"),
+        "eyJleHBpcmF0aW9uIjoiMjAyNi0wMS0wMVQwMDowMDowMFoifQ==".to_owned(),
+    ] {
+        let denial = received(text.as_bytes(), NOW, None).expect_err(&text);
+        assert_eq!(denial.code, ErrorCode::AuthorizationHeaderMalformed, "{text:?}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn no_text_makes_it_fail(text: Vec<u8>, expires: Option<u32>) {
+        if let Ok(read) = received(&text, NOW, expires) {
+            prop_assert_eq!(read.string_to_sign(), text);
+        }
+    }
+
     #[test]
     fn no_byte_of_what_is_signed_can_be_changed(at in 0usize..100_000, by in 1u8..=255, which in 0usize..18) {
         let (name, bucket, head) = recorded().swap_remove(which);

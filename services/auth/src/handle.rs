@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use api::auth::v1::{
     GetSigningKeyRequest, GetSigningKeyResponse, VerifySignatureRequest, VerifySignatureResponse,
+    VerifyStringToSignRequest, VerifyStringToSignResponse,
 };
 use tonic::Status;
 
@@ -35,6 +36,17 @@ impl Handle {
         request: &VerifySignatureRequest,
     ) -> Result<VerifySignatureResponse, Status> {
         Ok(answer::signature(self.verdict(request).await?))
+    }
+
+    /// As AuthService's VerifyStringToSign.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn verify_string_to_sign(
+        &self,
+        request: &VerifyStringToSignRequest,
+    ) -> Result<VerifyStringToSignResponse, Status> {
+        Ok(answer::string_to_sign(self.verdict(request).await?))
     }
 
     /// As AuthService's GetSigningKey. Whoever holds this is trusted as a service is.

@@ -76,8 +76,7 @@ impl AuthService for Service {
         &self,
         request: Request<VerifyStringToSignRequest>,
     ) -> Result<Response<VerifyStringToSignResponse>, Status> {
-        let reached = self.handle.verdict(request.get_ref()).await?;
-        Ok(Response::new(answer::string_to_sign(reached)))
+        Ok(Response::new(self.handle.verify_string_to_sign(request.get_ref()).await?))
     }
 
     async fn get_signing_key(

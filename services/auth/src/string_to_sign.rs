@@ -11,6 +11,7 @@ use crate::request::{check_scope, check_source_address, service, source_address}
 use crate::status::Error;
 use crate::verifier::{Accepted, Look, NoVerdict, Question};
 use crate::verify::{Claim, Now, Signed, verify_claim};
+use crate::version_2;
 
 /// A string to sign has 218 bytes at most, with the longest scope.
 const STRING_TO_SIGN_BYTES_MAX: usize = 1024;
@@ -30,6 +31,9 @@ impl Question for VerifyStringToSignRequest {
 
     fn decide(&self, look: Look<'_>) -> Result<Verdict, NoVerdict> {
         let Look { table, kept, now, .. } = look;
+        if version_2::may_be_text(self, look) {
+            return version_2::decide_text(self, look);
+        }
         decide(self, table, kept, now, |_, profile, generation, timestamp| {
             verified(self, profile, generation, timestamp)
         })

@@ -1,19 +1,27 @@
-//! A request signed by Version 2, where it is accepted: identity says whose signature it is, and all else is as for
-//! any other.
+//! A request signed by Version 2, where it is accepted, or its string to sign: identity says whose signature it is, and
+//! all else is as for any other.
 
-use api::auth::v1::{SignatureAlgorithm, Verified, VerifySignatureRequest};
+use api::auth::v1::{
+    PayloadMode, SignatureAlgorithm, Verified, VerifySignatureRequest, VerifyStringToSignRequest,
+};
 use prost_types::Timestamp;
 use read_model::Profile;
-use sigv4::{Date, Denial, Expected, Head, Scope, SignedVersion2, authenticate_version_2};
+use sigv4::{
+    Date, Denial, Expected, Head, Scope, SignedVersion2, authenticate_version_2, parse_version_2,
+};
 
 use crate::answer::{self, Verdict};
 use crate::outcome::{self, Client, Outcome};
-use crate::request::Decided;
+use crate::request::{Decided, service, source_address};
 use crate::status::Error;
 use crate::verifier::{Look, NoVerdict};
 use crate::verify::{Claim, Signed, verify_claim};
 
 const S3: &str = "s3";
+/// As long as a head may be, of which it is a part.
+const STRING_TO_SIGN_BYTES_MAX: usize = 65_536;
+/// How a string to sign of Version 4, and of its variants, begins.
+const VERSION_4: &[u8] = b"AWS4";
 
 /// What was signed by Version 2, if it is accepted and the request is signed by it and in no other way.
 pub(crate) fn signed(
@@ -27,12 +35,58 @@ pub(crate) fn signed(
     }
     let bucket = Some(request.host_bucket.as_str()).filter(|bucket| !bucket.is_empty());
     let signed = authenticate_version_2(head, expected, bucket)?;
-    // No temporary credentials are issued, so that no token can be right.
-    let has_no_token = |signed: SignedVersion2| match signed.has_session_token() {
+    Some(signed.and_then(without_token))
+}
+
+/// No temporary credentials are issued, so that no token can be right.
+fn without_token(signed: SignedVersion2) -> Result<SignedVersion2, Denial> {
+    match signed.has_session_token() {
         true => Err(Denial::invalid_token()),
         false => Ok(signed),
+    }
+}
+
+/// Whether a string to sign is to be judged as one of Version 2: where that is accepted, all that is none of Version 4.
+pub(crate) fn may_be_text(request: &VerifyStringToSignRequest, look: Look<'_>) -> bool {
+    look.accepted.version_2
+        && service(&request.service) == S3
+        && request.string_to_sign.len() <= STRING_TO_SIGN_BYTES_MAX
+        && !request.string_to_sign.starts_with(VERSION_4)
+}
+
+/// Decides on a string to sign.
+pub(crate) fn decide_text(
+    request: &VerifyStringToSignRequest,
+    look: Look<'_>,
+) -> Result<Verdict, NoVerdict> {
+    let Look { kept, now, .. } = look;
+    let expected = Expected::s3(&request.region, now.unix_ms.div_euclid(1000));
+    let VerifyStringToSignRequest { access_key_id, string_to_sign, signature, .. } = request;
+    let signed = parse_version_2(
+        access_key_id,
+        string_to_sign,
+        signature,
+        &expected,
+        request.expires_seconds,
+    );
+    let client = Client {
+        kept,
+        address: source_address(&request.source_address),
+        user_agent: request.user_agent.as_bytes(),
+        now,
     };
-    Some(signed.and_then(has_no_token))
+    let signed = signed.and_then(without_token);
+    let Decided { mut verdict, failure } = decide(signed, &request.region, look, client)?;
+    if let Some(failure) = failure {
+        failure.count(&kept.lockouts, now);
+    }
+    if let Verdict::Verified(verified) = &mut verdict {
+        // Of the request, a text does not tell all.
+        verified.payload_mode = PayloadMode::Unspecified.into();
+        verified.signed_headers.clear();
+        verified.presigned |= request.expires_seconds.is_some();
+    }
+    Ok(verdict)
 }
 
 /// Decides on what was signed.

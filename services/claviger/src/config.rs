@@ -4,6 +4,7 @@
 //! first two, so that `--help` shows both; figment lays them over the file. Whatever is nowhere set
 //! gets its default where it is used, in `server`.
 
+mod keystone;
 pub(crate) mod secret;
 mod settings;
 pub(crate) mod tls;
@@ -16,6 +17,7 @@ use figment::providers::{Format, Serialized, Toml};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::keystone::{Keystone, KeystoneService};
 pub(crate) use self::settings::{
     AccessLog, Auth, CorsRule, Gateway, Identity, Limits, NamedUpstream, Upstream,
 };

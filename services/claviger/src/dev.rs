@@ -17,6 +17,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use api::auth::v1::{
     GetSigningKeyRequest, GetSigningKeyResponse, VerifySignatureRequest, VerifySignatureResponse,
+    VerifyStringToSignRequest, VerifyStringToSignResponse,
 };
 use event_store::SystemClock;
 use rpc::{Callers, Known, Target, Token};
@@ -26,7 +27,7 @@ use zeroize::Zeroizing;
 
 use self::files::DataDir;
 use self::report::Report;
-use self::state::State;
+use self::state::{Hidden, State};
 use crate::cli::{DevArgs, DevOutput};
 use crate::serve::{self, Process};
 
@@ -35,6 +36,8 @@ const REGION: &str = "us-east-1";
 const OBJECTS: &str = "objects";
 /// The gateway's access key at the object store; the secret to it is a new one at each start.
 const STORE_ACCESS_KEY_ID: &str = "CLAVIGERDEVGATEWAY00";
+/// As whom another store may ask by Keystone's API: name, domain and project.
+const KEYSTONE_SERVICE: [&str; 3] = ["store", "Default", "service"];
 
 /// Runs until a signal.
 ///
@@ -89,6 +92,7 @@ async fn start(
 ) -> anyhow::Result<()> {
     let mut state = State::load(dir)?;
     let admin_token = state.admin_token.token()?;
+    let keystone_password = state.keystone_password(dir)?;
     // Nobody outside needs these: new ones at each start do.
     let (auth_token, gateway_token) = (Token::generate()?, Token::generate()?);
     let acting_token = Token::generate()?;
@@ -99,6 +103,7 @@ async fn start(
         auth: uri(&listeners.auth)?,
         admin: uri(&listeners.admin)?,
         region: REGION,
+        keystone_password: keystone_password.clone(),
         aws_config: dir.aws_config()?,
         program_dir: program_dir()?,
     };
@@ -143,7 +148,8 @@ async fn start(
     process.start("auth", |shutdown| auth.serve(listeners.auth, flag, shutdown));
     let upstream = start_store(process, dir, listeners.store)?;
     buckets::adopt(channel.clone(), &account, &upstream).await?;
-    let config = gateway_config(&report, in_process, acting_token, upstream);
+    let keystone = keystone(&keystone_password);
+    let config = gateway_config(&report, in_process, acting_token, upstream, keystone);
     let flag = gateway_ready.clone();
     process.start("gateway", |shutdown| {
         gateway::serve(config, listeners.s3, listeners.rest, flag, shutdown)
@@ -177,6 +183,13 @@ impl gateway::Verify for InProcess {
         self.0.verify_signature(&request).await
     }
 
+    async fn verify_string_to_sign(
+        &self,
+        request: VerifyStringToSignRequest,
+    ) -> Result<VerifyStringToSignResponse, Status> {
+        self.0.verify_string_to_sign(&request).await
+    }
+
     async fn get_signing_key(
         &self,
         request: GetSigningKeyRequest,
@@ -190,6 +203,7 @@ fn gateway_config(
     auth: gateway::Auth,
     acting_token: Token,
     upstream: gateway::Upstream,
+    keystone: gateway::Keystone,
 ) -> gateway::Config {
     gateway::Config {
         auth,
@@ -205,8 +219,26 @@ fn gateway_config(
         management_tls: None,
         anonymous_buckets: vec![],
         cors: vec![],
+        keystone: Some(keystone),
         access_log: gateway::AccessLog::default(),
         limits: gateway::Limits::default(),
+    }
+}
+
+/// Keystone's API, for one store that is tried out.
+fn keystone(password: &Hidden) -> gateway::Keystone {
+    let [name, domain, project] = KEYSTONE_SERVICE.map(str::to_owned);
+    let password = Zeroizing::new(password.expose().to_owned());
+    gateway::Keystone {
+        services: vec![gateway::KeystoneService {
+            name,
+            domain,
+            project,
+            password,
+            old_password: None,
+        }],
+        roles: gateway::KEYSTONE_ROLES.map(Into::into).into(),
+        max_age: gateway::KEYSTONE_MAX_AGE,
     }
 }
 

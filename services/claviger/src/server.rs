@@ -1,5 +1,6 @@
 //! `claviger identity`, `auth` and `gateway`: from settings to a running server.
 
+mod keystone;
 mod upstreams;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -235,6 +236,7 @@ fn gateway_config(
             set.anonymous_buckets.as_deref(),
         )?,
         cors: cors(&set.cors)?,
+        keystone: keystone::keystone(&set.keystone)?,
         access_log: match set.access_log {
             Some(config::AccessLog::S3) => gateway::AccessLog::S3,
             Some(config::AccessLog::Json) | None => gateway::AccessLog::Json,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use api::auth::v1::{
     GetSigningKeyRequest, GetSigningKeyResponse, VerifySignatureRequest, VerifySignatureResponse,
+    VerifyStringToSignRequest, VerifyStringToSignResponse,
 };
 use tokio::task::yield_now;
 use tonic::Status;
@@ -22,6 +23,12 @@ pub trait Verify: fmt::Debug + Send + Sync {
         &self,
         request: VerifySignatureRequest,
     ) -> Result<VerifySignatureResponse, Status>;
+
+    /// Who signed a string to sign, which somebody else made of a request.
+    async fn verify_string_to_sign(
+        &self,
+        request: VerifyStringToSignRequest,
+    ) -> Result<VerifyStringToSignResponse, Status>;
 
     /// The key by which the chunks of an upload are signed.
     async fn get_signing_key(
@@ -48,6 +55,13 @@ impl Verify for InTurn {
         let answer = self.0.verify_signature(request).await;
         yield_now().await;
         answer
+    }
+
+    async fn verify_string_to_sign(
+        &self,
+        request: VerifyStringToSignRequest,
+    ) -> Result<VerifyStringToSignResponse, Status> {
+        self.0.verify_string_to_sign(request).await
     }
 
     async fn get_signing_key(

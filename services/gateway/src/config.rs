@@ -1,5 +1,7 @@
 //! What a gateway needs to know.
 
+pub(crate) mod keystone;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use http::{Method, Uri};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+pub use self::keystone::{KEYSTONE_MAX_AGE, KEYSTONE_ROLES, Keystone, KeystoneService};
 use crate::BucketPattern;
 use crate::auth::Auth;
 
@@ -53,6 +56,8 @@ pub struct Config {
     pub anonymous_buckets: Vec<BucketPattern>,
     /// What pages of other sites may do; of the rules that fit the first counts. Nothing if there are none.
     pub cors: Vec<CorsRule>,
+    /// Keystone's API on the management listener; not served if there is nothing.
+    pub keystone: Option<Keystone>,
     /// What a line of the access log looks like.
     pub access_log: AccessLog,
     /// Sizes and times.
@@ -139,8 +144,8 @@ pub struct NamedUpstream {
 /// How much and how long. The defaults suit most.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// The most connections to each listener, 256 at the most to that of management; further ones
-    /// wait to be accepted. 4,096.
+    /// The most connections to each listener, 256 at the most to that of management unless stores ask by Keystone's
+    /// API; further ones wait to be accepted. 4,096.
     pub connections_max: usize,
     /// The most S3 requests under way; further ones are told to slow down. 2,048.
     pub requests_max: usize,
@@ -265,6 +270,7 @@ pub(crate) mod tests {
             management_tls: None,
             anonymous_buckets: vec![],
             cors: vec![],
+            keystone: None,
             access_log: AccessLog::default(),
             limits: Limits::default(),
         }

@@ -1,6 +1,8 @@
 //! S3 and REST outside, gRPC inside: the gateway verifies each S3 request with auth and passes it
 //! on to an upstream S3 server, signed anew.
 //!
+//! Stores that ask Keystone who signed a request may ask the gateway by the same API.
+//!
 //! What is a form for the endpoint itself is AWS IAM's API, which becomes calls to identity.
 //!
 //! Each bucket is the account's that claimed it, which identity knows and tells; where there is one account only, all
@@ -26,6 +28,7 @@ mod config;
 mod health;
 mod iam;
 mod identity;
+mod keystone;
 mod listener;
 mod management;
 mod metrics;
@@ -49,12 +52,13 @@ use tower::{Layer, service_fn};
 pub use auth::{Auth, Verify};
 pub use buckets::BucketPattern;
 pub use config::{
-    Access, AccessLog, Config, CorsRule, DOMAINS, Limits, NamedUpstream, RESERVED_BUCKETS,
-    Upstream, UpstreamKey,
+    Access, AccessLog, Config, CorsRule, DOMAINS, KEYSTONE_MAX_AGE, KEYSTONE_ROLES, Keystone,
+    KeystoneService, Limits, NamedUpstream, RESERVED_BUCKETS, Upstream, UpstreamKey,
 };
 pub use s3::bucket_names;
 
-/// The most connections to the management listener, which a few operators use.
+/// The most connections to the management listener where a few operators use it, and no store asks by it for each
+/// request.
 const MANAGEMENT_CONNECTIONS_MAX: usize = 256;
 
 /// Serves S3 and management, each on its listener, until `shutdown`; requests under way may then
@@ -84,6 +88,7 @@ pub async fn serve(
     };
     let verifier = s3::Verifier::new(auth, config.region.clone(), config.limits.auth_timeout)
         .accept_sigv4a(config.accepts_sigv4a);
+    let keystone = Arc::new(keystone::Keystone::new(config.keystone.as_ref(), &verifier)?);
     let identity = config.identity.as_ref().map(rpc::Target::channel).transpose()?;
     let identity = identity.map(identity::Identity::new);
     let dialects = match &identity {
@@ -95,6 +100,7 @@ pub async fn serve(
     let handler = Arc::new(s3::S3::new(&config, verifier, identity.as_ref())?);
     let watched = Arc::clone(&handler);
     let telemetry = telemetry::http_server_layer();
+    let stores_ask = config.keystone.is_some();
     let Config { limits, s3_tls, management_tls, .. } = config;
     for (tls, shown_by) in [(&s3_tls, "s3"), (&management_tls, "management")] {
         if let Some(tls) = tls {
@@ -128,14 +134,18 @@ pub async fn serve(
     let management = listener::Port {
         listener: management,
         tls: management_tls,
-        connections_max: limits.connections_max.min(MANAGEMENT_CONNECTIONS_MAX),
+        connections_max: match stores_ask {
+            true => limits.connections_max,
+            false => limits.connections_max.min(MANAGEMENT_CONNECTIONS_MAX),
+        },
         unreadable: management::unreadable,
     };
     let management = listener::serve(management, &limits, &shutdown, move |client| {
-        let dialects = dialects.clone();
+        let (dialects, keystone) = (dialects.clone(), Arc::clone(&keystone));
         telemetry.layer(service_fn(move |request| {
-            let (client, dialects) = (client.address.ip(), dialects.clone());
-            async move { management::handle(client, request, dialects.as_deref()).await }
+            let (dialects, keystone) = (dialects.clone(), Arc::clone(&keystone));
+            let client = client.address.ip();
+            async move { management::handle(client, request, dialects.as_deref(), &keystone).await }
         }))
     });
     let upstreams = watched.watch_upstreams(&ready, &shutdown);

@@ -18,6 +18,7 @@ use crate::access_log::{Entry, Logged};
 use crate::body::BoxError;
 use crate::iam::Iam;
 use crate::identity::Identity;
+use crate::keystone::{self, Keystone};
 use crate::ontap::{self, Ontap};
 use crate::osc::{self, Osc};
 use crate::rest::{self, Rest};
@@ -50,20 +51,24 @@ impl Dialects {
     }
 }
 
-/// Answers one request of this client in the dialect of its route. On no dialect's route, or where the gateway
-/// manages nothing: with name and version at `/`, or that there is nothing there, as a problem document
-/// (RFC 9457).
+/// Answers one request of this client in the dialect of its route; Keystone's, in which nothing is managed, also where
+/// the gateway manages nothing. On no dialect's route: with name and version at `/`, or that there is nothing there, as
+/// a problem document (RFC 9457).
 pub(crate) async fn handle<B>(
     client: IpAddr,
     request: Request<B>,
     dialects: Option<&Dialects>,
+    keystone: &Keystone,
 ) -> Result<Response<Logged>, Infallible>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let Some(dialects) = dialects else { return Ok(elsewhere(client, &request)) };
     let path = request.uri().path();
+    if keystone::is_mine(path) {
+        return Ok(frame::handle(keystone, client, request).await);
+    }
+    let Some(dialects) = dialects else { return Ok(elsewhere(client, &request, keystone)) };
     let is_iam = path == "/" && *request.method() == Method::POST;
     Ok(if is_iam {
         dialects.iam.handle(client, request).await
@@ -74,16 +79,19 @@ where
     } else if rest::is_mine(path) {
         frame::handle(&dialects.rest, client, request).await
     } else {
-        elsewhere(client, &request)
+        elsewhere(client, &request, keystone)
     })
 }
 
-fn elsewhere<B>(client: IpAddr, request: &Request<B>) -> Response<Logged> {
+fn elsewhere<B>(client: IpAddr, request: &Request<B>, keystone: &Keystone) -> Response<Logged> {
     let id = request_id();
     let entry = Entry::new(id.clone(), client, request.method().clone());
     let index = request.uri().path() == "/" && *request.method() == Method::GET;
     let (status, content_type, body) = if index {
-        let body = json!({ "name": "claviger", "version": env!("CARGO_PKG_VERSION") });
+        let mut body = json!({ "name": "claviger", "version": env!("CARGO_PKG_VERSION") });
+        if let Some(versions) = keystone.versions() {
+            body["versions"] = versions;
+        }
         (StatusCode::OK, "application/json", body)
     } else {
         let body = json!({

@@ -92,12 +92,17 @@ impl Shown {
     }
 }
 
-/// Of either base64 alphabet, as clients differ, with padding or without (RFC 7617).
-fn decode_basic(text: &str) -> Option<Shown> {
+/// Decodes either base64 alphabet, as clients differ, with padding or without.
+pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
     let alphabet = if text.contains(['-', '_']) { URL_SAFE } else { STANDARD };
     let config =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    let decoded = Zeroizing::new(GeneralPurpose::new(&alphabet, config).decode(text).ok()?);
+    GeneralPurpose::new(&alphabet, config).decode(text).ok()
+}
+
+/// Login and password (RFC 7617).
+fn decode_basic(text: &str) -> Option<Shown> {
+    let decoded = Zeroizing::new(from_base64(text)?);
     let (login, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
     Some(Shown::Password { login: login.to_owned(), password: Zeroizing::new(password.to_owned()) })
 }
@@ -115,7 +120,11 @@ impl Scope {
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let authorization = headers.get(AUTHORIZATION)?.to_str().ok()?;
         let credential = authorization.split_once("Credential=")?.1;
-        let credential = credential.split([',', ' ']).next()?;
+        Self::of_credential(credential.split([',', ' ']).next()?)
+    }
+
+    /// Of a credential, such as `AKIA…/20260101/us-east-1/iam/aws4_request`; none where that cannot be read.
+    pub(crate) fn of_credential(credential: &str) -> Option<Self> {
         let mut parts = credential.rsplit('/').skip(1);
         let (service, region) = (parts.next()?, parts.next()?);
         parts.nth(1)?;

@@ -311,6 +311,34 @@ async fn rest(stranger: &Stranger) {
     assert!(walked > 30, "{walked}");
 }
 
+/// Nobody who signs or has a password is a store, also not for what is his own.
+async fn keystone(stranger: &Stranger) {
+    let secret =
+        format!("/v3/users/{}/credentials/OS-EC2/{}", stranger.user_id, stranger.access_key_id);
+    let sign_in = json!({ "auth": { "identity": { "methods": ["password"], "password": {
+        "user": { "name": stranger.login, "domain": { "id": "default" }, "password": PASSWORD },
+    } } } });
+    let asked = json!({ "credentials": {
+        "access": stranger.access_key_id, "token": "AAAA", "signature": "0".repeat(64),
+    } });
+    for (method, path, body) in [
+        ("POST", "/v3/auth/tokens", sign_in),
+        ("GET", "/v3/auth/tokens", Value::Null),
+        ("POST", "/v3/s3tokens", asked.clone()),
+        ("POST", "/v3/ec2tokens", asked),
+        ("GET", &secret, Value::Null),
+    ] {
+        let asked = match body.is_null() {
+            true => Asked::new(method, path, "", ""),
+            false => Asked::json(method, path, body.to_string()),
+        };
+        for service in ["", "s3", "claviger"] {
+            let answer = stranger.ask(service, asked.clone()).await;
+            assert_eq!(answer.status, 401, "{method} {path} {service}: {answer:?}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_call_of_one_account_sees_or_changes_anything_of_another() {
     let home = Home::new();
@@ -324,5 +352,7 @@ async fn no_call_of_one_account_sees_or_changes_anything_of_another() {
     assert_eq!(head(&stranger.dev).await, before, "ONTAP's API changed something");
     rest(&stranger).await;
     assert_eq!(head(&stranger.dev).await, before, "REST changed something");
+    keystone(&stranger).await;
+    assert_eq!(head(&stranger.dev).await, before, "Keystone's API changed something");
     assert!(!home.log().contains("panicked"), "{}", home.log());
 }

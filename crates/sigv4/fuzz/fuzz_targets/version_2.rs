@@ -6,14 +6,21 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sigv4::{Expected, Head, authenticate, authenticate_version_2, verify_version_2};
+use sigv4::{
+    ErrorCode, Expected, Head, authenticate, authenticate_version_2, parse_version_2,
+    verify_version_2,
+};
 
 const BUCKET: &str = "/johnsmith";
 
 fuzz_target!(|raw: &[u8]| {
-    let Ok(head) = Head::parse(raw) else { return };
     // 2007-03-27T19:36:42Z, of the examples in S3's developer guide.
     let expected = Expected::s3("us-east-1", 1_175_024_202);
+    // As the string to sign that someone else made.
+    if let Ok(read) = parse_version_2("AKIAIOSFODNN7EXAMPLE", raw, "", &expected, Some(604_800)) {
+        assert_eq!(read.string_to_sign(), raw);
+    }
+    let Ok(head) = Head::parse(raw) else { return };
     let request = match authenticate_version_2(&head, &expected, None) {
         None => return,
         Some(Ok(request)) => request,
@@ -40,6 +47,12 @@ fuzz_target!(|raw: &[u8]| {
     }
     assert_eq!(request.is_presigned(), request.timestamp().is_none());
     assert_eq!(request.signature_does_not_match().details.len(), 4);
+
+    // Whoever made the same text himself is told the same, unless it is of a method that nobody has.
+    match parse_version_2(request.access_key_id(), text, "", &expected, None) {
+        Ok(read) => assert_eq!(read.timestamp(), request.timestamp()),
+        Err(denial) => assert_eq!(denial.code, ErrorCode::AuthorizationHeaderMalformed),
+    }
 
     // The bucket of a host stands before the path, and changes nothing else.
     let of_bucket = authenticate_version_2(&head, &expected, Some(&BUCKET[1..]));

@@ -1,7 +1,14 @@
 //! Signatures of Version 2, as botocore makes them: off by default, and verified by identity.
 
-use api::auth::v1::{ExplainSignatureRequest, SignatureAlgorithm, explain_signature_response};
+use api::auth::v1::{
+    ExplainSignatureRequest, GetSigningKeyRequest, SignatureAlgorithm, VerifyStringToSignRequest,
+    explain_signature_response, get_signing_key_response, verify_string_to_sign_response,
+};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
+use sha1::Sha1;
 
 use super::*;
 
@@ -194,4 +201,121 @@ async fn what_was_signed_is_explained() {
     assert!(matches!(answer.verdict, Some(explain_signature_response::Verdict::Verified(_))));
     let expected = "GET\n\n\nFri, 24 May 2013 00:00:00 GMT\n/bucket/key";
     assert_eq!(answer.string_to_sign, expected);
+}
+
+/// A string to sign of `GET` that was signed with the date that the clock has.
+fn text(date: &str, rest: &str) -> VerifyStringToSignRequest {
+    let string_to_sign = format!("GET\n\n\n{date}\n{rest}");
+    let mac = Hmac::<Sha1>::new_from_slice(SECRET.as_bytes()).expect("any key is one");
+    let signature = mac.chain_update(&string_to_sign).finalize().into_bytes();
+    VerifyStringToSignRequest {
+        access_key_id: ID.into(),
+        string_to_sign: string_to_sign.into_bytes(),
+        signature: STANDARD.encode(signature),
+        region: REGION.into(),
+        ..VerifyStringToSignRequest::default()
+    }
+}
+
+async fn ask_text(auth: &Harness, request: VerifyStringToSignRequest) -> Result<u32, String> {
+    use verify_string_to_sign_response::Verdict as Told;
+    let answer = auth.client(ADMIN_TOKEN).verify_string_to_sign(request).await;
+    match answer.expect("a verdict").into_inner().verdict.expect("is there") {
+        Told::Verified(verified) => {
+            assert_eq!(verified.algorithm(), SignatureAlgorithm::AwsHmacSha1);
+            assert_eq!(verified.payload_mode(), PayloadMode::Unspecified);
+            Ok(verified.secret_generation)
+        }
+        Told::Denied(denied) => Err(denied.code),
+    }
+}
+
+#[tokio::test]
+async fn a_string_to_sign_is_verified_where_it_is_accepted() {
+    let date = "Fri, 24 May 2013 00:00:00 GMT";
+    let right = || text(date, "/bucket/key");
+    let refusing = auth(false).await;
+    assert_eq!(ask_text(&refusing, right()).await, denied("AuthorizationHeaderMalformed"));
+    assert_eq!(refusing.identity.derived(), 0, "identity is not asked");
+    let auth = auth(true).await;
+    assert_eq!(ask_text(&auth, right()).await, Ok(1));
+    assert_eq!(auth.identity.uses(1).await[0].access_key_id, ID);
+    let with = |change: fn(&mut VerifyStringToSignRequest)| {
+        let mut request = right();
+        change(&mut request);
+        request
+    };
+    let end = SIGNED_MS / 1000;
+    for (what, request, expected) in [
+        ("a date among S3's", text("", &format!("x-amz-date:{date}\n/b/k")), Ok(1)),
+        ("both dates", text("never", &format!("x-amz-date:{date}\n/b/k")), Ok(1)),
+        ("S3's headers", text(date, "x-amz-acl:private\nx-amz-meta-a:b,c\n/b/k?acl"), Ok(1)),
+        ("an end", text(&(end + 1).to_string(), "/b/k"), Ok(1)),
+        ("its end", text(&end.to_string(), "/b/k"), denied("AccessDenied")),
+        (
+            "an end in eight days",
+            text(&(end + 8 * 86_400).to_string(), "/b/k"),
+            denied("AuthorizationQueryParametersError"),
+        ),
+        ("no date", text("", "/b/k"), denied("AccessDenied")),
+        (
+            "another day",
+            text("Thu, 23 May 2013 00:00:00 GMT", "/b/k"),
+            denied("RequestTimeTooSkewed"),
+        ),
+        (
+            "another day, for a week",
+            VerifyStringToSignRequest {
+                expires_seconds: Some(604_800),
+                ..text("Thu, 23 May 2013 00:00:00 GMT", "/b/k")
+            },
+            Ok(1),
+        ),
+        ("a token", text(date, "x-amz-security-token:a\n/b/k"), denied("InvalidToken")),
+        ("no resource", text(date, ""), denied("AuthorizationHeaderMalformed")),
+        ("a line behind it", text(date, "/b\n/k"), denied("AuthorizationHeaderMalformed")),
+        ("other headers", text(date, "host:b\n/k"), denied("AuthorizationHeaderMalformed")),
+        (
+            "a header twice",
+            text(date, "x-amz-date:\nx-amz-date:\n/k"),
+            denied("AuthorizationHeaderMalformed"),
+        ),
+        (
+            "a policy",
+            with(|request| request.string_to_sign = b"eyJleHBpcmF0aW9uIjoifQ==".to_vec()),
+            denied("AuthorizationHeaderMalformed"),
+        ),
+        (
+            "of Version 4 by its first word",
+            with(|request| request.string_to_sign.splice(..3, *b"AWS4").for_each(drop)),
+            denied("AuthorizationHeaderMalformed"),
+        ),
+        (
+            "nobody's",
+            with(|request| request.access_key_id = "AKIANOBODY".into()),
+            denied("InvalidAccessKeyId"),
+        ),
+        (
+            "another text",
+            with(|request| request.string_to_sign.push(b'x')),
+            denied("SignatureDoesNotMatch"),
+        ),
+        (
+            "no base64",
+            with(|request| request.signature = "?".into()),
+            denied("SignatureDoesNotMatch"),
+        ),
+        (
+            "for IAM",
+            with(|request| request.service = "iam".into()),
+            denied("AuthorizationHeaderMalformed"),
+        ),
+    ] {
+        assert_eq!(ask_text(&auth, request).await, expected, "{what}");
+    }
+    // Nor is a key given for it.
+    let asked = GetSigningKeyRequest { proof: Some(right()) };
+    let given = auth.client(SERVICE_TOKEN).get_signing_key(asked).await.expect("an answer");
+    let given = given.into_inner().result;
+    assert!(matches!(given, Some(get_signing_key_response::Result::Denied(_))), "{given:?}");
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Settings;
+use super::keystone::{Keystone, KeystoneService};
 use super::tls::{AuthTls, GatewayTls, IdentityTls, RestTls, S3Tls};
 
 /// Settings of identity.
@@ -215,6 +216,9 @@ pub(crate) struct Gateway {
         hide_possible_values = true
     )]
     pub(crate) access_log: Option<AccessLog>,
+    /// Keystone's API on the management port.
+    #[command(flatten)]
+    pub(crate) keystone: Keystone,
     /// Encryption of the S3 port.
     #[command(flatten)]
     pub(crate) s3_tls: S3Tls,
@@ -245,7 +249,9 @@ impl Settings for Gateway {
     ];
 
     fn is_secret(variable: &str) -> bool {
-        Self::SECRETS.contains(&variable) || NamedUpstream::of_secret(variable).is_some()
+        Self::SECRETS.contains(&variable)
+            || NamedUpstream::of_secret(variable).is_some()
+            || KeystoneService::is_secret(variable)
     }
 }
 

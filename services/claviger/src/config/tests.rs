@@ -85,6 +85,26 @@ fn further_upstreams_stand_in_the_file_and_their_secrets_in_variables() {
 }
 
 #[test]
+fn who_may_ask_stands_in_the_file_and_passwords_in_variables() {
+    let home = tempfile::tempdir().expect("a place");
+    let path = home.path().join("claviger.toml");
+    let file =
+        "[gateway.keystone]\nmax_age_seconds = 3600\n[[gateway.keystone.services]]\nname = 'r.gw'";
+    std::fs::write(&path, file).expect("written");
+    let given = given(&["--keystone-role", "member,reader"]);
+    let set: Gateway = layered(Some(&path), &given).expect("right");
+    assert_eq!(set.keystone.services[0].name.as_deref(), Some("r.gw"));
+    assert_eq!(set.keystone.max_age_seconds, Some(3600));
+    assert_eq!(set.keystone.roles, Some(["member", "reader"].map(str::to_owned).to_vec()));
+    let variables = KeystoneService::secrets_of("r.gw");
+    assert_eq!(variables[0], "CLAVIGER_GATEWAY__KEYSTONE__SERVICES__R_GW__PASSWORD");
+    let refused = |name: &str| refuse_unknown::<Gateway>(std::iter::once(name.to_owned()));
+    assert!(variables.iter().all(|variable| refused(variable).is_ok()));
+    assert!(refused("CLAVIGER_GATEWAY__KEYSTONE__SERVICES__R_GW__DOMAIN").is_err());
+    check_refused("[[gateway.keystone.services]]\npassword = 's3cr3t'", "password");
+}
+
+#[test]
 fn a_certificate_can_be_required_by_a_flag_with_or_without_a_value() {
     let check = |flags: &[&str], expected| {
         let set: Identity = given(flags);
@@ -186,16 +206,20 @@ fn the_example_is_right_and_shows_every_key() {
     assert_eq!(shown(&example, "[gateway.upstreams"), keys(&NamedUpstream::default()));
     assert_eq!(shown(&example, "[gateway.cors"), keys(&CorsRule::default()));
     assert_eq!(shown(&example, "gateway.limits"), keys(&Limits::default()));
+    assert_eq!(shown(&example, "gateway.keystone"), keys(&Keystone::default()));
+    assert_eq!(shown(&example, "[gateway.keystone.services"), keys(&KeystoneService::default()));
 }
 
 #[test]
-fn the_guide_to_the_gateway_shows_settings_that_there_are() {
-    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/gateway.md");
-    let guide = std::fs::read_to_string(guide).expect("it is there");
-    let blocks = guide.split("```toml\n").skip(1).map(|rest| rest.split("```").next());
-    let blocks: Vec<&str> = blocks.flatten().collect();
-    assert!(blocks.len() >= 5);
-    for block in blocks {
-        Figment::from(Toml::string(block)).extract::<File>().expect(block);
+fn guides_show_settings_that_there_are() {
+    for (guide, count) in [("gateway.md", 5), ("keystone.md", 1)] {
+        let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(guide);
+        let guide = std::fs::read_to_string(guide).expect("it is there");
+        let blocks = guide.split("```toml\n").skip(1).map(|rest| rest.split("```").next());
+        let blocks: Vec<&str> = blocks.flatten().collect();
+        assert!(blocks.len() >= count);
+        for block in blocks {
+            Figment::from(Toml::string(block)).extract::<File>().expect(block);
+        }
     }
 }

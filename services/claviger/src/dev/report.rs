@@ -7,6 +7,7 @@ use rpc::Token;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::KEYSTONE_SERVICE;
 use super::password::Login;
 use super::state::{Account, Hidden};
 use crate::cli::DevOutput;
@@ -21,6 +22,8 @@ pub(super) struct Report {
     pub(super) auth: String,
     pub(super) admin: String,
     pub(super) region: &'static str,
+    /// By which a store may ask by Keystone's API.
+    pub(super) keystone_password: Hidden,
     /// A configuration for the aws CLI.
     pub(super) aws_config: PathBuf,
     /// The folder of the program that runs.
@@ -74,6 +77,14 @@ impl Report {
             },
             admin_token: admin_token.expose(),
             region: self.region,
+            keystone: LineKeystone {
+                auth_url: format!("{}/v3", self.rest),
+                username: KEYSTONE_SERVICE[0],
+                password: self.keystone_password.expose(),
+                user_domain_name: KEYSTONE_SERVICE[1],
+                project_domain_name: KEYSTONE_SERVICE[1],
+                project_name: KEYSTONE_SERVICE[2],
+            },
         }
     }
 
@@ -93,6 +104,8 @@ impl Report {
         let password = login.password.as_ref().map_or(ROTATED, Hidden::expose);
         let login = &login.name;
         let token = admin_token.expose();
+        let ([store, _, _], keystone_password) =
+            (KEYSTONE_SERVICE, self.keystone_password.expose());
         let authority = identity.trim_start_matches("http://");
         write!(
             out,
@@ -106,6 +119,7 @@ claviger dev is ready. It is for trying out only: there is no TLS, and secrets a
   admin     {admin}  /livez /readyz /metrics
   account   {name}  {number}  {id}
   login     {login}  password {password}
+  Keystone  {rest}/v3  user {store}  password {keystone_password}
 
 Store objects as the account's root user:
 
@@ -147,6 +161,18 @@ struct Line<'a> {
     root: LineRoot<'a>,
     admin_token: &'a str,
     region: &'a str,
+    keystone: LineKeystone<'a>,
+}
+
+/// Where and as whom a store asks by Keystone's API, in the words of OpenStack's configurations.
+#[derive(Serialize)]
+struct LineKeystone<'a> {
+    auth_url: String,
+    username: &'a str,
+    password: &'a str,
+    user_domain_name: &'a str,
+    project_domain_name: &'a str,
+    project_name: &'a str,
 }
 
 #[derive(Serialize)]
@@ -184,6 +210,7 @@ mod tests {
             auth: uri(7120),
             admin: uri(7190),
             region: "us-east-1",
+            keystone_password: Hidden::new("k3yst0n3".to_owned()),
             aws_config: "/tmp/it's here/aws-config".into(),
             program_dir: "/opt/claviger".into(),
         };
@@ -214,7 +241,10 @@ mod tests {
             r#""number":"123456789012","name":"dev"},"#,
             r#""root":{"access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"s3cr3t","#,
             r#""login":"root@123456789012","password":"passw0rd"},"#,
-            r#""admin_token":"0123456789abcdef","region":"us-east-1"}"#,
+            r#""admin_token":"0123456789abcdef","region":"us-east-1","#,
+            r#""keystone":{"auth_url":"http://127.0.0.1:7101/v3","username":"store","#,
+            r#""password":"k3yst0n3","user_domain_name":"Default","#,
+            r#""project_domain_name":"Default","project_name":"service"}}"#,
         );
         assert_eq!(line(Some("s3cr3t"), Some("passw0rd")), expected);
         assert_eq!(line(None, Some("passw0rd")), expected.replace(r#""s3cr3t""#, "null"));
@@ -234,6 +264,7 @@ mod tests {
             "  export AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE AWS_SECRET_ACCESS_KEY=s3cr3t\n",
             "  export AWS_DEFAULT_REGION=us-east-1 AWS_ENDPOINT_URL=http://127.0.0.1:7100\n",
             "  login     root@123456789012  password s3cr3t\n",
+            "  Keystone  http://127.0.0.1:7101/v3  user store  password k3yst0n3\n",
             "  export AWS_CONFIG_FILE='/tmp/it'\\''s here/aws-config'\n",
             "  export PATH=\"$PATH\":'/opt/claviger'\n",
             "    127.0.0.1:7110 claviger.identity.v1.UserService/ListUsers\n",

@@ -34,6 +34,9 @@ pub(crate) struct State {
     /// The root user's password, chosen before it is set.
     #[serde(default)]
     pub(crate) password: Option<Password>,
+    /// By which a store may ask by Keystone's API.
+    #[serde(default)]
+    pub(crate) keystone_password: Option<Hidden>,
 }
 
 /// The root user's password.
@@ -94,6 +97,20 @@ impl State {
         write_private(&dir.path(FILE), &dir.keyring()?.seal(PURPOSE, &plain)?)
     }
 
+    /// The password of a store that asks by Keystone's API, which is made and kept if there is none.
+    ///
+    /// # Errors
+    /// As [`State::save`].
+    pub(crate) fn keystone_password(&mut self, dir: &DataDir) -> anyhow::Result<Hidden> {
+        if let Some(password) = &self.keystone_password {
+            return Ok(password.clone());
+        }
+        let password = Hidden::new(Token::generate()?.expose().to_owned());
+        self.keystone_password = Some(password.clone());
+        self.save(dir)?;
+        Ok(password)
+    }
+
     fn begin() -> anyhow::Result<Self> {
         let admin_token = Hidden::new(Token::generate()?.expose().to_owned());
         Ok(Self {
@@ -103,6 +120,7 @@ impl State {
             admin_token,
             account: None,
             password: None,
+            keystone_password: None,
         })
     }
 }
@@ -200,6 +218,16 @@ mod tests {
         let error = State::load(&dir).expect_err("damaged").to_string();
         assert!(error.contains("cannot read") && error.contains(FILE), "{error}");
         assert_eq!(fs::read(dir.path(FILE)).expect("there"), stored);
+    }
+
+    #[test]
+    fn the_password_of_a_store_is_made_once() {
+        let home = tempfile::tempdir().expect("a place");
+        let dir = DataDir::open(home.path()).expect("new");
+        let made = State::load(&dir).expect("begun").keystone_password(&dir).expect("kept");
+        let again = State::load(&dir).expect("kept").keystone_password(&dir).expect("kept");
+        assert_eq!(again, made);
+        assert!(made.expose().len() >= 20);
     }
 
     #[test]

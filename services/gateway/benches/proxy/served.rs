@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use api::auth::v1::{
     GetSigningKeyRequest, GetSigningKeyResponse, VerifySignatureRequest, VerifySignatureResponse,
+    VerifyStringToSignRequest, VerifyStringToSignResponse,
 };
 use gateway::{Access, AccessLog, Auth, Limits, Upstream, UpstreamKey};
 use rpc::{Callers, Known, Target, Token};
@@ -138,6 +139,7 @@ fn config(auth: Auth, store: &str, account_id: Uuid) -> gateway::Config {
         management_tls: None,
         anonymous_buckets: vec![],
         cors: vec![],
+        keystone: None,
         access_log: AccessLog::default(),
         limits: Limits::default(),
     }
@@ -165,6 +167,13 @@ impl gateway::Verify for InProcess {
                 Ok(self.first.get_or_init(|| answer).clone())
             }
         }
+    }
+
+    async fn verify_string_to_sign(
+        &self,
+        request: VerifyStringToSignRequest,
+    ) -> Result<VerifyStringToSignResponse, Status> {
+        self.handle.verify_string_to_sign(&request).await
     }
 
     async fn get_signing_key(

@@ -5,8 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::ensure;
+use api::auth::v1::stream_verify_signatures_request::Request as Asked;
+use api::auth::v1::stream_verify_signatures_response::Result as Told;
 use api::auth::v1::{
     GetSigningKeyRequest, GetSigningKeyResponse, VerifySignatureRequest, VerifySignatureResponse,
+    VerifyStringToSignRequest, VerifyStringToSignResponse,
 };
 use arc_swap::ArcSwap;
 use futures::StreamExt;
@@ -20,7 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Code, Response, Status};
 
 use super::Verify;
-use super::replica::{At, Replica};
+use super::replica::{At, Replica, not_asked};
 
 /// How often the host's addresses are looked up.
 const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
@@ -155,20 +158,9 @@ impl Link {
             self.credit.fetch_add(1, Ordering::Relaxed);
         }
     }
-}
 
-#[tonic::async_trait]
-impl Verify for Link {
     /// The first verdict that any replica reaches. Waits for one to be up: whoever asks has a limit.
-    async fn verify_signature(
-        &self,
-        request: VerifySignatureRequest,
-    ) -> Result<VerifySignatureResponse, Status> {
-        if telemetry::is_sampled() {
-            // A call of its own is seen in the trace.
-            let mut client = self.pick(&[]).await.client();
-            return client.verify_signature(request).await.map(Response::into_inner);
-        }
+    async fn ask(&self, request: Asked) -> Result<Told, Status> {
         self.earn();
         let mut asked = vec![];
         let mut attempts = FuturesUnordered::new();
@@ -185,7 +177,7 @@ impl Verify for Link {
         loop {
             tokio::select! {
                 Some(answer) = attempts.next() => match answer {
-                    Ok(answer) => return Ok(answer),
+                    Ok(told) => return Ok(told),
                     Err(status) if !attempts.is_empty() => drop(status),
                     Err(status) if asked.len() < ATTEMPTS_MAX && may_pass(&status) => {
                         self.retries.add(1, &[]);
@@ -205,6 +197,38 @@ impl Verify for Link {
                     }
                 }
             }
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Verify for Link {
+    async fn verify_signature(
+        &self,
+        request: VerifySignatureRequest,
+    ) -> Result<VerifySignatureResponse, Status> {
+        if telemetry::is_sampled() {
+            // A call of its own is seen in the trace.
+            let mut client = self.pick(&[]).await.client();
+            return client.verify_signature(request).await.map(Response::into_inner);
+        }
+        match self.ask(Asked::Signature(request)).await? {
+            Told::Signature(answer) => Ok(answer),
+            Told::StringToSign(_) | Told::Error(_) => Err(not_asked()),
+        }
+    }
+
+    async fn verify_string_to_sign(
+        &self,
+        request: VerifyStringToSignRequest,
+    ) -> Result<VerifyStringToSignResponse, Status> {
+        if telemetry::is_sampled() {
+            let mut client = self.pick(&[]).await.client();
+            return client.verify_string_to_sign(request).await.map(Response::into_inner);
+        }
+        match self.ask(Asked::StringToSign(request)).await? {
+            Told::StringToSign(answer) => Ok(answer),
+            Told::Signature(_) | Told::Error(_) => Err(not_asked()),
         }
     }
 

@@ -9,10 +9,7 @@ use std::time::Duration;
 use api::auth::v1::auth_service_client::AuthServiceClient;
 use api::auth::v1::stream_verify_signatures_request::Request as Asked;
 use api::auth::v1::stream_verify_signatures_response::Result as Told;
-use api::auth::v1::{
-    StreamVerifySignaturesRequest, StreamVerifySignaturesResponse, VerifySignatureRequest,
-    VerifySignatureResponse,
-};
+use api::auth::v1::{StreamVerifySignaturesRequest, StreamVerifySignaturesResponse};
 use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
@@ -30,7 +27,8 @@ const BEGIN_MAX: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
-type Answer = Result<VerifySignatureResponse, Status>;
+/// What is told is never an error, which is a status then.
+type Answer = Result<Told, Status>;
 type Queue = mpsc::Sender<StreamVerifySignaturesRequest>;
 
 /// Where a replica is: an address of one of the targets, by its place among them.
@@ -93,15 +91,15 @@ impl Replica {
     ///
     /// # Errors
     /// `UNAVAILABLE` if there is no stream, or it ends before the answer; else as auth says.
-    pub(super) async fn ask(&self, request: VerifySignatureRequest) -> Answer {
+    pub(super) async fn ask(&self, request: Asked) -> Answer {
         let queue = self.queue.load_full().ok_or_else(no_stream)?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (tell, told) = oneshot::channel();
         self.waiting().insert(id, tell);
         self.load.fetch_add(1, Ordering::Relaxed);
         let _waits = Waits { replica: self, id };
-        let request = Some(Asked::Signature(request));
-        let sent = queue.send(StreamVerifySignaturesRequest { id, request }).await;
+        let request = StreamVerifySignaturesRequest { id, request: Some(request) };
+        let sent = queue.send(request).await;
         sent.map_err(|_| no_stream())?;
         // Where that stream has ended already, and all who waited were told so, nobody else would tell.
         if !self.queue.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, &queue)) {
@@ -187,11 +185,9 @@ impl Replica {
     fn tell(&self, StreamVerifySignaturesResponse { id, result }: StreamVerifySignaturesResponse) {
         let Some(asked) = self.waiting().remove(&id) else { return };
         let answer = match result {
-            Some(Told::Signature(response)) => Ok(response),
             Some(Told::Error(error)) => Err(Status::new(Code::from_i32(error.code), error.message)),
-            Some(Told::StringToSign(_)) | None => {
-                Err(Status::internal("auth answered what was not asked"))
-            }
+            Some(told @ (Told::Signature(_) | Told::StringToSign(_))) => Ok(told),
+            None => Err(not_asked()),
         };
         // Who asked may have gone.
         drop(asked.send(answer));
@@ -223,4 +219,9 @@ impl Drop for Waits<'_> {
 
 fn no_stream() -> Status {
     Status::unavailable("there is no stream to auth")
+}
+
+/// The answer is not one to what was asked.
+pub(super) fn not_asked() -> Status {
+    Status::internal("auth answered what was not asked")
 }

@@ -21,7 +21,7 @@ use crate::s3::S3Error;
 
 const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
 
-/// A way to ask for what identity does.
+/// A way to ask for what identity and auth do.
 pub(crate) trait Dialect: Sync {
     /// What its calls are in the audit trail.
     const FACADE: &'static str;

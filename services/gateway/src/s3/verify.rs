@@ -176,13 +176,7 @@ impl Verifier {
         target: &PathAndQuery,
         asked: VerifySignatureRequest,
     ) -> Result<auth::Verified, S3Error> {
-        let raw_head = raw_head(&head.method, target, &head.headers);
-        if raw_head.len() > HEAD_BYTES_MAX {
-            let message = "Your request header section exceeds the maximum allowed length.";
-            let code = "RequestHeaderSectionTooLarge";
-            return Err(S3Error::new(StatusCode::BAD_REQUEST, code, message)
-                .with("MaxSizeAllowed", HEAD_BYTES_MAX.to_string()));
-        }
+        let raw_head = checked_head(&head.method, target, &head.headers)?;
         self.ask_of(VerifySignatureRequest {
             request: Some(Form::RawHead(raw_head.into())),
             source_address: client.to_string(),
@@ -191,7 +185,10 @@ impl Verifier {
         .await
     }
 
-    async fn ask_of(&self, asked: VerifySignatureRequest) -> Result<auth::Verified, S3Error> {
+    pub(super) async fn ask_of(
+        &self,
+        asked: VerifySignatureRequest,
+    ) -> Result<auth::Verified, S3Error> {
         match within(self.timeout, self.auth.verify_signature(asked)).await?.verdict {
             Some(Verdict::Verified(verified)) => Ok(verified),
             Some(Verdict::Denied(denied)) => Err(denial(denied)),
@@ -214,6 +211,22 @@ pub(super) async fn within<T>(
 pub(super) fn no_answer() -> S3Error {
     tracing::error!("auth's answer cannot be read");
     S3Error::internal()
+}
+
+/// The head, if it is not longer than auth takes.
+pub(super) fn checked_head(
+    method: &Method,
+    target: &PathAndQuery,
+    headers: &HeaderMap,
+) -> Result<Vec<u8>, S3Error> {
+    let raw_head = raw_head(method, target, headers);
+    if raw_head.len() > HEAD_BYTES_MAX {
+        let message = "Your request header section exceeds the maximum allowed length.";
+        let code = "RequestHeaderSectionTooLarge";
+        return Err(S3Error::new(StatusCode::BAD_REQUEST, code, message)
+            .with("MaxSizeAllowed", HEAD_BYTES_MAX.to_string()));
+    }
+    Ok(raw_head)
 }
 
 /// The head as it stood on the wire, but for the case of names and the order of different names,

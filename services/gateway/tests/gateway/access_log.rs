@@ -14,7 +14,7 @@ use crate::rig::{Answer, Rig, config, exchange, limits, request, serve, until};
 
 /// All that this process logs, at any level.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -35,7 +35,7 @@ impl MakeWriter<'_> for Log {
 }
 
 impl Log {
-    fn start() -> &'static Self {
+    pub(crate) fn start() -> &'static Self {
         static LOG: OnceLock<Log> = OnceLock::new();
         LOG.get_or_init(|| {
             let log = Log::default();
@@ -48,13 +48,14 @@ impl Log {
         })
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().expect("not poisoned")).into_owned()
     }
 
     /// The fields of the one line about the request that this answers.
-    async fn line(&self, answer: &Answer) -> serde_json::Value {
-        let id = answer.header("x-amz-request-id").expect("an ID").to_owned();
+    pub(crate) async fn line(&self, answer: &Answer) -> serde_json::Value {
+        let id = ["x-amz-request-id", "x-request-id"].into_iter().find_map(|it| answer.header(it));
+        let id = id.expect("an ID").to_owned();
         let lines = || -> Vec<serde_json::Value> {
             let lines = self.text();
             let lines = lines.lines().filter_map(|line| serde_json::from_str(line).ok());

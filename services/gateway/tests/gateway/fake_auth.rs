@@ -11,6 +11,7 @@ use api::auth::v1::stream_verify_signatures_request::Request as Asked;
 use api::auth::v1::stream_verify_signatures_response::Result as Told;
 use api::auth::v1::verify_signature_request::Request as Form;
 use api::auth::v1::verify_signature_response::Verdict;
+use api::auth::v1::verify_string_to_sign_response::Verdict as TextVerdict;
 use api::auth::v1::{
     BatchVerifySignaturesRequest, BatchVerifySignaturesResponse, Denied, ExplainSignatureRequest,
     ExplainSignatureResponse, FormTerms, GetSigningKeyRequest, GetSigningKeyResponse, PayloadMode,
@@ -32,6 +33,8 @@ const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 type Answer = Result<Option<Verdict>, Status>;
 type Say = dyn Fn(&str) -> Answer + Send + Sync;
+type TextAnswer = Result<Option<TextVerdict>, Status>;
+type SayOfText = dyn Fn(&VerifyStringToSignRequest) -> TextAnswer + Send + Sync;
 
 /// Answers by a function of the raw head, and remembers all heads.
 #[derive(Clone)]
@@ -44,6 +47,10 @@ pub(crate) struct FakeAuth {
 struct Shared {
     say: Mutex<Arc<Say>>,
     heads: Mutex<Vec<Vec<u8>>>,
+    say_of_text: Mutex<Arc<SayOfText>>,
+    texts: Mutex<Vec<VerifyStringToSignRequest>>,
+    /// The services and regions of requests that others received.
+    relayed: Mutex<Vec<VerifySignatureRequest>>,
 }
 
 impl FakeAuth {
@@ -52,7 +59,16 @@ impl FakeAuth {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (health, health_service) = tonic_health::server::health_reporter();
-        let shared = Shared { say: Mutex::new(Arc::new(allow)), heads: Mutex::default() };
+        let of_text = |_: &VerifyStringToSignRequest| {
+            Ok(Some(TextVerdict::Verified(verified("POST / HTTP/1.1\r\n\r\n"))))
+        };
+        let shared = Shared {
+            say: Mutex::new(Arc::new(allow)),
+            heads: Mutex::default(),
+            say_of_text: Mutex::new(Arc::new(of_text)),
+            texts: Mutex::default(),
+            relayed: Mutex::default(),
+        };
         let auth = Self { address, health, shared: Arc::new(shared) };
         let service = AuthServiceServer::new(Service(Arc::clone(&auth.shared)));
         tokio::spawn(
@@ -66,6 +82,23 @@ impl FakeAuth {
 
     pub(crate) fn says(&self, say: impl Fn(&str) -> Answer + Send + Sync + 'static) {
         *self.shared.say.lock().expect("not poisoned") = Arc::new(say);
+    }
+
+    pub(crate) fn says_of_text(
+        &self,
+        say: impl Fn(&VerifyStringToSignRequest) -> TextAnswer + Send + Sync + 'static,
+    ) {
+        *self.shared.say_of_text.lock().expect("not poisoned") = Arc::new(say);
+    }
+
+    /// The strings to sign that it was asked about since it was last looked.
+    pub(crate) fn texts(&self) -> Vec<VerifyStringToSignRequest> {
+        std::mem::take(&mut *self.shared.texts.lock().expect("not poisoned"))
+    }
+
+    /// What it was asked about that others received, since it was last looked.
+    pub(crate) fn relayed(&self) -> Vec<VerifySignatureRequest> {
+        std::mem::take(&mut *self.shared.relayed.lock().expect("not poisoned"))
     }
 
     /// The heads it was asked about.
@@ -159,10 +192,28 @@ fn check_token<T>(request: &Request<T>) {
 }
 
 impl Service {
+    fn answer_of_text(
+        &self,
+        request: VerifyStringToSignRequest,
+    ) -> Result<VerifyStringToSignResponse, Status> {
+        let say = Arc::clone(&self.0.say_of_text.lock().expect("not poisoned"));
+        let verdict = say(&request);
+        self.0.texts.lock().expect("not poisoned").push(request);
+        Ok(VerifyStringToSignResponse { verdict: verdict?, ..Default::default() })
+    }
+
     async fn answer(
         &self,
         request: VerifySignatureRequest,
     ) -> Result<VerifySignatureResponse, Status> {
+        if request.source_address.is_empty() {
+            // Of a request that another received, the client is not known.
+            self.0.relayed.lock().expect("not poisoned").push(request.clone());
+            let Some(Form::RawHead(head)) = request.request else { panic!("no raw head") };
+            let say = Arc::clone(&self.0.say.lock().expect("not poisoned"));
+            let verdict = say(&String::from_utf8_lossy(&head))?;
+            return Ok(VerifySignatureResponse { verdict, ..Default::default() });
+        }
         let asked = (request.region.as_str(), request.service.as_str());
         // The gateway's own, of S3; of other interfaces, what their tests sign for.
         let others = ["claviger", "iam", "api"].map(|service| ("eu-west-3", service));
@@ -209,9 +260,17 @@ impl AuthService for Service {
             let service = Self(Arc::clone(&service.0));
             async move {
                 let StreamVerifySignaturesRequest { id, request } = asked?;
-                let Some(Asked::Signature(request)) = request else { panic!("another request") };
-                let result = Some(match service.answer(request).await {
-                    Ok(response) => Told::Signature(response),
+                let answer = match request {
+                    Some(Asked::Signature(request)) => {
+                        service.answer(request).await.map(Told::Signature)
+                    }
+                    Some(Asked::StringToSign(request)) => {
+                        service.answer_of_text(request).map(Told::StringToSign)
+                    }
+                    None => panic!("no request"),
+                };
+                let result = Some(match answer {
+                    Ok(told) => told,
                     Err(status) => Told::Error(tonic_types::Status {
                         code: status.code().into(),
                         message: status.message().to_owned(),

@@ -13,6 +13,7 @@ mod fake_upstream;
 mod forms;
 mod frames;
 mod http2;
+mod keystone;
 mod lifetime;
 mod passing;
 mod recorder;

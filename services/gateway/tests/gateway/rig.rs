@@ -73,6 +73,7 @@ pub(crate) fn config(auth: SocketAddr, upstream: SocketAddr, limits: Limits) -> 
         management_tls: None,
         anonymous_buckets: vec![],
         cors: vec![],
+        keystone: None,
         access_log: gateway::AccessLog::Json,
         limits,
     }
