@@ -190,7 +190,7 @@ async fn two_hundred_requests_are_judged_alike_at_every_door() {
     set_lockout(&dev, LockoutMode::Off).await;
     let keys = Keys::make(&dev).await;
     dev.aws_ok(&dev.root(), &["s3api", "create-bucket", "--bucket", "photos"]);
-    let doors = Doors::of(&dev);
+    let doors = Doors::of(&dev).await;
     let cases = cases(&dev.text("s3"), &keys);
     assert!(cases.len() >= 200, "{}", cases.len());
     let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();

@@ -1,5 +1,7 @@
 //! The doors, what is shown at each, and what each can say.
 
+mod keystone;
+
 use std::collections::HashMap;
 use std::fmt;
 
@@ -23,6 +25,7 @@ use http_body_util::Full;
 use prost::Message;
 use rpc::Channel;
 
+use self::keystone::Keystone;
 use crate::support::{Dev, error_code, send_for_body};
 
 const REGION: &str = "us-east-1";
@@ -103,6 +106,7 @@ pub(super) type Answer = (String, String);
 
 /// All doors of one `claviger dev`.
 pub(super) struct Doors {
+    keystone: Keystone,
     auth: AuthServiceClient<Channel>,
     envoy: AuthorizationClient<Channel>,
     rgw: AuthenticatorServiceClient<Channel>,
@@ -110,9 +114,10 @@ pub(super) struct Doors {
 }
 
 impl Doors {
-    pub(super) fn of(dev: &Dev) -> Self {
+    pub(super) async fn of(dev: &Dev) -> Self {
         let channel = dev.channel("auth");
         Self {
+            keystone: Keystone::sign_in(dev).await,
             auth: AuthServiceClient::new(channel.clone()),
             envoy: AuthorizationClient::new(channel.clone()),
             rgw: AuthenticatorServiceClient::new(channel.clone()),
@@ -142,6 +147,13 @@ impl Doors {
             if signed.expires_seconds.is_none() {
                 answers.push(("RGW, at first", self.first(&signed, expected).await));
             }
+            answers.push(("Keystone's s3tokens", self.keystone.s3(&signed, expected).await));
+        }
+        let signed = Signed::of(seen);
+        // Of what shows no signature, or not whose, there is nothing to ask.
+        if !signed.signature.is_empty() && !signed.access_key_id.is_empty() {
+            let answer = self.keystone.ec2(seen.request, &signed, expected).await;
+            answers.push(("Keystone's ec2tokens", answer));
         }
         answers
     }

@@ -132,7 +132,9 @@ impl KeystoneError {
     pub(super) fn of_signature(denial: &S3Error) -> Self {
         let status = match denial.code() {
             // Whatever else is wrong with a signature, such as its region: the client must sign otherwise.
-            "SignatureDoesNotMatch" | "AuthorizationHeaderMalformed" => StatusCode::UNAUTHORIZED,
+            "SignatureDoesNotMatch"
+            | "AuthorizationHeaderMalformed"
+            | "AuthorizationQueryParametersError" => StatusCode::UNAUTHORIZED,
             "InvalidAccessKeyId" => StatusCode::NOT_FOUND,
             "SlowDown" | "ServiceUnavailable" => StatusCode::SERVICE_UNAVAILABLE,
             "InternalError" => StatusCode::INTERNAL_SERVER_ERROR,
