@@ -101,6 +101,35 @@ impl fmt::Display for Told {
     }
 }
 
+/// Where it can be asked who signed a request, beside VerifySignature.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Door {
+    Gateway,
+    EnvoyInBytes,
+    EnvoyInText,
+    StringToSign,
+    Rgw,
+    /// By RGW's first contract.
+    FirstRgw,
+    /// Keystone's, by the string to sign.
+    S3Tokens,
+    /// Keystone's, by the request.
+    Ec2Tokens,
+}
+
+impl Door {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Gateway,
+        Self::EnvoyInBytes,
+        Self::EnvoyInText,
+        Self::StringToSign,
+        Self::Rgw,
+        Self::FirstRgw,
+        Self::S3Tokens,
+        Self::Ec2Tokens,
+    ];
+}
+
 /// What was said at a door, and what was to be said there.
 pub(super) type Answer = (String, String);
 
@@ -125,37 +154,30 @@ impl Doors {
         }
     }
 
-    /// Shows the request at each door that has a use for it.
-    pub(super) async fn ask(
-        &self,
-        seen: &Seen<'_>,
-        expected: &Told,
-    ) -> Vec<(&'static str, Answer)> {
-        let mut answers = vec![
-            ("the S3 gateway", self.gateway(seen.request, expected).await),
-            ("Envoy, in bytes", self.envoy(in_bytes(seen.request), seen.request, expected).await),
-            ("Envoy, in text", self.envoy(in_text(seen.request), seen.request, expected).await),
-        ];
-        // Without one, whoever makes it has refused the request already.
-        if !seen.string_to_sign.is_empty() && !seen.is_hidden {
-            let signed = Signed::of(seen);
-            answers.extend([
-                ("VerifyStringToSign", self.string_to_sign(&signed, expected).await),
-                ("RGW", self.rgw(&signed, expected).await),
-            ]);
-            // What is presigned it takes for what it is not: it has no way to say so.
-            if signed.expires_seconds.is_none() {
-                answers.push(("RGW, at first", self.first(&signed, expected).await));
-            }
-            answers.push(("Keystone's s3tokens", self.keystone.s3(&signed, expected).await));
-        }
+    /// Shows the request at a door, if that has a use for it.
+    pub(super) async fn ask(&self, door: Door, seen: &Seen<'_>, expected: &Told) -> Option<Answer> {
+        let request = seen.request;
         let signed = Signed::of(seen);
+        // Without a string to sign, whoever makes it has refused the request already.
+        let has_text = !seen.string_to_sign.is_empty() && !seen.is_hidden;
         // Of what shows no signature, or not whose, there is nothing to ask.
-        if !signed.signature.is_empty() && !signed.access_key_id.is_empty() {
-            let answer = self.keystone.ec2(seen.request, &signed, expected).await;
-            answers.push(("Keystone's ec2tokens", answer));
-        }
-        answers
+        let has_signature = !signed.signature.is_empty() && !signed.access_key_id.is_empty();
+        Some(match door {
+            Door::Gateway => self.gateway(request, expected).await,
+            Door::EnvoyInBytes => self.envoy(in_bytes(request), request, expected).await,
+            Door::EnvoyInText => self.envoy(in_text(request), request, expected).await,
+            Door::StringToSign if has_text => self.string_to_sign(&signed, expected).await,
+            Door::Rgw if has_text => self.rgw(&signed, expected).await,
+            // What is presigned it takes for what it is not: it has no way to say so.
+            Door::FirstRgw if has_text && signed.expires_seconds.is_none() => {
+                self.first(&signed, expected).await
+            }
+            Door::S3Tokens if has_text => self.keystone.s3(&signed, expected).await,
+            Door::Ec2Tokens if has_signature => self.keystone.ec2(request, &signed, expected).await,
+            Door::StringToSign | Door::Rgw | Door::FirstRgw | Door::S3Tokens | Door::Ec2Tokens => {
+                return None;
+            }
+        })
     }
 
     /// A request that is verified goes on to the store, which may have no such key.
