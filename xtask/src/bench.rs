@@ -6,10 +6,14 @@
 use std::path::Path;
 
 use crate::run::{Cmd, Error, Result};
+use crate::tools;
 
 /// Begins each line that is meant for the table.
 const MARK: &str = "measured\t";
 const HEADINGS: [&str; 6] = ["measure", "goal", "median", "quartiles", "rounds", "met?"];
+
+/// The row for which Keystone is installed.
+const KEYSTONE: &str = "peer-keystone";
 
 /// A benchmark that writes rows, and their ids.
 struct Bench {
@@ -45,6 +49,7 @@ const BENCHES: &[Bench] = &[
             "stream-string-cpu",
             "latency-p50",
             "latency-p99",
+            KEYSTONE,
         ],
     },
     Bench {
@@ -136,6 +141,9 @@ pub(crate) fn bench(root: &Path, request: &Request) -> Result<()> {
             .env("CLAVIGER_BENCH_ROWS", asked.join(","));
         if request.quick {
             cargo = cargo.env("CLAVIGER_BENCH_QUICK", "1");
+        }
+        if asked.contains(&KEYSTONE) {
+            cargo = cargo.env("CLAVIGER_KEYSTONE", tools::install_keystone(root)?);
         }
         let (ended_well, output) = cargo.show_and_read()?;
         let told: Vec<Vec<String>> = output.lines().filter_map(fields).collect();

