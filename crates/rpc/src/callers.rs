@@ -2,6 +2,8 @@
 //! those it serves.
 
 use api::error::v1::Reason;
+use http::header::AUTHORIZATION;
+use http::{Extensions, HeaderMap};
 use tonic::service::Interceptor;
 use tonic::{Code, Request, Status};
 
@@ -189,11 +191,16 @@ impl<I: Identify> Guard<I> {
         Self { identify, allowed }
     }
 
-    fn caller(&self, request: &Request<()>) -> Result<I::Caller, Status> {
-        let mut presented = request.metadata().get_all("authorization").iter();
+    /// Whether whoever sends a request of this head passes.
+    pub(crate) fn allows(&self, headers: &HeaderMap, extensions: &Extensions) -> bool {
+        self.caller(headers, extensions).is_ok_and(|caller| (self.allowed)(&caller))
+    }
+
+    fn caller(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<I::Caller, Status> {
+        let mut presented = headers.get_all(AUTHORIZATION).iter();
         match (presented.next(), presented.next()) {
             (Some(authorization), None) => {
-                let token = bearer(authorization.as_encoded_bytes());
+                let token = bearer(authorization.as_bytes());
                 let caller = token.and_then(|token| self.identify.identify(token));
                 caller.ok_or_else(|| unknown(Reason::InvalidToken, "the token is not known"))
             }
@@ -202,13 +209,13 @@ impl<I: Identify> Guard<I> {
                 Err(unknown(Reason::InvalidToken, message))
             }
             (None, _) => {
-                let peer = request.extensions().get::<Peer>();
+                let peer = extensions.get::<Peer>();
                 let certificate = peer.and_then(|peer| peer.certificate.as_deref());
                 let names = certificate.ok_or_else(|| {
                     let message = "authorization: Bearer <token> is missing";
                     unknown(Reason::MissingToken, message)
                 })?;
-                self.caller_of(names, request)
+                self.caller_of(names, extensions)
             }
         }
     }
@@ -218,16 +225,14 @@ impl<I: Identify> Guard<I> {
     fn caller_of(
         &self,
         names: &[CertifiedName],
-        request: &Request<()>,
+        extensions: &Extensions,
     ) -> Result<I::Caller, Status> {
         let mut found = names.iter().filter_map(|name| self.identify.recognise(name));
         match (found.next(), found.next()) {
             (Some(caller), None) => Ok(caller),
             (first, _) => {
                 // An authority has named it: whoever looks after the lists wants to know whom.
-                if let (Some(trail), Some(name)) =
-                    (request.extensions().get::<AuditTrail>(), names.first())
-                {
+                if let (Some(trail), Some(name)) = (extensions.get::<AuditTrail>(), names.first()) {
                     trail.set_caller(name.to_string());
                 }
                 Err(unknown(
@@ -248,7 +253,7 @@ fn unknown(reason: Reason, message: &str) -> Status {
 
 impl<I: Identify> Interceptor for Guard<I> {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let caller = self.caller(&request)?;
+        let caller = self.caller(request.metadata().as_ref(), request.extensions())?;
         if let Some(trail) = request.extensions().get::<AuditTrail>() {
             trail.set_caller(I::name(&caller));
         }

@@ -9,6 +9,7 @@ use tonic::service::{Routes, RoutesBuilder};
 use tower::ServiceBuilder;
 
 use crate::admission::{AdmissionLayer, Limits};
+use crate::direct::{DirectLayer, DirectMethods};
 use crate::incoming::{Port, Source};
 use crate::{ServerTls, incoming, serving, workers};
 
@@ -72,16 +73,21 @@ impl Server {
     /// # Errors
     /// None that it knows of.
     pub async fn serve(self, routes: RoutesBuilder) -> anyhow::Result<()> {
-        self.serve_on(0, routes).await
+        self.serve_on(0, routes, DirectMethods::default()).await
     }
 
     /// Serves as [`Server::serve`] does, on so many threads with a runtime each. For services whose calls are
-    /// short and wait for nothing; 0 stands for the caller's runtime.
+    /// short and wait for nothing; 0 stands for the caller's runtime. `direct` answer before `routes`.
     ///
     /// # Errors
     /// If a thread cannot be started, or panics.
-    pub async fn serve_on(self, workers: usize, routes: RoutesBuilder) -> anyhow::Result<()> {
-        self.serve_within(Limits::default(), workers, routes).await
+    pub async fn serve_on(
+        self,
+        workers: usize,
+        routes: RoutesBuilder,
+        direct: DirectMethods,
+    ) -> anyhow::Result<()> {
+        self.serve_within(Limits::default(), workers, routes, direct).await
     }
 
     /// Serves no more than this at once.
@@ -90,6 +96,7 @@ impl Server {
         limits: Limits,
         workers: usize,
         mut routes: RoutesBuilder,
+        direct: DirectMethods,
     ) -> anyhow::Result<()> {
         let Self { listener, tls, services, ready, shutdown } = self;
         let (reporter, health) = tonic_health::server::health_reporter();
@@ -99,6 +106,7 @@ impl Server {
         let service = ServiceBuilder::new()
             .layer(telemetry::rpc_server_layer(crate::methods()).timeout(CALL_TIMEOUT))
             .layer(AdmissionLayer::new(limits))
+            .layer(DirectLayer::new(direct))
             .service(routes.routes());
         let serve = |source: Source| {
             let connections = incoming::connections(source, tls.clone());

@@ -18,7 +18,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use prost::bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::body::Body;
 use tower::{BoxError, Service};
 
 use crate::Peer;
@@ -43,7 +42,7 @@ pub(crate) async fn serve<S, B>(
     service: S,
     shutdown: CancellationToken,
 ) where
-    S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = BoxError>,
     S: Clone + Send + 'static,
     S::Future: Send + 'static,
     B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -74,7 +73,7 @@ pub(crate) async fn serve<S, B>(
 
 async fn serve_one<S, B>(connection: Connection, service: AtOnce<S>, shutdown: CancellationToken)
 where
-    S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = BoxError>,
     S: Clone + Send + 'static,
     S::Future: Send + 'static,
     B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -118,15 +117,14 @@ struct AtOnce<S> {
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for AtOnce<S>
 where
-    S: Service<Request<Body>, Response = Response<B>, Error = BoxError> + Clone,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = BoxError> + Clone,
     S::Future: Future<Output = Result<Response<B>, BoxError>>,
 {
     type Response = Response<B>;
     type Error = BoxError;
     type Future = S::Future;
 
-    fn call(&self, request: Request<Incoming>) -> S::Future {
-        let mut request = request.map(Body::new);
+    fn call(&self, mut request: Request<Incoming>) -> S::Future {
         request.extensions_mut().insert(self.peer.clone());
         let mut service = self.service.clone();
         // It always is; but it must have been asked.

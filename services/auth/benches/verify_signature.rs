@@ -140,7 +140,7 @@ async fn serve() {
         ready: tokio::sync::watch::channel(true).1,
         shutdown: CancellationToken::new(),
     };
-    tokio::spawn(server.serve_on(1, routes));
+    tokio::spawn(server.serve_on(1, routes, rpc::DirectMethods::default()));
 
     let (stock_listener, stock) = listen().await;
     let incoming = tonic::transport::server::TcpIncoming::from(stock_listener);

@@ -6,7 +6,7 @@
 //! A verdict is reached by `verify`, which is synchronous and knows no gRPC. What may be asked brings
 //! it there, each in a module of its own: `request`, `version_2`, `post_form`, `string_to_sign`, `signing_key`, `explain`; the
 //! `verifier` waits for what they need. All around them bring the call there and the verdict back:
-//! `service`, `stream`, `answer`, `status`; those who ask in contracts of their own have `envoy` and `rgw`. The read model is filled by `feed` and, for presigned URLs
+//! `service`, `direct`, `stream`, `answer`, `status`; those who ask in contracts of their own have `envoy` and `rgw`. The read model is filled by `feed` and, for presigned URLs
 //! of older days and signatures of Version 4A, by `on_demand`. What becomes of verdicts, `outcome` decides, `uses` and
 //! `lockout` keep, and `report` tells identity.
 
@@ -16,6 +16,7 @@ mod answer;
 mod authority;
 mod clock;
 mod config;
+mod direct;
 mod envoy;
 mod error_document;
 mod explain;
@@ -146,12 +147,13 @@ impl Auth {
         let region = config.region.as_deref();
         let envoy = envoy::Service::new(handle.clone(), region);
         let rgw = rgw::Service::new(handle.clone(), region, Arc::clone(&config.clock));
+        let guard = config.callers.guard(|_| true);
+        let direct = direct::methods(&handle, &guard, REQUEST_BYTES_MAX);
         let service = service::Service::new(handle, shutdown.clone());
         let service = AuthServiceServer::new(service).max_decoding_message_size(REQUEST_BYTES_MAX);
         let envoy = AuthorizationServer::new(envoy).max_decoding_message_size(REQUEST_BYTES_MAX);
         let first_rgw = RgwServer::new(rgw.clone()).max_decoding_message_size(REQUEST_BYTES_MAX);
         let rgw = AuthenticatorServiceServer::new(rgw).max_decoding_message_size(REQUEST_BYTES_MAX);
-        let guard = config.callers.guard(|_| true);
         let mut routes = rpc::routes(&SERVICES)?;
         routes.add_service(InterceptedService::new(service, guard.clone()));
         routes.add_service(InterceptedService::new(envoy, guard.clone()));
@@ -180,7 +182,7 @@ impl Auth {
         tasks.spawn(feed::follow(identity, Arc::clone(&model), lockouts, clock, shutdown));
         tasks.spawn(freshness::watch(config, model, ready.clone(), is_ready));
         let served = tokio::select! {
-            served = server.serve_on(workers, routes) => served,
+            served = server.serve_on(workers, routes, direct) => served,
             ended = tasks.join_next() => match ended {
                 Some(Err(error)) => Err(error.into()),
                 Some(Ok(())) | None => Err(anyhow::anyhow!("a task that never ends has ended")),

@@ -111,17 +111,27 @@ impl Metrics {
 
     pub(crate) fn count(&self, reached: &Result<Reached<Verdict>, Error>) {
         match reached {
-            Ok(Reached { answer: Verdict::Verified(_), .. }) => self.count_outcome("verified"),
-            Ok(Reached { answer: Verdict::Denied(denied), .. }) => {
-                let is_locked_out = denied.retry_after_seconds > 0;
-                self.count_outcome(if is_locked_out { "locked_out" } else { &denied.code });
-            }
+            Ok(reached) => self.count_verdict(&reached.answer),
             Err(error) => self.count_error(*error),
         }
     }
 
+    pub(crate) fn count_verdict(&self, verdict: &Verdict) {
+        self.count_outcome(match verdict {
+            Verdict::Verified(_) => "verified",
+            Verdict::Denied(denied) if denied.retry_after_seconds > 0 => "locked_out",
+            Verdict::Denied(denied) => &denied.code,
+        });
+    }
+
     pub(crate) fn count_error(&self, error: Error) {
         self.count_outcome(error.outcome());
+    }
+
+    /// How much was counted, whatever its outcome.
+    #[cfg(test)]
+    pub(crate) fn counted(&self) -> u64 {
+        self.outcomes.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
     fn count_outcome(&self, outcome: &str) {

@@ -10,6 +10,8 @@ use sigv4::DateKey;
 use super::*;
 use crate::allocations::live_bytes;
 use crate::answer::Verdict;
+use crate::handle::Handle;
+use crate::metrics::Metrics;
 
 /// A verifier at position 10 that lets two wait.
 fn verifier() -> Verifier {
@@ -34,6 +36,13 @@ fn verifier() -> Verifier {
     Verifier { waiting: Semaphore::new(2), ..verifier }
 }
 
+/// What asks such a verifier.
+pub(crate) fn handle() -> Handle {
+    let verifier = verifier();
+    let metrics = Arc::new(Metrics::new(&verifier.model, &verifier.clock));
+    Handle::new(Arc::new(verifier), metrics)
+}
+
 /// A head that is signed for a key, by whatever made this signature.
 fn signed(id: &str, signature: &str) -> VerifySignatureRequest {
     let at =
@@ -51,7 +60,7 @@ fn signed(id: &str, signature: &str) -> VerifySignatureRequest {
 }
 
 /// About a request without a signature, which is refused when it is looked at.
-fn question(min_position: u64) -> VerifySignatureRequest {
+pub(crate) fn question(min_position: u64) -> VerifySignatureRequest {
     VerifySignatureRequest {
         request: Some(RequestForm::RawHead("GET / HTTP/1.1\r\nHost: a\r\n\r\n".into())),
         region: "us-east-1".into(),

@@ -1,6 +1,7 @@
 //! Auth on real sockets, fed by an identity that tells what each test wants.
 
 mod certificates;
+mod direct;
 mod envoy;
 mod forms;
 mod harness;

@@ -18,6 +18,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::*;
+use crate::direct::DirectMethods;
 use crate::{Channel, Server, Target, Token, routes};
 
 const SERVICE: &str = "claviger.auth.v1.AuthService";
@@ -120,7 +121,7 @@ impl Served {
         };
         let mut routes = routes(&[SERVICE]).expect("decodes");
         routes.add_service(AuthServiceServer::new(busy.clone()));
-        runtime.spawn(server.serve_within(LIMITS, 0, routes));
+        runtime.spawn(server.serve_within(LIMITS, 0, routes, DirectMethods::default()));
         Self { busy, uri, runtime: Some(runtime) }
     }
 
