@@ -195,7 +195,7 @@ mod tests {
             ("AccessDenied", 403),
             ("RequestTimeTooSkewed", 403),
             ("InvalidToken", 403),
-            ("AuthorizationQueryParametersError", 403),
+            ("AuthorizationQueryParametersError", 401),
             ("SlowDown", 503),
             ("ServiceUnavailable", 503),
             ("InternalError", 500),
