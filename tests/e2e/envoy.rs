@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 /// The paths of keys that proxies like to change.
-const AWKWARD: [&str; 9] = [
+pub(crate) const AWKWARD: [&str; 9] = [
     "a//b",
     "a/../b",
     "a/./b",

@@ -17,6 +17,7 @@ use http::{HeaderValue, Method};
 use prost_types::FieldMask;
 
 use self::doors::{Door, Doors, Seen, Told, Whole};
+use crate::envoy::AWKWARD;
 use crate::support::{Dev, Home, Key, PATIENCE, presigned, scoped, signed};
 
 /// A request, and what a string to sign cannot tell of it.
@@ -33,17 +34,9 @@ fn case(name: impl Into<String>, request: Whole) -> Case {
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
-const AWKWARD: [&str; 12] = [
+/// Beside the keys that proxies like to change.
+const TARGETS: [&str; 3] = [
     "plain",
-    "a//b",
-    "a/../b",
-    "a/./b",
-    "a%2Fb",
-    "a%2F..%2Fb",
-    "~a_b-c.d",
-    "%C3%BC%E2%82%AC",
-    "a%20b%2Bc",
-    "a%5Cb%3Bc%3Ad%40e%3Df%2Cg/",
     "key?response-cache-control=a%20b%2B%2F&response-content-language=",
     "?prefix=x%20y%2Bz%2F&list-type=2&max-keys=1",
 ];
@@ -96,7 +89,7 @@ fn cases(endpoint: &str, keys: &Keys) -> Vec<Case> {
     let now = SystemTime::now();
     let uri = |target: &str| format!("{endpoint}/photos/{target}");
     let mut cases = vec![];
-    for target in AWKWARD {
+    for target in AWKWARD.into_iter().chain(TARGETS) {
         for (how, request) in [
             ("GET", signed(Method::GET, &uri(target), &keys.alice, now, "".into())),
             ("HEAD", signed(Method::HEAD, &uri(target), &keys.alice, now, "".into())),
