@@ -21,7 +21,7 @@ pub use certified_name::{CertifiedName, InvalidCertifiedName};
 pub use client::{Channel, Target, channel};
 pub use direct::{Direct, DirectMethods, framed};
 pub use incoming::Peer;
-pub use malformed::Malformed;
+pub use malformed::{Malformed, or_malformed};
 pub use server::{Server, routes};
 pub use tls::{
     Agreed, CertificateFiles, ClientStream, ClientTls, ClientTlsFiles, HttpsClient, HttpsServer,

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use tonic::server::NamedService;
 use tonic::{Code, Status};
 use tower::Service;
@@ -21,7 +21,7 @@ const MALFORMED: [(Code, &str); 4] = [
 /// or is too long. tonic answers INTERNAL, as if the server were to blame, or OUT_OF_RANGE, and no
 /// reason with it.
 ///
-/// Stands for requests of one message: streams of them decode theirs themselves. A compressed message
+/// Stands for requests of one message: who reads a stream of them asks [`or_malformed`]. A compressed message
 /// that nobody announced stays INTERNAL, as gRPC has it.
 #[derive(Clone, Debug)]
 pub struct Malformed<S>(S);
@@ -55,7 +55,8 @@ where
         Box::pin(async move {
             let mut response = answered.await?;
             // No message of an answer came before it: it stands in the head.
-            if let Some(refusal) = refusal(response.headers()) {
+            let status = Status::from_header_map(response.headers());
+            if let Some(refusal) = status.as_ref().and_then(refusal) {
                 // What is made of plain text is a header.
                 let _ = refusal.add_header(response.headers_mut());
             }
@@ -64,9 +65,14 @@ where
     }
 }
 
-/// What to answer in place of the status in a head, if it says that the request was malformed.
-fn refusal(headers: &HeaderMap) -> Option<Status> {
-    let status = Status::from_header_map(headers)?;
+/// What ends a stream of requests: INVALID_ARGUMENT/INVALID_FIELD in place of a status that says that one of
+/// them does not decode or is too long; any other as it is.
+pub fn or_malformed(status: Status) -> Status {
+    refusal(&status).unwrap_or(status)
+}
+
+/// What to answer in place of a status that says that the request was malformed.
+fn refusal(status: &Status) -> Option<Status> {
     let of_tonic = |(code, begin): &(Code, &str)| {
         status.code() == *code && status.message().starts_with(begin) && status.details().is_empty()
     };

@@ -57,6 +57,7 @@ use api::identity::v1::credential_feed_service_client::CredentialFeedServiceClie
 use api::rgw::auth::v1::auth_service_server::AuthServiceServer as RgwServer;
 use lockout::Lockouts;
 use read_model::ReadModel;
+use rpc::Malformed;
 use telemetry::ReadyFlag;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -155,10 +156,16 @@ impl Auth {
         let first_rgw = RgwServer::new(rgw.clone()).max_decoding_message_size(REQUEST_BYTES_MAX);
         let rgw = AuthenticatorServiceServer::new(rgw).max_decoding_message_size(REQUEST_BYTES_MAX);
         let mut routes = rpc::routes(&SERVICES)?;
-        routes.add_service(InterceptedService::new(service, guard.clone()));
-        routes.add_service(InterceptedService::new(envoy, guard.clone()));
-        routes.add_service(InterceptedService::new(rgw, guard.clone()));
-        routes.add_service(InterceptedService::new(first_rgw, guard));
+        macro_rules! add {
+            ($service:expr) => {
+                let guarded = InterceptedService::new($service, guard.clone());
+                routes.add_service(Malformed::new(guarded));
+            };
+        }
+        add!(service);
+        add!(envoy);
+        add!(rgw);
+        add!(first_rgw);
         let server = rpc::Server {
             listener,
             tls: config.tls.clone(),

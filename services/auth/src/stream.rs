@@ -142,7 +142,7 @@ impl Stream for Answers {
                 Poll::Ready(Some(Err(status))) => {
                     this.reads = Reads::All;
                     this.waiting.clear();
-                    return Poll::Ready(Some(Err(status)));
+                    return Poll::Ready(Some(Err(rpc::or_malformed(status))));
                 }
                 Poll::Ready(None) => this.reads = Reads::All,
                 Poll::Pending => break,

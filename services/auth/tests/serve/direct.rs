@@ -134,7 +134,7 @@ async fn what_has_no_verdict_has_the_same_status_however_it_is_asked_for() {
         ("another-token-0123456789", &right, Code::Unauthenticated),
         (SERVICE_TOKEN, &framed(&no_region), Code::InvalidArgument),
         (SERVICE_TOKEN, &framed(&other_epoch), Code::InvalidArgument),
-        (SERVICE_TOKEN, &Bytes::from_static(b"\0\0\0\0\x01\xff"), Code::Internal),
+        (SERVICE_TOKEN, &Bytes::from_static(b"\0\0\0\0\x01\xff"), Code::InvalidArgument),
         (SERVICE_TOKEN, &Bytes::from_static(b"\x01\0\0\0\x01\xff"), Code::Internal),
     ] {
         let answer = ask(&auth, VERIFY, token, message).await;
