@@ -47,6 +47,8 @@ const BENCHES: &[Bench] = &[
             "stream-raw-cpu",
             "stream-string-rate",
             "stream-string-cpu",
+            "unknown-rate",
+            "unknown-memory",
             "latency-p50",
             "latency-p99",
             KEYSTONE,

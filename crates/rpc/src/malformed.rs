@@ -124,9 +124,10 @@ mod tests {
     fn what_a_server_says_itself_stays() {
         let details = api::status(Code::Internal, Reason::Internal, MALFORMED[0].1);
         for status in [details, Status::internal("other"), Status::not_found(MALFORMED[0].1)] {
-            let mut headers = HeaderMap::new();
-            status.add_header(&mut headers).expect("a header");
-            assert!(refusal(&headers).is_none(), "{status}");
+            assert!(refusal(&status).is_none(), "{status}");
+            assert_eq!(or_malformed(status.clone()).code(), status.code(), "{status}");
         }
+        let malformed = Status::internal(format!("{}: why", MALFORMED[0].1));
+        assert_eq!(api::reason(&or_malformed(malformed)), Some(Reason::InvalidField));
     }
 }

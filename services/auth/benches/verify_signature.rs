@@ -91,6 +91,11 @@ const P99: Row = row(
     Goal::AtMost(1.3),
 );
 
+const UNKNOWN_RATE: Row =
+    row("unknown-rate", "keys that nobody has asked for, a second", "/s", Goal::AtLeast(100_000.0));
+const UNKNOWN_MEMORY: Row =
+    row("unknown-memory", "memory that auth grows by meanwhile", " MB", Goal::AtMost(1.0));
+
 const PEER_KEYSTONE: Row = row(
     "peer-keystone",
     "Keystone's s3tokens / VerifyStringToSign, server CPU",
@@ -98,6 +103,8 @@ const PEER_KEYSTONE: Row = row(
     Goal::AtLeast(400.0),
 );
 
+/// What the IDs of keys that nobody has begin with; 16 digits follow.
+const UNKNOWN: &str = "ASIA";
 const CONNECTIONS: usize = 4;
 /// Of Keystone, in a round.
 const QUESTIONS: u32 = 200;
@@ -332,6 +339,29 @@ async fn measure(mut server: Server) {
             Err(reason) => PEER_KEYSTONE.skip(&reason),
         }
     }
+    if UNKNOWN_RATE.is_wanted() || UNKNOWN_MEMORY.is_wanted() {
+        let mut unknown = Contender::new(auth, STREAM, Bytes::new()).await;
+        let request = raw(&head.replace(ID, &format!("{UNKNOWN}{:016}", 0)), 0);
+        let client = Client::connect(auth, VERIFY, SERVICE_TOKEN, 1).await;
+        let answer = client.call(&client.connections()[0], framed(&request)).await;
+        let verdict = VerifySignatureResponse::decode(answer).expect("decodes").verdict;
+        let code = "InvalidAccessKeyId";
+        assert!(matches!(&verdict, Some(Verdict::Denied(denied)) if denied.code == code));
+        let both = Both { signature: request, string: both.string.clone() };
+        let messages = stream(|_, both| Asked::Signature(both.signature.clone()), &both);
+        unknown.stream = Some(messages.numbered_after(UNKNOWN));
+        // What it takes to have so many under way at once.
+        unknown.round(&server, Duration::from_secs(seconds)).await;
+        unknown.rates.clear();
+        let mut grown = vec![];
+        for _ in 0..rounds {
+            let before = server.memory_bytes();
+            unknown.round(&server, Duration::from_secs(seconds)).await;
+            grown.push(server.memory_bytes().saturating_sub(before) as f64 / 1e6);
+        }
+        UNKNOWN_RATE.tell(&unknown.rates);
+        UNKNOWN_MEMORY.tell(&[grown.iter().sum()]);
+    }
     if P50.is_wanted() {
         let mut p50 = [vec![], vec![]];
         for _ in 0..rounds {
@@ -431,6 +461,10 @@ impl Server {
         let addresses = addresses.try_into().expect("are three");
         let stdin = process.stdin.take().expect("is piped");
         Self { process, stdin, addresses }
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        measure::process_memory_bytes(self.process.id(), "VmRSS")
     }
 
     fn tell(&mut self, what: &str) {

@@ -126,14 +126,52 @@ impl Client {
 pub struct Messages {
     all: Bytes,
     count: usize,
+    numbered: Option<Numbered>,
 }
+
+/// Where a message has a number that no other one has, and how many have one.
+#[derive(Clone)]
+struct Numbered {
+    start: usize,
+    count: Arc<AtomicU64>,
+}
+
+/// Digits of a number.
+const DIGITS: usize = 16;
 
 impl Messages {
     pub fn new(messages: &[impl Message]) -> Messages {
         let all: BytesMut = messages.iter().flat_map(framed).collect();
         let lengths = all.len() % messages.len();
         assert_eq!(lengths, 0, "they are of one length");
-        Messages { all: all.freeze(), count: messages.len() }
+        Messages { all: all.freeze(), count: messages.len(), numbered: None }
+    }
+
+    /// With a number of 16 digits in place of the 16 bytes after `begin`:
+    /// another one in each message that is sent.
+    pub fn numbered_after(mut self, begin: &str) -> Messages {
+        let found = self.all.windows(begin.len()).position(|piece| piece == begin.as_bytes());
+        let start = found.expect("is there") + begin.len();
+        self.numbered = Some(Numbered { start, count: Arc::default() });
+        self
+    }
+
+    fn length(&self) -> usize {
+        self.all.len() / self.count
+    }
+
+    /// Some of them, as they are to be sent.
+    fn take(&self, from: usize, count: usize) -> Bytes {
+        let length = self.length();
+        let messages = self.all.slice(from * length..(from + count) * length);
+        let Some(Numbered { start, count: numbers }) = &self.numbered else { return messages };
+        let first = numbers.fetch_add(count as u64, Ordering::Relaxed);
+        let mut messages = BytesMut::from(messages);
+        for (number, message) in (first..).zip(messages.chunks_exact_mut(length)) {
+            let digits = format!("{number:0DIGITS$}");
+            message[*start..start + DIGITS].copy_from_slice(digits.as_bytes());
+        }
+        messages.freeze()
     }
 }
 
@@ -154,13 +192,12 @@ async fn send(
     room: Arc<Semaphore>,
     end: Instant,
 ) {
-    let length = messages.all.len() / messages.count;
     let mut next = 0;
     while Instant::now() < end {
         let free = room.available_permits().clamp(1, messages.count - next);
         let permits = room.acquire_many(free as u32).await.expect("is open"); // as few as messages
         permits.forget();
-        let mut data = messages.all.slice(next * length..(next + free) * length);
+        let mut data = messages.take(next, free);
         next = (next + free) % messages.count;
         while !data.is_empty() {
             requests.reserve_capacity(data.len());
