@@ -36,7 +36,7 @@ const IDENTITY: &[u8] = b"identity";
 
 /// A method with one message each way that often has its answer at once.
 pub trait Direct: Send + Sync + 'static {
-    /// The answer to a message, made by [`framed`]. None if there is none yet, or if it is an error: the
+    /// The answer to a message, made by [`framed`] or [`framed_in`]. None if there is none yet, or if it is an error: the
     /// service of the same name will be asked, so that nothing may have been done.
     fn answer(&self, message: Bytes) -> Option<Bytes>;
 }
@@ -49,6 +49,15 @@ pub fn framed(answer: &impl Message) -> Option<Bytes> {
     framed.put_u32(u32::try_from(length).ok()?);
     answer.encode_raw(&mut framed);
     Some(framed.into())
+}
+
+/// An answer as it is sent, of a message that begins at `start` in `bytes`: the five before must be free.
+pub fn framed_in(mut bytes: Vec<u8>, start: usize) -> Option<Bytes> {
+    let length = u32::try_from(bytes.len().checked_sub(start)?).ok()?;
+    let begin = start.checked_sub(PREFIX_BYTES)?;
+    bytes[begin] = 0;
+    bytes[begin + 1..start].copy_from_slice(&length.to_be_bytes());
+    Some(Bytes::from(bytes).slice(begin..))
 }
 
 /// The methods that a server answers directly; none by default.

@@ -2,19 +2,14 @@
 //!
 //! `service` answers the same questions, and those that have to wait or are no questions.
 
-use api::auth::v1::{
-    VerifySignatureRequest, VerifySignatureResponse, VerifyStringToSignRequest,
-    VerifyStringToSignResponse,
-};
+use api::auth::v1::{VerifySignatureRequest, VerifyStringToSignRequest};
 use prost::Message;
 use prost::bytes::Bytes;
 use rpc::{Callers, Direct, DirectMethods, Guard};
 
-use crate::answer::{self, Verdict};
+use crate::answer::{Verdict, Written};
 use crate::handle::Handle;
-use crate::verifier::{Question, Reached};
-
-type Tell<A> = fn(Reached<Verdict>) -> A;
+use crate::verifier::Question;
 
 /// What [`crate::service`] answers by the same guard and limit.
 pub(crate) fn methods(
@@ -22,44 +17,38 @@ pub(crate) fn methods(
     guard: &Guard<Callers>,
     message_bytes_max: usize,
 ) -> DirectMethods {
-    let by_head: Tell<VerifySignatureResponse> = answer::signature;
-    let by_string: Tell<VerifyStringToSignResponse> = answer::string_to_sign;
-    let by_head = Asked::<VerifySignatureRequest, _>::new(handle, by_head);
-    let by_string = Asked::<VerifyStringToSignRequest, _>::new(handle, by_string);
+    let by_head = Asked::<VerifySignatureRequest>::new(handle);
+    let by_string = Asked::<VerifyStringToSignRequest>::new(handle);
     let service = "claviger.auth.v1.AuthService";
     DirectMethods::default()
         .with(&format!("{service}/VerifySignature"), guard.clone(), message_bytes_max, by_head)
         .with(&format!("{service}/VerifyStringToSign"), guard.clone(), message_bytes_max, by_string)
 }
 
-/// Questions of one type, and how they are answered.
-struct Asked<Q, A> {
+/// Questions of one type.
+struct Asked<Q> {
     handle: Handle,
     decode: fn(Bytes) -> Result<Q, prost::DecodeError>,
-    tell: Tell<A>,
 }
 
-impl<Q: Message + Default, A> Asked<Q, A> {
-    fn new(handle: &Handle, tell: Tell<A>) -> Self {
-        Self { handle: handle.clone(), decode: Q::decode, tell }
+impl<Q: Message + Default> Asked<Q> {
+    fn new(handle: &Handle) -> Self {
+        Self { handle: handle.clone(), decode: Q::decode }
     }
 }
 
-impl<Q, A> Direct for Asked<Q, A>
-where
-    Q: Question<Answer = Verdict> + 'static,
-    A: Message + 'static,
-{
+impl<Q: Question<Verdict<Written>> + 'static> Direct for Asked<Q> {
     fn answer(&self, message: Bytes) -> Option<Bytes> {
         let question = (self.decode)(message).ok()?;
         let reached = self.handle.verifier.look(&question).ok()?;
         self.handle.metrics.count_verdict(&reached.answer);
-        rpc::framed(&(self.tell)(reached))
+        reached.framed()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use api::auth::v1::VerifySignatureResponse;
     use futures::FutureExt;
 
     use super::*;
@@ -68,7 +57,7 @@ mod tests {
     /// Asks directly, and then as gRPC does: the same answer, and counted once, or no direct one.
     fn check(question: &VerifySignatureRequest, is_direct: bool) {
         let handle = handle();
-        let asked = Asked::<VerifySignatureRequest, _>::new(&handle, answer::signature);
+        let asked = Asked::<VerifySignatureRequest>::new(&handle);
         let answered = asked.answer(question.encode_to_vec().into());
         assert_eq!(answered.is_some(), is_direct, "{question:?}");
         assert_eq!(handle.metrics.counted(), u64::from(is_direct), "{question:?}");
@@ -94,7 +83,7 @@ mod tests {
     #[tokio::test]
     async fn what_does_not_decode_is_left_to_the_service() {
         let handle = handle();
-        let asked = Asked::<VerifySignatureRequest, _>::new(&handle, answer::signature);
+        let asked = Asked::<VerifySignatureRequest>::new(&handle);
         for bytes in [&b"\xff"[..], b"\x0a\x05abc"] {
             assert_eq!(asked.answer(bytes.into()), None);
         }

@@ -1,12 +1,12 @@
 //! `ExplainSignature`: how a verdict is reached, and what to look at first if the signature is wrong.
 
 use api::auth::v1::verify_signature_request::Request as RequestForm;
-use api::auth::v1::{PostForm, VerifySignatureRequest};
+use api::auth::v1::{PostForm, Verified, VerifySignatureRequest};
 use read_model::Table;
 use sigv4::explain::{Explanation, explain as explain_head};
 use sigv4::{Denial, Expected, Head, SignedRequest, SignedVersion2, authenticate};
 
-use crate::answer::{self, Verdict};
+use crate::answer::{Facts, Tell, Verdict};
 use crate::post_form;
 use crate::request::{Judgement, check, for_each_host};
 use crate::status::Error;
@@ -48,14 +48,12 @@ impl From<Denial> for Explained {
 }
 
 impl Judgement for Explained {
-    fn verdict(&mut self) -> &mut Verdict {
-        &mut self.verdict
+    fn denial_code(&self) -> Option<&str> {
+        self.verdict.denial_code()
     }
 }
 
-impl Question for Explain<'_> {
-    type Answer = Explained;
-
+impl Question<Explained> for Explain<'_> {
     fn min_position(&self) -> u64 {
         self.0.min_position
     }
@@ -69,11 +67,12 @@ impl Question for Explain<'_> {
         if let Some(RequestForm::PostForm(form)) = &self.0.request {
             return explain_form(table, form, self.0, now);
         }
-        for_each_host(self.0, now, |head, expected| {
-            match version_2::signed(self.0, head, expected, look) {
+        for_each_host(self.0, now, |head, expected, host| {
+            let explained = match version_2::signed(self.0, head, expected, look) {
                 Some(signed) => explain_version_2(signed, &self.0.region, look),
                 None => explain(table, head, expected, self.0, now),
-            }
+            }?;
+            Ok(Explained { verdict: explained.verdict.of_host(host), ..explained })
         })
     }
 }
@@ -135,7 +134,8 @@ fn explain(
         Err(denial) => denial.into(),
         Ok(signed) => match judge(table, &signed, now).verdict {
             verify::Verdict::Verified { profile, generation } => {
-                answer::verified(&signed, &profile, generation)
+                let facts = Facts::of(&signed, &profile, generation, "");
+                Verdict::Verified(Verified::tell(&facts))
             }
             verify::Verdict::Denied(denial) => denial.into(),
             verify::Verdict::NeedsKeys(needed) => return Err(NoVerdict::NeedsKeys(needed)),

@@ -65,10 +65,10 @@ impl Handle {
         Ok(GetSigningKeyResponse { result: Some(answer.0), position, staleness_ms })
     }
 
-    pub(crate) async fn verdict<Q>(&self, question: &Q) -> Result<Reached<Verdict>, Error>
-    where
-        Q: Question<Answer = Verdict>,
-    {
+    pub(crate) async fn verdict(
+        &self,
+        question: &impl Question<Verdict>,
+    ) -> Result<Reached<Verdict>, Error> {
         let reached = self.verifier.answer(question).await;
         self.metrics.count(&reached);
         reached

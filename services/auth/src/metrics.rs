@@ -116,7 +116,7 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn count_verdict(&self, verdict: &Verdict) {
+    pub(crate) fn count_verdict<V>(&self, verdict: &Verdict<V>) {
         self.count_outcome(match verdict {
             Verdict::Verified(_) => "verified",
             Verdict::Denied(denied) if denied.retry_after_seconds > 0 => "locked_out",

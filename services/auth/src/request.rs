@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use api::auth::v1::VerifySignatureRequest;
 use api::auth::v1::verify_signature_request::Request as RequestForm;
+use api::auth::v1::{Verified, VerifySignatureRequest};
 use read_model::Table;
 use sigv4::{Date, Denial, ErrorCode, Expected, HEAD_BYTES_MAX, Head, HeadError, Scope};
 
-use crate::answer::{self, Verdict};
+use crate::answer::{Facts, Tell, Verdict};
 use crate::authority;
 use crate::outcome::{self, Client, Failure, Outcome};
 use crate::post_form;
@@ -21,9 +21,7 @@ pub(crate) const S3: &str = "s3";
 const HOST_CANDIDATES_MAX: usize = 2;
 const HOST_BYTES_MAX: usize = 255;
 
-impl Question for VerifySignatureRequest {
-    type Answer = Verdict;
-
+impl<V: Tell> Question<Verdict<V>> for VerifySignatureRequest {
     fn min_position(&self) -> u64 {
         self.min_position
     }
@@ -32,17 +30,21 @@ impl Question for VerifySignatureRequest {
         check(self, accepted)
     }
 
-    fn decide(&self, look: Look<'_>) -> Result<Verdict, NoVerdict> {
+    fn decide(&self, look: Look<'_>) -> Result<Verdict<V>, NoVerdict> {
         let Look { table, kept, now, .. } = look;
         if let Some(RequestForm::PostForm(form)) = &self.request {
-            return post_form::decide(self, form, table, kept, now);
+            return Ok(post_form::decide(self, form, table, kept, now)?.told());
         }
         let address = source_address(&self.source_address);
-        let Decided { verdict, failure } = for_each_host(self, now, |head, expected| {
+        let Decided { verdict, failure } = for_each_host(self, now, |head, expected, host| {
             let client = Client { kept, address, user_agent: user_agent(head), now };
             match version_2::signed(self, head, expected, look) {
-                Some(signed) => version_2::decide(signed, &self.region, look, client),
-                None => decide_head(table, head, expected, client),
+                Some(signed) => {
+                    let decided = version_2::decide(signed, &self.region, look, client)?;
+                    let Decided { verdict, failure } = decided;
+                    Ok(Decided { verdict: verdict.of_host(host).told(), failure })
+                }
+                None => decide_head(table, head, expected, host, client),
             }
         })?;
         if let Some(failure) = failure {
@@ -54,25 +56,25 @@ impl Question for VerifySignatureRequest {
 
 /// What can be said of a head, for one of the hosts that may have been signed.
 pub(crate) trait Judgement: From<Denial> {
-    /// The verdict in it.
-    fn verdict(&mut self) -> &mut Verdict;
+    /// The S3 error code of a refusal.
+    fn denial_code(&self) -> Option<&str>;
 }
 
 /// A verdict, and the failed authentication that it may stand for.
-pub(crate) struct Decided {
-    pub(crate) verdict: Verdict,
+pub(crate) struct Decided<V = Verified> {
+    pub(crate) verdict: Verdict<V>,
     pub(crate) failure: Option<Failure>,
 }
 
-impl From<Denial> for Decided {
+impl<V> From<Denial> for Decided<V> {
     fn from(denial: Denial) -> Self {
         Self { verdict: denial.into(), failure: None }
     }
 }
 
-impl Judgement for Decided {
-    fn verdict(&mut self) -> &mut Verdict {
-        &mut self.verdict
+impl<V> Judgement for Decided<V> {
+    fn denial_code(&self) -> Option<&str> {
+        self.verdict.denial_code()
     }
 }
 
@@ -151,7 +153,7 @@ pub(crate) fn check(request: &VerifySignatureRequest, accepted: Accepted) -> Res
 pub(crate) fn for_each_host<J: Judgement>(
     request: &VerifySignatureRequest,
     now: Now,
-    mut judge: impl FnMut(&Head<'_>, &Expected<'_>) -> Result<J, NoVerdict>,
+    mut judge: impl FnMut(&Head<'_>, &Expected<'_>, &str) -> Result<J, NoVerdict>,
 ) -> Result<J, NoVerdict> {
     let mut buffer = vec![]; // stays empty, and so off the heap, for a raw head
     let rewritten;
@@ -204,16 +206,15 @@ pub(crate) fn for_each_host<J: Judgement>(
             Expected { accepts_osc4, accepts_sigv4a, ..expected }
         }
     };
-    let mut judgement = judge(&head, &expected)?;
-    if request.host_candidates.is_empty() || !may_be_of_another_host(judgement.verdict()) {
+    let judgement = judge(&head, &expected, "")?;
+    if request.host_candidates.is_empty() || !may_be_of_another_host(judgement.denial_code()) {
         return Ok(judgement);
     }
     for host in &request.host_candidates {
         let mut buffer = vec![];
         let Ok(head) = with_host(&head, host, &mut buffer) else { continue };
-        let mut of_host = judge(&head, &expected)?;
-        if let Verdict::Verified(verified) = of_host.verdict() {
-            verified.host_candidate.clone_from(host);
+        let of_host = judge(&head, &expected, host)?;
+        if of_host.denial_code().is_none() {
             return Ok(of_host);
         }
     }
@@ -222,12 +223,9 @@ pub(crate) fn for_each_host<J: Judgement>(
 
 /// Whether it may be for the host alone that a request was denied. For a key that nobody has, too, which so
 /// takes as long as any.
-fn may_be_of_another_host(verdict: &Verdict) -> bool {
+fn may_be_of_another_host(denial_code: Option<&str>) -> bool {
     let codes = [ErrorCode::SignatureDoesNotMatch, ErrorCode::InvalidAccessKeyId];
-    match verdict {
-        Verdict::Verified(_) => false,
-        Verdict::Denied(denied) => codes.iter().any(|code| code.as_str() == denied.code),
-    }
+    codes.iter().any(|code| denial_code == Some(code.as_str()))
 }
 
 /// The same head with another host.
@@ -249,12 +247,13 @@ fn with_host<'b>(
     Head::from_parts(buffer, method, &target, headers)
 }
 
-fn decide_head(
+fn decide_head<V: Tell>(
     table: &Table,
     head: &Head<'_>,
     expected: &Expected<'_>,
+    host: &str,
     client: Client<'_>,
-) -> Result<Decided, NoVerdict> {
+) -> Result<Decided<V>, NoVerdict> {
     let signed = match sigv4::authenticate(head, expected) {
         Ok(signed) => signed,
         Err(denial) => return Ok(denial.into()),
@@ -264,8 +263,8 @@ fn decide_head(
     let judged = verify(table, &signed, &claim, client.now);
     Ok(match outcome::settle(&claim, judged, client)? {
         Outcome::Verified { profile, generation } => {
-            let verdict = answer::verified(&signed, &profile, generation);
-            Decided { verdict, failure: None }
+            let facts = Facts::of(&signed, &profile, generation, host);
+            Decided { verdict: Verdict::Verified(V::tell(&facts)), failure: None }
         }
         Outcome::Denied(denied, failure) => Decided { verdict: Verdict::Denied(denied), failure },
     })

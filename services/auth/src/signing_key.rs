@@ -32,9 +32,7 @@ impl From<Denial> for Answer {
     }
 }
 
-impl Question for SigningKeyOf<'_> {
-    type Answer = Answer;
-
+impl Question<Answer> for SigningKeyOf<'_> {
     fn min_position(&self) -> u64 {
         self.0.min_position
     }

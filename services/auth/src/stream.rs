@@ -94,7 +94,7 @@ impl Answers {
         tell: fn(Result<Reached<Verdict>, Error>) -> Told,
     ) -> Option<Told>
     where
-        Q: Question<Answer = Verdict> + Send + Sync + 'static,
+        Q: Question<Verdict> + Send + Sync + 'static,
     {
         let reached = match self.verifier.look(&question) {
             Ok(reached) => Ok(reached),

@@ -1,11 +1,10 @@
 //! `VerifyStringToSignRequest`: checked, and decided on one state of the read model.
 
-use api::auth::v1::{Denied, SignatureAlgorithm, Verified, VerifyStringToSignRequest};
-use prost_types::Timestamp;
+use api::auth::v1::{Denied, VerifyStringToSignRequest};
 use read_model::{Profile, Table};
 use sigv4::{Denial, EXPIRES_SECONDS_MAX, ErrorCode, Expected, Mechanism, Signature, StringToSign};
 
-use crate::answer::{self, Verdict};
+use crate::answer::{Facts, Tell, Verdict};
 use crate::outcome::{self, Client, Kept, Outcome};
 use crate::request::{check_scope, check_source_address, service, source_address};
 use crate::status::Error;
@@ -18,9 +17,7 @@ const STRING_TO_SIGN_BYTES_MAX: usize = 1024;
 /// An access key ID has at most 128 bytes (IAM API reference, `accessKeyIdType`).
 const ACCESS_KEY_ID_BYTES_MAX: usize = 128;
 
-impl Question for VerifyStringToSignRequest {
-    type Answer = Verdict;
-
+impl<V: Tell> Question<Verdict<V>> for VerifyStringToSignRequest {
     fn min_position(&self) -> u64 {
         self.min_position
     }
@@ -29,13 +26,23 @@ impl Question for VerifyStringToSignRequest {
         check(self)
     }
 
-    fn decide(&self, look: Look<'_>) -> Result<Verdict, NoVerdict> {
+    fn decide(&self, look: Look<'_>) -> Result<Verdict<V>, NoVerdict> {
         let Look { table, kept, now, .. } = look;
         if version_2::may_be_text(self, look) {
-            return version_2::decide_text(self, look);
+            return Ok(version_2::decide_text(self, look)?.told());
         }
-        decide(self, table, kept, now, |_, profile, generation, timestamp| {
-            verified(self, profile, generation, timestamp)
+        decide(self, table, kept, now, |claim, profile, generation, timestamp| {
+            Verdict::Verified(V::tell(&Facts {
+                profile,
+                access_key_id: claim.access_key_id,
+                secret_generation: generation,
+                scope: &claim.scope,
+                request: None,
+                presigned: self.expires_seconds.is_some(),
+                signature: Some(Signature::from_hex(self.signature.as_bytes())),
+                timestamp,
+                host_candidate: "",
+            }))
         })
     }
 }
@@ -117,30 +124,6 @@ pub(crate) fn decide<A: From<Denied> + From<Denial>>(
             }
             denied.into()
         }
-    })
-}
-
-/// Says who signed: all that a string to sign tells.
-fn verified(
-    request: &VerifyStringToSignRequest,
-    profile: &Profile,
-    secret_generation: u32,
-    timestamp: sigv4::Timestamp,
-) -> Verdict {
-    Verdict::Verified(Verified {
-        principal: Some(answer::principal(profile)),
-        access_key_id: request.access_key_id.clone(),
-        secret_generation,
-        scope: Some(api::auth::v1::Scope {
-            date: timestamp.date().as_str().to_owned(),
-            region: request.region.clone(),
-            service: service(&request.service).to_owned(),
-        }),
-        presigned: request.expires_seconds.is_some(),
-        signature: request.signature.clone(),
-        sign_time: Some(Timestamp { seconds: timestamp.unix_seconds(), nanos: 0 }),
-        algorithm: SignatureAlgorithm::Aws4HmacSha256.into(),
-        ..Verified::default()
     })
 }
 

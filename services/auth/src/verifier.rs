@@ -23,11 +23,8 @@ const WAITING_MAX: usize = 16_384;
 /// How often a verdict is tried again because the key changed while keys for it were fetched.
 const ATTEMPTS_MAX: usize = 3;
 
-/// Something to be said of a signature, of whatever form.
-pub(crate) trait Question {
-    /// What there is to say.
-    type Answer: From<Denial>;
-
+/// Asks for something to be said of a signature: `A` is what there is to say.
+pub(crate) trait Question<A> {
     /// The position that must have been applied.
     fn min_position(&self) -> u64;
 
@@ -35,7 +32,7 @@ pub(crate) trait Question {
     fn check(&self, accepted: Accepted) -> Result<(), Error>;
 
     /// Looks once, at one state of the read model, without waiting.
-    fn decide(&self, look: Look<'_>) -> Result<Self::Answer, NoVerdict>;
+    fn decide(&self, look: Look<'_>) -> Result<A, NoVerdict>;
 }
 
 /// What is accepted only where auth is told so.
@@ -123,10 +120,10 @@ impl Verifier {
     }
 
     /// Answers a question, once what it needs is there.
-    pub(crate) async fn answer<Q: Question>(
+    pub(crate) async fn answer<A: From<Denial>>(
         &self,
-        question: &Q,
-    ) -> Result<Reached<Q::Answer>, Error> {
+        question: &impl Question<A>,
+    ) -> Result<Reached<A>, Error> {
         question.check(self.accepted)?;
         if self.model.position().is_none() {
             return Err(Error::Empty);
@@ -167,16 +164,16 @@ impl Verifier {
     }
 
     /// Looks once, without waiting, at a question that is checked before.
-    pub(crate) fn look<Q: Question>(&self, question: &Q) -> Result<Reached<Q::Answer>, NoVerdict> {
+    pub(crate) fn look<A>(&self, question: &impl Question<A>) -> Result<Reached<A>, NoVerdict> {
         question.check(self.accepted)?;
         self.look_again(question, None)
     }
 
-    fn look_again<Q: Question>(
+    fn look_again<A>(
         &self,
-        question: &Q,
+        question: &impl Question<A>,
         told: Option<Told>,
-    ) -> Result<Reached<Q::Answer>, NoVerdict> {
+    ) -> Result<Reached<A>, NoVerdict> {
         let table = self.model.table();
         let table = table.as_ref().ok_or(Error::Empty)?;
         let now = self.now();

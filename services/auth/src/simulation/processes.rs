@@ -34,7 +34,7 @@ use crate::lockout::Lockouts;
 use crate::on_demand::OnDemand;
 use crate::outcome::Kept;
 use crate::status::Error;
-use crate::verifier::Verifier;
+use crate::verifier::{Reached, Verifier};
 use crate::{feed, uses};
 
 const PORT: u16 = 7110;
@@ -292,7 +292,7 @@ async fn check_verdict(
         region: "us-east-1".into(),
         ..Default::default()
     };
-    let reached = match verifier.answer(&question).await {
+    let reached: Reached<Verdict> = match verifier.answer(&question).await {
         Ok(reached) => reached,
         Err(Error::Empty | Error::Stale) => return Ok(None),
         Err(error) => return Err(error.into()),

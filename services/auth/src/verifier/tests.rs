@@ -80,27 +80,29 @@ fn is_answered(reached: Result<Reached<Verdict>, Error>) -> bool {
 async fn so_many_questions_wait_and_more_are_refused_at_once() {
     let verifier = verifier();
     let (now, later) = (question(10), question(11));
-    let (mut one, mut two) = (verifier.answer(&later).boxed(), verifier.answer(&later).boxed());
+    let ask = || verifier.answer::<Verdict>(&later).boxed();
+    let (mut one, mut two) = (ask(), ask());
     assert!((&mut one).now_or_never().is_none() && (&mut two).now_or_never().is_none());
-    let refused = verifier.answer(&later).now_or_never().expect("does not wait");
+    let refused = ask().now_or_never().expect("does not wait");
     assert_eq!(refused.err(), Some(Error::Overloaded));
     // What need not wait is answered all the same.
     assert!(is_answered(verifier.answer(&now).now_or_never().expect("does not wait")));
     // Whoever is no longer waited for leaves a place, and whoever is answered does.
     drop(two);
-    let mut three = verifier.answer(&later).boxed();
+    let mut three = ask();
     assert!((&mut three).now_or_never().is_none());
     verifier.model.advance(11);
     assert!(is_answered(one.await) && is_answered(three.await));
     assert_eq!(verifier.waiting.available_permits(), 2);
     // One that has waited in vain, too.
-    assert_eq!(verifier.answer(&question(12)).await.err(), Some(Error::Behind));
+    assert_eq!(verifier.answer::<Verdict>(&question(12)).await.err(), Some(Error::Behind));
     assert_eq!(verifier.waiting.available_permits(), 2);
 }
 
 /// Asks, and tells the error code.
 fn denied(verifier: &Verifier, question: &VerifySignatureRequest) -> String {
-    let reached = verifier.answer(question).now_or_never().expect("does not wait");
+    let reached: Result<Reached<Verdict>, _> =
+        verifier.answer(question).now_or_never().expect("does not wait");
     match reached {
         Ok(Reached { answer: Verdict::Denied(denied), .. }) => denied.code,
         Ok(_) => panic!("is verified"),
