@@ -128,6 +128,8 @@ fn main() {
 
 /// Serves all contenders, prints their addresses, and applies changes when told to.
 async fn serve() {
+    // As in the binary, with nothing to push to: whether a span is looked at depends on it.
+    let _telemetry = telemetry::init("claviger-auth").expect("starts");
     let beginning = FeedMessage::Snapshot(records(vec![user()], vec![access_key(ID)]));
     // One worker, as in the binary on one CPU; and so is the echo served.
     let auth = Harness::start_as(vec![beginning, complete(10)], |config| config.workers = 1).await;
