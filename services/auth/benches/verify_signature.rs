@@ -24,8 +24,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -47,9 +47,9 @@ use measure::{Goal, Row, process_cpu, quantile, ratios};
 use prost::Message;
 use sigv4::{Expected, Head, authenticate};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::body::Body;
 use tonic::server::{NamedService, UnaryService};
 use tonic::service::interceptor::InterceptedService;
@@ -256,19 +256,25 @@ impl Contender {
 
     /// Milliseconds of calls at so many a second, from when each was due.
     async fn at_rate(&self, rate: f64, time: Duration) -> Vec<f64> {
-        let (mut tasks, start) = (JoinSet::new(), tokio::time::Instant::now());
-        for number in 0..(rate * time.as_secs_f64()) as u32 {
+        let (under_way, start) = (TaskTracker::new(), tokio::time::Instant::now());
+        let count = (rate * time.as_secs_f64()) as u32;
+        // Each task ends once it has told: what is kept of calls that are over makes the next ones slow.
+        let times = Arc::new(Mutex::new(Vec::with_capacity(count as usize)));
+        for number in 0..count {
             let due = start + Duration::from_secs_f64(f64::from(number) / rate);
             tokio::time::sleep_until(due).await;
             let (client, message) = (Arc::clone(&self.client), self.message.clone());
-            tasks.spawn(async move {
+            let times = Arc::clone(&times);
+            under_way.spawn(async move {
                 let connections = client.connections();
                 let connection = &connections[number as usize % connections.len()];
                 client.call(connection, message).await;
-                due.elapsed().as_secs_f64() * 1e3
+                times.lock().expect("not poisoned").push(due.elapsed().as_secs_f64() * 1e3);
             });
         }
-        tasks.join_all().await
+        under_way.close();
+        under_way.wait().await;
+        std::mem::take(&mut *times.lock().expect("not poisoned"))
     }
 }
 
