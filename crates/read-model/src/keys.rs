@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use papaya::{Guard, LocalGuard};
 
-use crate::id::KeyId;
+use crate::id::{KeyId, KeyText};
 use crate::key::AccessKey;
 
 /// A map grows by a new one twice as large, for which the memory has to be found at once. Of so many, each
@@ -33,22 +33,22 @@ impl Keys {
         self.parts[0].guard()
     }
 
-    pub(crate) fn get<'g>(&self, id: &[u8], guard: &'g impl Guard) -> Option<&'g AccessKey> {
-        self.part(id).get(id, guard)
+    pub(crate) fn get<'g>(&self, id: &str, guard: &'g impl Guard) -> Option<&'g AccessKey> {
+        self.part(id).get(&KeyText::new(id), guard)
     }
 
     /// Puts an access key in the place of the one with its ID, and answers with that.
     pub(crate) fn insert<'g>(
         &self,
-        id: KeyId,
+        id: &str,
         key: AccessKey,
         guard: &'g impl Guard,
     ) -> Option<&'g AccessKey> {
-        self.part(id.as_bytes()).insert(id, key, guard)
+        self.part(id).insert(KeyId::new(id), key, guard)
     }
 
-    pub(crate) fn remove<'g>(&self, id: &[u8], guard: &'g impl Guard) -> Option<&'g AccessKey> {
-        self.part(id).remove(id, guard)
+    pub(crate) fn remove<'g>(&self, id: &str, guard: &'g impl Guard) -> Option<&'g AccessKey> {
+        self.part(id).remove(&KeyText::new(id), guard)
     }
 
     pub(crate) fn retain(&self, is_kept: impl Fn(&AccessKey) -> bool) {
@@ -62,8 +62,8 @@ impl Keys {
 
     /// The part of an ID, by its last bytes: those that Claviger makes are random there. Should all be in
     /// one part, that one grows as the only one would.
-    fn part(&self, id: &[u8]) -> &Part {
-        let last = id.last_chunk().map_or(0, |last| u32::from_le_bytes(*last));
+    fn part(&self, id: &str) -> &Part {
+        let last = id.as_bytes().last_chunk().map_or(0, |last| u32::from_le_bytes(*last));
         let mixed = last.wrapping_mul(0x9e37_79b9) >> 24; // its highest 8 bits
         &self.parts[mixed as usize % PARTS]
     }
@@ -83,12 +83,13 @@ mod tests {
     #[test]
     fn parts_are_of_about_one_size() {
         let keys = Keys::default();
-        let part = |id: &str| keys.part(id.as_bytes()) as *const Part;
+        let part = |id: &str| keys.part(id) as *const Part;
         let mut counts = std::collections::HashMap::new();
         for n in 0..256_u32 * 100 {
             // The last characters of an ID as Claviger makes it, and counted ones as somebody may bring.
             for id in [
                 format!("AKIA{:016X}", u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+                format!("BACKUPTENANT{n:08}"),
                 format!("BACKUP-OF-TENANT-{n:08}"),
             ] {
                 *counts.entry(part(&id)).or_insert(0) += 1;
