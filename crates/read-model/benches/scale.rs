@@ -4,7 +4,9 @@
 //!
 //! Each size is a process of its own, whose memory (`VmRSS`, with the binary's allocator) is read before
 //! and after. A pause is the CPU time that one insertion or one look-up takes of its thread, so that it is
-//! none to have waited for a CPU; the longest by the clock is told too.
+//! none to have waited for a CPU; the longest by the clock is told too. What the machine itself takes counts as
+//! CPU time as well, when it finds the memory that is touched first or a guest is not run. So the longest is told
+//! of two controls: of filling as much new memory, and of doing nothing for as long.
 
 use std::hint::black_box;
 use std::process::Command;
@@ -24,8 +26,8 @@ const PART: &str = "CLAVIGER_BENCH_PART";
 const ID_BYTES: usize = 20;
 /// Access keys of one user where users are not to count.
 const KEYS_OF_ONE_USER: usize = 1000;
-/// What a key may take while all is loaded, with room to spare.
-const BYTES_OF_A_KEY_MAX: u64 = 900;
+/// What a key may take while all is loaded, and a control beside it, with room to spare.
+const BYTES_OF_A_KEY_MAX: u64 = 1000;
 const CALLS: u32 = 1000;
 
 const MIB: u64 = 1 << 20;
@@ -42,6 +44,8 @@ struct Size {
     insert: Row,
     lookup: Row,
     lookup_clock: Row,
+    control_memory: Row,
+    control_idle: Row,
 }
 
 const fn row(id: &'static str, what: &'static str, unit: &'static str, goal: Goal) -> Row {
@@ -64,6 +68,13 @@ const SIZES: [Size; 2] = [
         insert: row("growth-insert-1m", "longest insertion, up to 1M (CPU)", " ms", PAUSE),
         lookup: row("growth-lookup-1m", "longest look-up meanwhile (CPU)", " ms", PAUSE),
         lookup_clock: row("growth-clock-1m", "longest look-up meanwhile (clock)", " ms", TOLD),
+        control_memory: row(
+            "growth-memory-1m",
+            "longest of filling 4 KiB of new memory",
+            " ms",
+            TOLD,
+        ),
+        control_idle: row("growth-idle-1m", "longest of doing nothing for as long", " ms", TOLD),
     },
     Size {
         part: "10m",
@@ -76,6 +87,13 @@ const SIZES: [Size; 2] = [
         insert: row("growth-insert-10m", "longest insertion, up to 10M (CPU)", " ms", PAUSE),
         lookup: row("growth-lookup-10m", "longest look-up meanwhile (CPU)", " ms", PAUSE),
         lookup_clock: row("growth-clock-10m", "longest look-up meanwhile (clock)", " ms", TOLD),
+        control_memory: row(
+            "growth-memory-10m",
+            "longest of filling 4 KiB of new memory",
+            " ms",
+            TOLD,
+        ),
+        control_idle: row("growth-idle-10m", "longest of doing nothing for as long", " ms", TOLD),
     },
 ];
 
@@ -96,12 +114,11 @@ fn main() {
 
 /// Runs each part that is asked for in a process of its own.
 fn run(size: &Size) {
-    let Size { bytes, bytes_with_user, random, hot, written, insert, lookup, lookup_clock, .. } =
-        size;
+    let growth = [&size.insert, &size.lookup, &size.lookup_clock];
     for (part, rows) in [
-        ("keys", vec![bytes, random, hot, written]),
-        ("users", vec![bytes_with_user]),
-        ("growth", vec![insert, lookup, lookup_clock]),
+        ("keys", vec![&size.bytes, &size.random, &size.hot, &size.written]),
+        ("users", vec![&size.bytes_with_user]),
+        ("growth", [&growth[..], &[&size.control_memory, &size.control_idle]].concat()),
     ] {
         let rows: Vec<_> = rows.into_iter().filter(|row| row.is_wanted()).collect();
         if rows.is_empty() {
@@ -190,6 +207,7 @@ fn users(size: &Size) {
 
 /// The longest insertion while a table grows from nothing, and the longest look-up meanwhile.
 fn growth(size: &Size) {
+    let (started, before) = (Instant::now(), memory_bytes("VmRSS"));
     let done = AtomicBool::new(false);
     let table = Table::new();
     insert(&table, 0, 0);
@@ -222,12 +240,43 @@ fn growth(size: &Size) {
         inserts.sort_unstable();
         inserts.reverse();
         eprintln!("longest insertions: {:?}", &inserts[..inserts.len().min(12)]);
-        let ms = |time: Duration| time.as_secs_f64() * 1e3;
         let insert = inserts.first().map_or(0.2, |(took, _)| ms(*took));
         tell(&size.insert, &[insert]);
         tell(&size.lookup, &[ms(lookup)]);
         tell(&size.lookup_clock, &[ms(clock)]);
     });
+    let (took, grown) = (started.elapsed(), memory_bytes("VmRSS") - before);
+    tell(&size.control_memory, &[ms(longest_to_fill(grown as usize))]);
+    tell(&size.control_idle, &[ms(longest_to_do_nothing(took))]);
+    drop(black_box(table)); // not before: the memory would not be new
+}
+
+/// The longest CPU time that 4 KiB take of one who fills so many bytes of new memory.
+fn longest_to_fill(bytes: usize) -> Duration {
+    let mut longest = Duration::ZERO;
+    let mut memory = Vec::with_capacity(bytes);
+    while memory.len() < bytes {
+        let cpu = thread_cpu();
+        memory.extend_from_slice(black_box(&[1_u8; 4096][..(bytes - memory.len()).min(4096)]));
+        longest = longest.max(thread_cpu().saturating_sub(cpu));
+    }
+    drop(black_box(memory));
+    longest
+}
+
+/// The longest CPU time between two readings of it, one after the other for so long.
+fn longest_to_do_nothing(time: Duration) -> Duration {
+    let (started, mut longest, mut last) = (Instant::now(), Duration::ZERO, thread_cpu());
+    while started.elapsed() < time {
+        let now = thread_cpu();
+        longest = longest.max(now.saturating_sub(last));
+        last = now;
+    }
+    longest
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 fn tell(row: &Row, rounds: &[f64]) {
