@@ -6,7 +6,7 @@
 //! and after. A pause is the CPU time that one insertion or one look-up takes of its thread, so that it is
 //! none to have waited for a CPU; the longest by the clock is told too. What the machine itself takes counts as
 //! CPU time as well, when it finds the memory that is touched first or a guest is not run. So the longest is told
-//! of two controls: of filling as much new memory, and of doing nothing for as long.
+//! of a control too, without a table: one thread fills as much new memory, another reads what it has.
 
 use std::hint::black_box;
 use std::process::Command;
@@ -29,6 +29,10 @@ const KEYS_OF_ONE_USER: usize = 1000;
 /// What a key may take while all is loaded, and a control beside it, with room to spare.
 const BYTES_OF_A_KEY_MAX: u64 = 1000;
 const CALLS: u32 = 1000;
+/// Bytes of what a control fills at a time.
+const BLOCK: usize = 4096;
+/// Of what a control reads: 64 MiB.
+const BLOCKS_READ: usize = 16 << 10;
 
 const MIB: u64 = 1 << 20;
 
@@ -45,7 +49,7 @@ struct Size {
     lookup: Row,
     lookup_clock: Row,
     control_memory: Row,
-    control_idle: Row,
+    control_read: Row,
 }
 
 const fn row(id: &'static str, what: &'static str, unit: &'static str, goal: Goal) -> Row {
@@ -70,11 +74,11 @@ const SIZES: [Size; 2] = [
         lookup_clock: row("growth-clock-1m", "longest look-up meanwhile (clock)", " ms", TOLD),
         control_memory: row(
             "growth-memory-1m",
-            "longest of filling 4 KiB of new memory",
+            "longest filling of 4 KiB, no table (CPU)",
             " ms",
             TOLD,
         ),
-        control_idle: row("growth-idle-1m", "longest of doing nothing for as long", " ms", TOLD),
+        control_read: row("growth-read-1m", "longest read meanwhile, no table (CPU)", " ms", TOLD),
     },
     Size {
         part: "10m",
@@ -89,11 +93,11 @@ const SIZES: [Size; 2] = [
         lookup_clock: row("growth-clock-10m", "longest look-up meanwhile (clock)", " ms", TOLD),
         control_memory: row(
             "growth-memory-10m",
-            "longest of filling 4 KiB of new memory",
+            "longest filling of 4 KiB, no table (CPU)",
             " ms",
             TOLD,
         ),
-        control_idle: row("growth-idle-10m", "longest of doing nothing for as long", " ms", TOLD),
+        control_read: row("growth-read-10m", "longest read meanwhile, no table (CPU)", " ms", TOLD),
     },
 ];
 
@@ -118,7 +122,7 @@ fn run(size: &Size) {
     for (part, rows) in [
         ("keys", vec![&size.bytes, &size.random, &size.hot, &size.written]),
         ("users", vec![&size.bytes_with_user]),
-        ("growth", [&growth[..], &[&size.control_memory, &size.control_idle]].concat()),
+        ("growth", [&growth[..], &[&size.control_memory, &size.control_read]].concat()),
     ] {
         let rows: Vec<_> = rows.into_iter().filter(|row| row.is_wanted()).collect();
         if rows.is_empty() {
@@ -207,7 +211,7 @@ fn users(size: &Size) {
 
 /// The longest insertion while a table grows from nothing, and the longest look-up meanwhile.
 fn growth(size: &Size) {
-    let (started, before) = (Instant::now(), memory_bytes("VmRSS"));
+    let before = memory_bytes("VmRSS");
     let done = AtomicBool::new(false);
     let table = Table::new();
     insert(&table, 0, 0);
@@ -245,34 +249,38 @@ fn growth(size: &Size) {
         tell(&size.lookup, &[ms(lookup)]);
         tell(&size.lookup_clock, &[ms(clock)]);
     });
-    let (took, grown) = (started.elapsed(), memory_bytes("VmRSS") - before);
-    tell(&size.control_memory, &[ms(longest_to_fill(grown as usize))]);
-    tell(&size.control_idle, &[ms(longest_to_do_nothing(took))]);
-    drop(black_box(table)); // not before: the memory would not be new
+    // The table stays: its memory would not be new.
+    let grown = memory_bytes("VmRSS") - before;
+    control(size, grown as usize / BLOCK);
+    drop(black_box(table));
 }
 
-/// The longest CPU time that 4 KiB take of one who fills so many bytes of new memory.
-fn longest_to_fill(bytes: usize) -> Duration {
-    let mut longest = Duration::ZERO;
-    let mut memory = Vec::with_capacity(bytes);
-    while memory.len() < bytes {
-        let cpu = thread_cpu();
-        memory.extend_from_slice(black_box(&[1_u8; 4096][..(bytes - memory.len()).min(4096)]));
-        longest = longest.max(thread_cpu().saturating_sub(cpu));
-    }
-    drop(black_box(memory));
-    longest
+/// The same without a table: the longest filling of a block, and the longest reading of one meanwhile.
+fn control(size: &Size, blocks: usize) {
+    let block = || Box::new(black_box([1_u8; BLOCK]));
+    let known: Vec<_> = (0..BLOCKS_READ).map(|_| block()).collect();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let (mut longest, mut n) = (Duration::ZERO, 0);
+            while !done.load(Ordering::Acquire) {
+                n = (n + 7919) % BLOCKS_READ;
+                longest = longest.max(cpu_of(|| known[n][0]));
+            }
+            longest
+        });
+        let mut filled = Vec::with_capacity(blocks);
+        let longest = (0..blocks).map(|_| cpu_of(|| filled.push(block()))).max();
+        done.store(true, Ordering::Release);
+        tell(&size.control_memory, &[ms(longest.unwrap_or_default())]);
+        tell(&size.control_read, &[ms(reader.join().expect("does not panic"))]);
+    });
 }
 
-/// The longest CPU time between two readings of it, one after the other for so long.
-fn longest_to_do_nothing(time: Duration) -> Duration {
-    let (started, mut longest, mut last) = (Instant::now(), Duration::ZERO, thread_cpu());
-    while started.elapsed() < time {
-        let now = thread_cpu();
-        longest = longest.max(now.saturating_sub(last));
-        last = now;
-    }
-    longest
+fn cpu_of<T>(call: impl FnOnce() -> T) -> Duration {
+    let before = thread_cpu();
+    black_box(call());
+    thread_cpu().saturating_sub(before)
 }
 
 fn ms(time: Duration) -> f64 {
