@@ -66,6 +66,8 @@ const BENCHES: &[Bench] = &[
             "growth-insert-1m",
             "growth-lookup-1m",
             "growth-clock-1m",
+            "growth-memory-1m",
+            "growth-read-1m",
             "bytes-10m",
             "bytes-user-10m",
             "lookup-random-10m",
@@ -74,6 +76,8 @@ const BENCHES: &[Bench] = &[
             "growth-insert-10m",
             "growth-lookup-10m",
             "growth-clock-10m",
+            "growth-memory-10m",
+            "growth-read-10m",
         ],
     },
     Bench {

@@ -4,7 +4,9 @@
 //!
 //! Each size is a process of its own, whose memory (`VmRSS`, with the binary's allocator) is read before
 //! and after. A pause is the CPU time that one insertion or one look-up takes of its thread, so that it is
-//! none to have waited for a CPU; the longest by the clock is told too.
+//! none to have waited for a CPU; the longest by the clock is told too. What the machine itself takes counts as
+//! CPU time as well, when it finds the memory that is touched first or a guest is not run. So the longest is told
+//! of a control too, without a table: one thread fills as much new memory, another reads what it has.
 
 use std::hint::black_box;
 use std::process::Command;
@@ -24,9 +26,13 @@ const PART: &str = "CLAVIGER_BENCH_PART";
 const ID_BYTES: usize = 20;
 /// Access keys of one user where users are not to count.
 const KEYS_OF_ONE_USER: usize = 1000;
-/// What a key may take while all is loaded, with room to spare.
-const BYTES_OF_A_KEY_MAX: u64 = 900;
+/// What a key may take while all is loaded, and a control beside it, with room to spare.
+const BYTES_OF_A_KEY_MAX: u64 = 1000;
 const CALLS: u32 = 1000;
+/// Bytes of what a control fills at a time.
+const BLOCK: usize = 4096;
+/// Of what a control reads: 64 MiB.
+const BLOCKS_READ: usize = 16 << 10;
 
 const MIB: u64 = 1 << 20;
 
@@ -42,6 +48,8 @@ struct Size {
     insert: Row,
     lookup: Row,
     lookup_clock: Row,
+    control_memory: Row,
+    control_read: Row,
 }
 
 const fn row(id: &'static str, what: &'static str, unit: &'static str, goal: Goal) -> Row {
@@ -64,6 +72,13 @@ const SIZES: [Size; 2] = [
         insert: row("growth-insert-1m", "longest insertion, up to 1M (CPU)", " ms", PAUSE),
         lookup: row("growth-lookup-1m", "longest look-up meanwhile (CPU)", " ms", PAUSE),
         lookup_clock: row("growth-clock-1m", "longest look-up meanwhile (clock)", " ms", TOLD),
+        control_memory: row(
+            "growth-memory-1m",
+            "longest filling of 4 KiB, no table (CPU)",
+            " ms",
+            TOLD,
+        ),
+        control_read: row("growth-read-1m", "longest read meanwhile, no table (CPU)", " ms", TOLD),
     },
     Size {
         part: "10m",
@@ -76,6 +91,13 @@ const SIZES: [Size; 2] = [
         insert: row("growth-insert-10m", "longest insertion, up to 10M (CPU)", " ms", PAUSE),
         lookup: row("growth-lookup-10m", "longest look-up meanwhile (CPU)", " ms", PAUSE),
         lookup_clock: row("growth-clock-10m", "longest look-up meanwhile (clock)", " ms", TOLD),
+        control_memory: row(
+            "growth-memory-10m",
+            "longest filling of 4 KiB, no table (CPU)",
+            " ms",
+            TOLD,
+        ),
+        control_read: row("growth-read-10m", "longest read meanwhile, no table (CPU)", " ms", TOLD),
     },
 ];
 
@@ -96,12 +118,11 @@ fn main() {
 
 /// Runs each part that is asked for in a process of its own.
 fn run(size: &Size) {
-    let Size { bytes, bytes_with_user, random, hot, written, insert, lookup, lookup_clock, .. } =
-        size;
+    let growth = [&size.insert, &size.lookup, &size.lookup_clock];
     for (part, rows) in [
-        ("keys", vec![bytes, random, hot, written]),
-        ("users", vec![bytes_with_user]),
-        ("growth", vec![insert, lookup, lookup_clock]),
+        ("keys", vec![&size.bytes, &size.random, &size.hot, &size.written]),
+        ("users", vec![&size.bytes_with_user]),
+        ("growth", [&growth[..], &[&size.control_memory, &size.control_read]].concat()),
     ] {
         let rows: Vec<_> = rows.into_iter().filter(|row| row.is_wanted()).collect();
         if rows.is_empty() {
@@ -190,6 +211,7 @@ fn users(size: &Size) {
 
 /// The longest insertion while a table grows from nothing, and the longest look-up meanwhile.
 fn growth(size: &Size) {
+    let before = memory_bytes("VmRSS");
     let done = AtomicBool::new(false);
     let table = Table::new();
     insert(&table, 0, 0);
@@ -222,12 +244,47 @@ fn growth(size: &Size) {
         inserts.sort_unstable();
         inserts.reverse();
         eprintln!("longest insertions: {:?}", &inserts[..inserts.len().min(12)]);
-        let ms = |time: Duration| time.as_secs_f64() * 1e3;
         let insert = inserts.first().map_or(0.2, |(took, _)| ms(*took));
         tell(&size.insert, &[insert]);
         tell(&size.lookup, &[ms(lookup)]);
         tell(&size.lookup_clock, &[ms(clock)]);
     });
+    // The table stays: its memory would not be new.
+    let grown = memory_bytes("VmRSS") - before;
+    control(size, grown as usize / BLOCK);
+    drop(black_box(table));
+}
+
+/// The same without a table: the longest filling of a block, and the longest reading of one meanwhile.
+fn control(size: &Size, blocks: usize) {
+    let block = || Box::new(black_box([1_u8; BLOCK]));
+    let known: Vec<_> = (0..BLOCKS_READ).map(|_| block()).collect();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let (mut longest, mut n) = (Duration::ZERO, 0);
+            while !done.load(Ordering::Acquire) {
+                n = (n + 7919) % BLOCKS_READ;
+                longest = longest.max(cpu_of(|| known[n][0]));
+            }
+            longest
+        });
+        let mut filled = Vec::with_capacity(blocks);
+        let longest = (0..blocks).map(|_| cpu_of(|| filled.push(block()))).max();
+        done.store(true, Ordering::Release);
+        tell(&size.control_memory, &[ms(longest.unwrap_or_default())]);
+        tell(&size.control_read, &[ms(reader.join().expect("does not panic"))]);
+    });
+}
+
+fn cpu_of<T>(call: impl FnOnce() -> T) -> Duration {
+    let before = thread_cpu();
+    black_box(call());
+    thread_cpu().saturating_sub(before)
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 fn tell(row: &Row, rounds: &[f64]) {

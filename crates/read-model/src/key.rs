@@ -5,65 +5,65 @@ use std::sync::Arc;
 
 use sigv4::{DateKey, SigningKey};
 
-use crate::change::{AccessKeyRecord, SecretRecord};
+use crate::change::AccessKeyRecord;
+use crate::secret::{ALWAYS, NEVER, Secret};
 use crate::signing_keys::SigningKeys;
 use crate::user::User;
 
 /// An access key has this many secrets that are valid at the same time.
 pub const SECRETS_MAX: usize = 2;
 
-/// Date keys are kept for this many days: yesterday, today and tomorrow.
-const DAYS: u32 = 3;
-
-/// The instant at which what never ends would end, and what never begins would begin.
-const NEVER: i64 = i64::MAX;
-
-/// The instant at which what was always valid began.
-const ALWAYS: i64 = i64::MIN;
-
 /// An access key, as of one instant. Never changed: the table replaces it.
 #[derive(Debug)]
 pub struct AccessKey {
     user: Arc<User>,
-    /// When it can be used: from its begin, which never comes if it is inactive, until its end.
-    usable_ms: Range<i64>,
     /// Tells one state of the access key from the next; date keys that are added leave it as it is.
     version: u32,
+    /// Ends with the access key, unless `rare` tells otherwise.
     newest: Option<Secret>,
-    /// Few have it, and only for the time of a grace period.
-    older: Option<Box<Secret>>,
+    rare: Option<Box<Rare>>,
     signing_keys: SigningKeys,
 }
 
+/// What is to be told of few access keys: those that are inactive, have not always been valid, have no
+/// secret, or one that ends before them, or two.
+#[derive(Clone, Debug)]
+struct Rare {
+    /// When it can be used: from its begin, which never comes if it is inactive, until its end.
+    usable_ms: Range<i64>,
+    /// Only for the time of a grace period.
+    older: Option<Box<Secret>>,
+}
+
 impl AccessKey {
-    pub(crate) fn new(record: AccessKeyRecord, user: Arc<User>, version: u32) -> Self {
-        let mut secrets = record.secrets.into_iter().map(Secret::new);
+    pub(crate) fn new(record: &AccessKeyRecord, user: Arc<User>, version: u32) -> Self {
         let begin = if record.active { record.not_before_ms.unwrap_or(ALWAYS) } else { NEVER };
-        Self {
-            user,
-            usable_ms: begin..record.expires_at_ms.unwrap_or(NEVER),
-            version,
-            newest: secrets.next(),
-            older: secrets.next().map(Box::new),
-            signing_keys: SigningKeys::default(),
-        }
+        let end = record.expires_at_ms.unwrap_or(NEVER);
+        let mut secrets = record.secrets.iter().map(|secret| Secret::new(secret, end));
+        let newest = secrets.next();
+        let older = secrets.next().map(Box::new);
+        let rare = Rare { usable_ms: begin..end, older };
+        let is_usual = rare.older.is_none()
+            && newest.as_ref().is_some_and(|newest| newest.usable_ms() == rare.usable_ms);
+        let rare = (!is_usual).then(|| Box::new(rare));
+        Self { user, version, newest, rare, signing_keys: SigningKeys::default() }
     }
 
     /// The same access key with one date key more; `None` if it has no secret of that generation or
     /// the day is over.
     pub(crate) fn with_date_key(&self, generation: u32, day: u32, key: DateKey) -> Option<Self> {
-        let (mut newest, mut older) = (self.newest.clone(), self.older.clone());
-        let mut secrets = newest.iter_mut().chain(older.as_deref_mut());
-        let secret = secrets.find(|secret| secret.generation == generation)?;
-        if !secret.days.add(day, key) {
+        let (mut newest, mut rare) = (self.newest.clone(), self.rare.clone());
+        let older = rare.as_mut().and_then(|rare| rare.older.as_deref_mut());
+        let mut secrets = newest.iter_mut().chain(older);
+        let secret = secrets.find(|secret| secret.generation() == generation)?;
+        if !secret.add_date_key(day, key) {
             return None;
         }
         Some(Self {
             user: Arc::clone(&self.user),
-            usable_ms: self.usable_ms.clone(),
             version: self.version,
             newest,
-            older,
+            rare,
             signing_keys: SigningKeys::default(),
         })
     }
@@ -76,12 +76,20 @@ impl AccessKey {
     /// Whether it can be used at this instant, if its user can do anything: it is active, has begun
     /// and has not ended. It begins at the instant of its begin and ends at that of its end.
     pub fn is_usable(&self, now_ms: i64) -> bool {
-        self.usable_ms.contains(&now_ms)
+        self.usable_ms().contains(&now_ms)
+    }
+
+    fn usable_ms(&self) -> Range<i64> {
+        match (&self.rare, &self.newest) {
+            (Some(rare), _) => rare.usable_ms.clone(),
+            (None, Some(newest)) => newest.usable_ms(),
+            (None, None) => NEVER..NEVER,
+        }
     }
 
     /// When it ends, in milliseconds since 1970; never if `None`.
     pub fn end_ms(&self) -> Option<i64> {
-        (self.usable_ms.end != NEVER).then_some(self.usable_ms.end)
+        Some(self.usable_ms().end).filter(|end| *end != NEVER)
     }
 
     /// Tells one state of the access key from another: what was found out for one may not hold for
@@ -95,10 +103,11 @@ impl AccessKey {
     /// A secret is dead from its own end on. One that lasted as long as its access key still proves
     /// who signed, so that an access key that has expired can be told from a wrong signature.
     pub fn live_secrets(&self, now_ms: i64) -> impl Iterator<Item = &Secret> {
-        let secrets = self.newest.iter().chain(self.older.as_deref());
-        secrets.filter(move |secret| {
+        let older = self.rare.as_ref().and_then(|rare| rare.older.as_deref());
+        let key_end = self.usable_ms().end;
+        self.newest.iter().chain(older).filter(move |secret| {
             let end = secret.expires_at_ms();
-            now_ms < end || end >= self.usable_ms.end
+            now_ms < end || end >= key_end
         })
     }
 
@@ -129,86 +138,12 @@ impl AccessKey {
     }
 }
 
-/// One secret of an access key, of which only its date keys are known.
-#[derive(Clone, Debug)]
-pub struct Secret {
-    /// An `i64` without its alignment, which would cost 8 bytes of each access key.
-    expires_at_ms: [u8; 8],
-    generation: u32,
-    days: Days,
-}
-
-impl Secret {
-    fn new(record: SecretRecord) -> Self {
-        let mut days = Days::default();
-        for (day, key) in record.date_keys {
-            days.add(day, key);
-        }
-        let expires_at_ms = record.expires_at_ms.unwrap_or(NEVER).to_ne_bytes();
-        Self { expires_at_ms, generation: record.generation, days }
-    }
-
-    fn expires_at_ms(&self) -> i64 {
-        i64::from_ne_bytes(self.expires_at_ms)
-    }
-
-    /// Which of the access key's secrets it is.
-    pub fn generation(&self) -> u32 {
-        self.generation
-    }
-
-    /// When it ends, in milliseconds since 1970; never if `None`.
-    pub fn end_ms(&self) -> Option<i64> {
-        Some(self.expires_at_ms()).filter(|end| *end != NEVER)
-    }
-
-    /// The date key of a day, counted from 1970-01-01, if it is one of the newest three.
-    pub fn date_key(&self, day: u32) -> Option<&DateKey> {
-        self.days.get(day)
-    }
-}
-
-/// The date keys of the newest three days. Older ones are dropped, and so zeroed, when newer come.
-#[derive(Clone, Debug, Default)]
-struct Days {
-    newest: u32,
-    /// The key of day `d` stands in slot `d % DAYS`.
-    keys: [Option<DateKey>; DAYS as usize],
-}
-
-impl Days {
-    fn get(&self, day: u32) -> Option<&DateKey> {
-        if self.newest.checked_sub(day)? >= DAYS {
-            return None;
-        }
-        self.keys[slot(day)].as_ref()
-    }
-
-    /// Whether it was added: not if the day is older than those that are kept.
-    fn add(&mut self, day: u32, key: DateKey) -> bool {
-        if day.checked_add(DAYS).is_some_and(|end| end <= self.newest) {
-            return false;
-        }
-        for passed in self.newest.saturating_sub(DAYS - 1)..=self.newest {
-            if day.saturating_sub(passed) >= DAYS {
-                self.keys[slot(passed)] = None;
-            }
-        }
-        self.newest = self.newest.max(day);
-        self.keys[slot(day)] = Some(key);
-        true
-    }
-}
-
-fn slot(day: u32) -> usize {
-    (day % DAYS) as usize
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::account::Account;
-    use crate::change::{LockoutMode, UserRecord};
+    use crate::change::{LockoutMode, SecretRecord, UserRecord};
+    use crate::id::KeyId;
 
     fn date_key(byte: u8) -> DateKey {
         DateKey::from_bytes([byte; 32])
@@ -245,7 +180,7 @@ mod tests {
             locked: false,
         };
         AccessKey::new(
-            record,
+            &record,
             Arc::new(User::new(user, Arc::new(Account::new(LockoutMode::Off)))),
             0,
         )
@@ -253,36 +188,6 @@ mod tests {
 
     fn live(key: &AccessKey, now_ms: i64) -> Vec<u32> {
         key.live_secrets(now_ms).map(Secret::generation).collect()
-    }
-
-    #[test]
-    fn the_newest_three_days_are_kept_in_whatever_order_they_come() {
-        for order in [[99, 100, 101], [101, 100, 99], [100, 99, 101]] {
-            let mut days = Days::default();
-            for day in order {
-                assert!(days.add(day, date_key(day as u8)));
-            }
-            assert!(!days.add(98, date_key(98)));
-            let known = (0..200).filter(|day| days.get(*day).is_some());
-            assert_eq!(known.collect::<Vec<_>>(), [99, 100, 101]);
-            assert!(days.add(102, date_key(102)));
-            let known = (0..200).filter(|day| days.get(*day).is_some());
-            assert_eq!(known.collect::<Vec<_>>(), [100, 101, 102]);
-            assert!(days.add(104, date_key(104)));
-            let known = (0..200).filter(|day| days.get(*day).is_some());
-            assert_eq!(known.collect::<Vec<_>>(), [102, 104]);
-            assert_eq!(days.get(104).map(DateKey::expose), Some(&[104; 32]));
-        }
-    }
-
-    #[test]
-    fn the_first_and_the_last_days_of_all_are_days() {
-        let mut days = Days::default();
-        for day in [0, 1, 2, u32::MAX - 1, u32::MAX] {
-            assert!(days.add(day, date_key(7)));
-            assert!(days.get(day).is_some(), "{day}");
-        }
-        assert!(days.get(2).is_none());
     }
 
     #[test]
@@ -343,9 +248,29 @@ mod tests {
     }
 
     #[test]
-    fn an_access_key_with_three_date_keys_stays_small() {
-        // With its id it fills an entry of the map of 192 bytes, for which the allocator has a size.
-        // The next is 224, and all together must stay near 200.
-        assert!(size_of::<AccessKey>() <= 168, "{}", size_of::<AccessKey>());
+    fn a_secret_ends_with_its_key_at_the_latest() {
+        for (key_end, secret_end, end) in [
+            (None, None, None),
+            (None, Some(500), Some(500)),
+            (Some(1000), None, Some(1000)),
+            (Some(1000), Some(1000), Some(1000)),
+            (Some(1000), Some(2000), Some(1000)),
+            (Some(1000), Some(500), Some(500)),
+        ] {
+            let key = key(key_end, &[(1, secret_end)]);
+            let secret = key.live_secrets(0).next().expect("lives");
+            assert_eq!((key.end_ms(), secret.end_ms()), (key_end, end));
+        }
+    }
+
+    #[test]
+    fn an_access_key_with_three_date_keys_is_of_one_piece_of_160_bytes() {
+        // The allocator has blocks of 160 bytes; the next are of 192.
+        assert!(size_of::<(KeyId, AccessKey)>() <= 160, "{}", size_of::<AccessKey>());
+        for end in [None, Some(1000)] {
+            for secret_end in [None, end] {
+                assert!(key(end, &[(1, secret_end)]).rare.is_none());
+            }
+        }
     }
 }

@@ -56,6 +56,7 @@ mod keys;
 mod model;
 mod on_demand;
 pub mod position;
+mod secret;
 mod signing_keys;
 mod table;
 mod user;
@@ -64,9 +65,10 @@ pub use change::{
     AccessKeyRecord, AccountId, AccountRecord, Change, DateKeyRecord, LockoutMode, SecretRecord,
     UserId, UserRecord,
 };
-pub use key::{AccessKey, SECRETS_MAX, Secret};
+pub use key::{AccessKey, SECRETS_MAX};
 pub use model::ReadModel;
 pub use on_demand::{Fetched, ON_DEMAND_LIFE, ON_DEMAND_MAX, OlderDay, PublicKeys};
 pub use position::NotApplied;
+pub use secret::Secret;
 pub use table::{Pinned, Table};
 pub use user::{Profile, User};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sigv4::{DateKey, PublicKey, Spelling};
 
-use crate::id::KeyId;
+use crate::id::{KeyId, KeyText};
 
 /// What was fetched is used this long, then fetched again.
 pub const ON_DEMAND_LIFE: Duration = Duration::from_secs(10 * 60);
@@ -67,7 +67,7 @@ impl<W: Copy + Eq, K> OnDemand<W, K> {
         now: Duration,
     ) -> Option<Arc<Fetched<W, K>>> {
         let by_key = self.by_key.pin();
-        let of_key = by_key.get(access_key_id.as_bytes())?;
+        let of_key = by_key.get(&KeyText::new(access_key_id))?;
         let mut all = of_key.all.iter().filter(|_| of_key.version == version);
         all.find(|fetched| fetched.which == which && fetched.is_fresh(now)).cloned()
     }
@@ -83,7 +83,7 @@ impl<W: Copy + Eq, K> OnDemand<W, K> {
         let id = KeyId::new(access_key_id);
         let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
         let by_key = self.by_key.pin();
-        let known = by_key.get(access_key_id.as_bytes());
+        let known = by_key.get(&id);
         let mut all = match known {
             Some(of_key) if of_key.version == version => of_key.all.clone(),
             Some(_) | None => vec![],
@@ -102,12 +102,12 @@ impl<W: Copy + Eq, K> OnDemand<W, K> {
     }
 
     /// Drops all that was fetched of one access key: it has changed.
-    pub(crate) fn forget(&self, id: &[u8]) {
+    pub(crate) fn forget(&self, id: &str) {
         if self.by_key.is_empty() {
             return;
         }
         // A fetch that is under way may still add what it has found: for a version that is over.
-        self.by_key.pin().remove(id);
+        self.by_key.pin().remove(&KeyText::new(id));
     }
 
     fn drop_one(&self, id: &KeyId, which: W, fetched_at: Duration) {
@@ -160,7 +160,7 @@ mod tests {
     fn a_key_that_changed_loses_its_older_days() {
         let older = OlderDays::default();
         older.keep("A", 5, (Aws4, 100), keys(1), NOW);
-        older.forget(b"A");
+        older.forget("A");
         assert_eq!(found(&older, "A", 5, 100, NOW), None);
         older.keep("A", 5, (Aws4, 100), keys(1), NOW);
         older.keep("A", 6, (Aws4, 101), keys(2), NOW);
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(osc4(100), None);
         older.keep("A", 5, (Osc4, 100), keys(2), NOW);
         assert_eq!((found(&older, "A", 5, 100, NOW), osc4(100)), (Some(1), Some(2)));
-        older.forget(b"A");
+        older.forget("A");
         assert_eq!((found(&older, "A", 5, 100, NOW), osc4(100)), (None, None));
     }
 }

@@ -1,8 +1,8 @@
 //! Signing keys that were derived already.
 
 use std::fmt;
-use std::sync::OnceLock;
 
+use once_cell::race::OnceBox;
 use sigv4::SigningKey;
 
 /// An access key keeps this many signing keys, over secrets, days, regions and services.
@@ -15,7 +15,7 @@ const SIGNING_KEYS_MAX: usize = 8;
 /// record it belongs to.
 #[derive(Default)]
 pub(crate) struct SigningKeys {
-    first: OnceLock<Box<Entry>>,
+    first: OnceBox<Entry>,
 }
 
 struct Entry {
@@ -24,7 +24,7 @@ struct Entry {
     region: Box<str>,
     service: Box<str>,
     key: SigningKey,
-    next: OnceLock<Box<Entry>>,
+    next: OnceBox<Entry>,
 }
 
 impl SigningKeys {
@@ -54,7 +54,7 @@ impl SigningKeys {
         service: &str,
         key: SigningKey,
     ) {
-        let next = OnceLock::new();
+        let next = OnceBox::new();
         let (region, service) = (region.into(), service.into());
         let mut new = Box::new(Entry { generation, day, region, service, key, next });
         let mut slot = &self.first;

@@ -11,7 +11,6 @@ use sigv4::{DateKey, PublicKey, Spelling};
 
 use crate::account::Account;
 use crate::change::{AccessKeyRecord, AccountId, Change, DateKeyRecord, LockoutMode, UserId};
-use crate::id::KeyId;
 use crate::key::AccessKey;
 use crate::keys::Keys;
 use crate::on_demand::{OlderDay, OnDemand, PublicKeys};
@@ -82,7 +81,7 @@ impl Table {
             left_out += usize::from(!self.replace_key(&writer, record));
         }
         for id in change.deleted_access_keys {
-            self.delete_key(id.as_bytes());
+            self.delete_key(&id);
         }
         for user_id in change.deleted_users {
             if let Some(user) = writer.users.remove(&user_id) {
@@ -103,10 +102,10 @@ impl Table {
         let mut left_out = 0;
         for DateKeyRecord { access_key_id, generation, day, date_key } in records {
             let guard = self.keys.guard();
-            let known = self.keys.get(access_key_id.as_bytes(), &guard);
+            let known = self.keys.get(&access_key_id, &guard);
             match known.and_then(|key| key.with_date_key(generation, day, date_key)) {
                 Some(key) => {
-                    self.keys.insert(KeyId::new(&access_key_id), key, &guard);
+                    self.keys.insert(&access_key_id, key, &guard);
                 }
                 None => left_out += 1,
             }
@@ -192,30 +191,30 @@ impl Table {
     }
 
     /// Drops what was fetched for an access key that has changed.
-    fn forget(&self, id: &[u8]) {
+    fn forget(&self, id: &str) {
         self.older_days.forget(id);
         self.public_keys.forget(id);
     }
 
     fn replace_key(&self, writer: &Writer, record: AccessKeyRecord) -> bool {
+        let id = &record.access_key_id;
         let Some(user) = writer.users.get(&record.user_id) else {
             // What it was before is no longer true, and what it is now is not known: it ends.
-            self.delete_key(record.access_key_id.as_bytes());
+            self.delete_key(id);
             return false;
         };
-        let id = KeyId::new(&record.access_key_id);
-        let key = AccessKey::new(record, Arc::clone(user), next_version());
+        let key = AccessKey::new(&record, Arc::clone(user), next_version());
         let guard = self.keys.guard();
         user.count_key(1);
-        if let Some(old) = self.keys.insert(id.clone(), key, &guard) {
+        if let Some(old) = self.keys.insert(id, key, &guard) {
             old.user().count_key(-1);
-            self.forget(id.as_bytes());
+            self.forget(id);
             guard.flush(); // so that the keys that have ended are soon zeroed
         }
         true
     }
 
-    fn delete_key(&self, id: &[u8]) {
+    fn delete_key(&self, id: &str) {
         let guard = self.keys.guard();
         if let Some(old) = self.keys.remove(id, &guard) {
             old.user().count_key(-1);
@@ -248,7 +247,7 @@ pub struct Pinned<'t> {
 impl Pinned<'_> {
     /// The access key with this id, as of now.
     pub fn access_key(&self, access_key_id: &str) -> Option<&AccessKey> {
-        let key = self.keys.get(access_key_id.as_bytes(), &self.guard)?;
+        let key = self.keys.get(access_key_id, &self.guard)?;
         (!key.user().is_gone()).then_some(key)
     }
 }

@@ -23,8 +23,8 @@ fn user(id: u8, name: &str, locked: bool) -> UserRecord {
 }
 
 fn key_id(key: u8) -> String {
-    // Some are kept in place, some are not.
-    format!("AKIA{}{key}", "X".repeat(usize::from(key % 3) * 20))
+    // Some are packed, those of 20 characters, some are not.
+    format!("AKIA{key:X>width$}", width = usize::from(key % 3) * 16)
 }
 
 fn date_key(byte: u8) -> DateKey {
