@@ -1,9 +1,10 @@
 //! The `Authorization` header.
 
 use crate::asymmetric;
-use crate::bytes::{find, split, text, trim};
+use crate::bytes::{find, text, trim};
 use crate::denial::Denial;
 use crate::expected::Expected;
+use crate::marked::split;
 use crate::mechanism::Mechanism;
 use crate::spelling::Spelling;
 

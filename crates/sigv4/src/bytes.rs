@@ -107,45 +107,52 @@ fn unhex_eight(digits: [u8; 8]) -> [u8; 4] {
 }
 
 /// How many bytes are looked at at a time: most of the work of a parser is to look for the next separator.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// The first position at or after `from` of a byte that `marks` marks with ones; the length if there is none.
 #[inline(always)]
 fn find_marked(bytes: &[u8], from: usize, marks: impl Fn(u8x16) -> u8x16) -> usize {
-    let mask = |chunk: &[u8; LANES]| marks(u8x16::new(*chunk)).to_bitmask();
     let mut at = from;
     while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-        let found = mask(chunk);
+        let found = marks(u8x16::new(*chunk)).to_bitmask();
         if found != 0 {
             return at + found.trailing_zeros() as usize;
         }
         at += LANES;
     }
-    let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else { return bytes.len() };
-    // Less than a chunk is left: the last whole one, less what was looked at; or what there is, filled up.
-    let (start, found) = match bytes.last_chunk() {
-        Some(chunk) => {
-            let start = bytes.len() - LANES;
-            (start, mask(chunk) >> (at - start) << (at - start))
-        }
-        None => {
-            let mut chunk = [0; LANES];
-            chunk[..rest.len()].copy_from_slice(rest);
-            (at, mask(&chunk) & ((1 << rest.len()) - 1))
-        }
-    };
-    if found == 0 { bytes.len() } else { start + found.trailing_zeros() as usize }
+    let few = bytes.len().saturating_sub(at);
+    let found = if few == 0 { 0 } else { mask_of_few(bytes, few, marks) };
+    if found == 0 { bytes.len() } else { at + found.trailing_zeros() as usize }
+}
+
+/// The marks of the last bytes, one to 16 of them, the first one of these in the lowest bit.
+#[inline(always)]
+pub(crate) fn mask_of_few(bytes: &[u8], few: usize, marks: impl Fn(u8x16) -> u8x16) -> u32 {
+    let mask = |chunk: &[u8; LANES]| marks(u8x16::new(*chunk)).to_bitmask();
+    // The last whole chunk, less what is before them; or what there is, filled up.
+    match bytes.last_chunk() {
+        Some(chunk) => mask(chunk) >> (LANES - few),
+        None => mask(&filled_up(&bytes[bytes.len() - few..])) & ((1 << few) - 1),
+    }
+}
+
+/// Less than a chunk, with zeros behind it.
+#[cold]
+fn filled_up(bytes: &[u8]) -> [u8; LANES] {
+    let mut chunk = [0; LANES];
+    chunk[..bytes.len()].copy_from_slice(bytes);
+    chunk
 }
 
 /// Ones where a byte is no more than `max`.
 #[inline(always)]
-fn at_most(bytes: u8x16, max: u8) -> u8x16 {
+pub(crate) fn at_most(bytes: u8x16, max: u8) -> u8x16 {
     bytes.min(u8x16::splat(max)).simd_eq(bytes)
 }
 
 /// Ones where a byte is this.
 #[inline(always)]
-fn same(bytes: u8x16, byte: u8) -> u8x16 {
+pub(crate) fn same(bytes: u8x16, byte: u8) -> u8x16 {
     bytes.simd_eq(u8x16::splat(byte))
 }
 
@@ -153,21 +160,6 @@ fn same(bytes: u8x16, byte: u8) -> u8x16 {
 #[inline]
 pub(crate) fn find(bytes: &[u8], from: usize, byte: u8) -> usize {
     find_marked(bytes, from, |bytes| same(bytes, byte))
-}
-
-/// The first position at or after `from` of a control byte (below 0x20, or DEL); the length if none.
-#[inline]
-pub(crate) fn find_control(bytes: &[u8], from: usize) -> usize {
-    find_marked(bytes, from, |bytes| at_most(bytes, 0x1f) | same(bytes, 0x7f))
-}
-
-/// The first position at or after `from` of a byte that may not stand in a request target, or begins an
-/// escape there; the length if there is none.
-#[inline]
-pub(crate) fn find_no_target(bytes: &[u8], from: usize) -> usize {
-    find_marked(bytes, from, |bytes| {
-        at_most(bytes, b' ') | same(bytes, 0x7f) | same(bytes, b'#') | same(bytes, b'%')
-    })
 }
 
 /// The first position at or after `from` of a byte that is none of `A-Z a-z 0-9 - _`; the length if there
@@ -179,17 +171,6 @@ pub(crate) fn find_no_word(bytes: &[u8], from: usize) -> usize {
         let digit = at_most(bytes - u8x16::splat(b'0'), 9);
         !(letter | digit | same(bytes, b'-') | same(bytes, b'_'))
     })
-}
-
-/// Whether all are lower-case letters, digits, `-`, `_` or `;`, as in a list of header names.
-pub(crate) fn is_plain_list(bytes: &[u8]) -> bool {
-    let other = find_marked(bytes, 0, |bytes| {
-        let letter = at_most(bytes - u8x16::splat(b'a'), 25);
-        // `:` to `;` follow the digits.
-        let digit = at_most(bytes - u8x16::splat(b'0'), 11) & !same(bytes, b':');
-        !(letter | digit | same(bytes, b'-') | same(bytes, b'_'))
-    });
-    other == bytes.len()
 }
 
 /// The first position at or after `from` of a byte that is not unreserved; the length if there is none.
@@ -211,17 +192,6 @@ fn unreserved_or_slash(bytes: u8x16) -> u8x16 {
     let letter = at_most((bytes | u8x16::splat(0x20)) - u8x16::splat(b'a'), 25);
     let in_row = at_most(bytes - u8x16::splat(b'-'), b'9' - b'-');
     letter | in_row | same(bytes, b'_') | same(bytes, b'~')
-}
-
-/// The pieces of `bytes` between bytes that are `separator`; one piece if there are none.
-pub(crate) fn split(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(bytes);
-    std::iter::from_fn(move || {
-        let bytes = rest?;
-        let (piece, after) = bytes.split_at(find(bytes, 0, separator));
-        rest = after.get(1..);
-        Some(piece)
-    })
 }
 
 /// Trims spaces and tabs, which HTTP does not count as part of a value (RFC 9110 section 5.6.3).
@@ -259,9 +229,7 @@ mod tests {
             type Find = fn(&[u8], usize) -> usize;
             type Is = fn(u8) -> bool;
             let no_word = |b: u8| !b.is_ascii_alphanumeric() && b != b'-' && b != b'_';
-            let finders: [(Find, Is); 5] = [
-                (find_control, |b| b.is_ascii_control()),
-                (find_no_target, |b| b <= b' ' || matches!(b, 0x7f | b'#' | b'%')),
+            let finders: [(Find, Is); 3] = [
                 (find_no_word, no_word),
                 (find_reserved, |b| !is_unreserved(b)),
                 (find_reserved_but_slash, |b| !is_unreserved(b) && b != b'/'),
@@ -274,16 +242,9 @@ mod tests {
         }
 
         #[test]
-        fn a_plain_list_has_lower_case_names(list in "[a-z0-9;:_ A-]{0,40}") {
-            let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_;".contains(&b);
-            prop_assert_eq!(is_plain_list(list.as_bytes()), list.bytes().all(is_plain));
-        }
-
-        #[test]
         fn separators_are_found(bytes in proptest::collection::vec(0u8..4, 0..40), byte in 0u8..4) {
             let at = bytes.iter().position(|&b| b == byte).unwrap_or(bytes.len());
             prop_assert_eq!(find(&bytes, 0, byte), at);
-            prop_assert!(split(&bytes, byte).eq(bytes.split(|&b| b == byte)));
         }
     }
 }

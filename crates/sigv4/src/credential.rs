@@ -1,10 +1,12 @@
 //! `AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request`: an access key ID and a credential scope.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::asymmetric;
-use crate::bytes::{find, find_no_word, split};
+use crate::bytes::{find, find_no_word};
 use crate::date::Date;
+use crate::marked::split;
 use crate::spelling::Spelling;
 
 /// An access key ID may have 128 bytes (IAM API reference, `accessKeyIdType`).
@@ -105,7 +107,7 @@ impl<'a> Scope<'a> {
     /// Writes `YYYYMMDD/region/service/terminal`, piece by piece; in Version 4A without the region.
     #[inline]
     pub(crate) fn write(&self, write: &mut impl FnMut(&[u8])) {
-        write(self.date.as_str().as_bytes());
+        write(self.date.as_bytes());
         if !self.is_asymmetric {
             write(b"/");
             write(self.region.as_bytes());
@@ -128,30 +130,40 @@ impl fmt::Display for Scope<'_> {
     }
 }
 
-/// The text of an access key ID, kept in place: 1 to 128 graphic ASCII characters without a comma.
-#[derive(Clone, Copy)]
-pub(crate) struct AccessKeyId {
-    bytes: [u8; ACCESS_KEY_ID_BYTES_MAX],
-    len: usize,
-}
+/// The text of an access key ID: 1 to 128 graphic ASCII characters without a comma.
+#[derive(Clone)]
+pub(crate) struct AccessKeyId<'t>(Cow<'t, str>);
 
-impl AccessKeyId {
-    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+impl<'t> AccessKeyId<'t> {
+    pub(crate) fn parse(text: &'t [u8]) -> Option<Self> {
         let is_text = find_no_word(text, 0) == text.len()
             || text.iter().all(|&byte| byte.is_ascii_graphic() && byte != b',');
-        let mut bytes = [0; ACCESS_KEY_ID_BYTES_MAX];
-        bytes.get_mut(..text.len())?.copy_from_slice(text);
-        (is_text && !text.is_empty()).then_some(Self { bytes, len: text.len() })
+        let is_its = is_text && (1..=ACCESS_KEY_ID_BYTES_MAX).contains(&text.len());
+        let text = std::str::from_utf8(text).ok().filter(|_| is_its)?;
+        Some(Self(Cow::Borrowed(text)))
+    }
+
+    /// The same out of the text that it was decoded from. Allocates if that has it escaped.
+    pub(crate) fn out_of<'a>(&self, encoded: &'a [u8]) -> AccessKeyId<'a> {
+        let start = encoded.get(..self.0.len()).filter(|start| *start == self.0.as_bytes());
+        match start.and_then(|start| std::str::from_utf8(start).ok()) {
+            Some(start) => AccessKeyId(Cow::Borrowed(start)),
+            None => self.to_owned(),
+        }
+    }
+
+    pub(crate) fn to_owned(&self) -> AccessKeyId<'static> {
+        AccessKeyId(Cow::Owned(self.0.as_ref().to_owned()))
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default() // always ASCII
+        &self.0
     }
 }
 
 /// A credential taken apart, before its parts are held against what the server expects.
 pub(crate) struct Credential<'t> {
-    pub(crate) access_key_id: AccessKeyId,
+    pub(crate) access_key_id: AccessKeyId<'t>,
     pub(crate) date: &'t [u8],
     /// `None` in Version 4A.
     pub(crate) region: Option<&'t [u8]>,

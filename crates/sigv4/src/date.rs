@@ -36,6 +36,11 @@ impl Date {
         days_since_epoch(part(0..4), part(4..6), part(6..8)).unwrap_or_default() * DAY_SECONDS
     }
 
+    /// As [`Date::as_str`].
+    pub(crate) fn as_bytes(&self) -> &[u8; 8] {
+        &self.0
+    }
+
     /// The eight digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -153,6 +158,11 @@ impl Timestamp {
     pub fn date(self) -> Date {
         let [date @ .., _, _, _, _, _, _, _, _] = self.text;
         Date(date)
+    }
+
+    /// As [`Timestamp::as_str`].
+    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
+        &self.text
     }
 
     /// `YYYYMMDDTHHMMSSZ`.

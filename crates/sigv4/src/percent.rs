@@ -61,10 +61,10 @@ pub(crate) fn encode(mut raw: &[u8], part: Part, out: &mut impl Sink) {
             Part::Query => find_reserved(raw, 0),
         };
         let (plain, rest) = raw.split_at(plain);
-        out.write(plain);
+        out.write([plain]);
         raw = rest;
         match next_unit(&mut raw, part) {
-            Some(unit) => out.write(unit.as_bytes()),
+            Some(unit) => out.write([unit.as_bytes()]),
             None => return,
         }
     }
@@ -74,7 +74,7 @@ pub(crate) fn encode(mut raw: &[u8], part: Part, out: &mut impl Sink) {
 pub(crate) fn encode_again(raw: &[u8], out: &mut impl Sink) {
     for &byte in raw {
         let unit = if is_unreserved(byte) { Unit::literal(byte) } else { Unit::escaped(byte) };
-        out.write(unit.as_bytes());
+        out.write([unit.as_bytes()]);
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use crate::bytes::{hex, split, unhex};
+use crate::bytes::{hex, unhex};
 use crate::credential::Scope;
 use crate::date::Timestamp;
+use crate::marked::split;
 use crate::sink::copy;
 use crate::spelling::Spelling;
 
@@ -29,24 +30,21 @@ impl StringToSign {
         scope: &Scope<'_>,
         canonical_request_sha256: &[u8; 32],
     ) -> Self {
-        let mut blocks = [[0; 64]; BLOCKS];
-        let out = blocks.as_flattened_mut();
-        let mut len = 0;
+        let mut made = Self { blocks: [[0; 64]; BLOCKS], len: 0 };
         // A scope bounds the length of its parts, so that this fits.
         let mut write = |piece: &[u8]| {
-            copy(piece, &mut out[len..len + piece.len()]);
-            len += piece.len();
+            copy(piece, &mut made.blocks.as_flattened_mut()[made.len..made.len + piece.len()]);
+            made.len += piece.len();
         };
         write(scope.algorithm().as_bytes());
         write(b"\n");
-        write(timestamp.as_str().as_bytes());
+        write(timestamp.as_bytes());
         write(b"\n");
         scope.write(&mut write);
         write(b"\n");
         write(&hex(canonical_request_sha256));
-        let mut string_to_sign = Self { blocks, len };
-        string_to_sign.pad();
-        string_to_sign
+        made.pad();
+        made
     }
 
     /// Takes apart a text in AWS's spelling that someone else made: its timestamp, its scope and the text as it is kept.
