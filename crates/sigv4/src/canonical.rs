@@ -108,15 +108,13 @@ impl CanonicalRequest<'_, '_> {
 
     /// `name:value`, each on a new line; the values of a repeated name in the order received, with commas between.
     fn write_headers(&self, out: &mut impl Sink) {
-        let mut names = self.signed_headers.names();
-        for (index, is_repeated) in self.signed_headers.lines() {
+        for (index, name) in self.signed_headers.lines(self.head) {
             let value = self.head.value(index);
             let is_plain = !has_runs(value);
             let now = if is_plain { value } else { b"" };
-            if is_repeated {
-                out.write([b",", now]);
-            } else {
-                out.write([b"\n", names.next().unwrap_or_default(), b":", now]);
+            match name {
+                Some(name) => out.write([b"\n", name, b":", now]),
+                None => out.write([b",", now]),
             }
             if !is_plain {
                 write_words(value, out);

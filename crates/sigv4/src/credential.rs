@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::asymmetric;
-use crate::bytes::{find, find_no_word};
+use crate::bytes::{find_no_word, is_part, same};
 use crate::date::Date;
-use crate::marked::split;
+use crate::marked::{Marked, split};
 use crate::spelling::Spelling;
 
 /// An access key ID may have 128 bytes (IAM API reference, `accessKeyIdType`).
@@ -33,11 +33,10 @@ impl<'a> Scope<'a> {
     /// Makes a scope in AWS's spelling. Region: 1 to 64, service: 1 to 32 graphic ASCII characters, no `/`; else `None`.
     #[must_use]
     pub fn new(date: Date, region: &'a str, service: &'a str) -> Option<Self> {
-        let is_part = |part: &str, bytes_max| {
-            (1..=bytes_max).contains(&part.len())
-                && part.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+        let fits = |part: &str, bytes_max| {
+            (1..=bytes_max).contains(&part.len()) && is_part(part.as_bytes())
         };
-        (is_part(region, REGION_BYTES_MAX) && is_part(service, SERVICE_BYTES_MAX)).then_some(Self {
+        (fits(region, REGION_BYTES_MAX) && fits(service, SERVICE_BYTES_MAX)).then_some(Self {
             date,
             region,
             service,
@@ -176,11 +175,12 @@ impl<'t> Credential<'t> {
     pub(crate) fn parse(text: &'t [u8], has_region: bool) -> Option<Self> {
         // Where the last four slashes stand, the last one last.
         let (mut slashes, mut count) = ([0; 4], 0);
-        let mut slash = find(text, 0, b'/');
+        let mut marked = Marked::new(text, |bytes| same(bytes, b'/'));
+        let mut slash = marked.at_or_after(0);
         while slash < text.len() {
             slashes = [slashes[1], slashes[2], slashes[3], slash];
             count += 1;
-            slash = find(text, slash + 1, b'/');
+            slash = marked.at_or_after(slash + 1);
         }
         let [first, second, before_service, before_terminal] = slashes;
         let (before_date, date_end) =

@@ -178,7 +178,10 @@ impl<'a> Head<'a> {
     #[inline(always)]
     pub(crate) fn for_each_of(&self, name: &[u8], mut line: impl FnMut(usize)) {
         let tag = tag(name);
-        for (start, tags) in (0..self.headers_len).step_by(LANES).zip(self.tags.as_chunks().0) {
+        let mut start = 0;
+        while start < self.headers_len
+            && let Some(tags) = self.tags[start..].first_chunk()
+        {
             // Of lines that there are not the name is empty.
             let mut candidates = same(u8x16::new(*tags), tag).to_bitmask();
             while candidates != 0 {
@@ -188,6 +191,7 @@ impl<'a> Head<'a> {
                 }
                 candidates &= candidates - 1;
             }
+            start += LANES;
         }
     }
 

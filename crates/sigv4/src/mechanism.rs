@@ -173,6 +173,9 @@ pub(crate) enum Authentication<'a> {
 impl<'a> Authentication<'a> {
     /// Tells which mechanism a request uses: exactly one, or it is refused.
     pub(crate) fn of(head: &Head<'a>, headers: &Headers<'a>) -> Result<Self, Denial> {
+        if let (Some(value), b"") = (headers.authorization, head.query()) {
+            return Ok(Self::Header(value));
+        }
         let parameters = Parameters::find(head);
         match (headers.authorization, parameters.has_version_4(), parameters.has_version_2) {
             (Some(value), false, false) => Ok(Self::Header(value)),

@@ -1,5 +1,9 @@
 //! Names of headers, which are the same in either case.
 
+use wide::u8x16;
+
+use crate::bytes::{LANES, at_most};
+
 /// A number for a name, the same in either case, that few names of one request have in common.
 #[inline(always)]
 pub(crate) const fn tag(name: &[u8]) -> u8 {
@@ -10,33 +14,41 @@ pub(crate) const fn tag(name: &[u8]) -> u8 {
 /// Whether a name that was sent, in ASCII, is `lower` but for its case.
 #[inline(always)]
 pub(crate) fn is_same(sent: &[u8], lower: &[u8]) -> bool {
-    let len = sent.len();
-    let (mut sent, mut lower) = (sent, lower);
-    if len != lower.len() {
+    if sent.len() != lower.len() {
         return false;
     }
-    if len < 8 {
-        return sent.iter().zip(lower).all(|(sent, lower)| sent.to_ascii_lowercase() == *lower);
-    }
-    let is_same_word = |sent: &[u8; 8], lower: &[u8; 8]| {
-        lowered(u64::from_le_bytes(*sent)) == u64::from_le_bytes(*lower)
-    };
-    let (Some(sent_end), Some(lower_end)) = (sent.last_chunk(), lower.last_chunk()) else {
-        return false;
-    };
-    // The last word may have a part of the one before.
-    if !is_same_word(sent_end, lower_end) {
-        return false;
-    }
-    while let (Some((a, rest_of_sent)), Some((b, rest_of_lower))) =
-        (sent.split_first_chunk(), lower.split_first_chunk())
-    {
-        if !is_same_word(a, b) {
-            return false;
+    // By the first and the last bytes, which together are all.
+    match sent.len() {
+        8..=16 => {
+            let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+            let is_same = |sent, lower| lowered(word(sent)) == word(lower);
+            ends(sent)
+                .zip(ends(lower))
+                .is_some_and(|(sent, lower)| is_same(sent.0, lower.0) & is_same(sent.1, lower.1))
         }
-        (sent, lower) = (rest_of_sent, rest_of_lower);
+        17..=32 => ends(sent).zip(ends(lower)).is_some_and(|(sent, lower)| {
+            let differ = |sent: &[u8; LANES], lower: &[u8; LANES]| {
+                let sent = u8x16::new(*sent);
+                let is_upper = at_most(sent - u8x16::splat(b'A'), 25);
+                (sent | (is_upper & u8x16::splat(0x20))) ^ u8x16::new(*lower)
+            };
+            (differ(sent.0, lower.0) | differ(sent.1, lower.1)) == u8x16::splat(0)
+        }),
+        4..=7 => {
+            let word = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
+            let is_same = |sent, lower| lowered(word(sent)) == word(lower);
+            ends(sent)
+                .zip(ends(lower))
+                .is_some_and(|(sent, lower)| is_same(sent.0, lower.0) & is_same(sent.1, lower.1))
+        }
+        _ => sent.iter().zip(lower).all(|(sent, lower)| sent.to_ascii_lowercase() == *lower),
     }
-    true
+}
+
+/// The first and the last `N` bytes.
+#[inline(always)]
+fn ends<const N: usize>(name: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+    name.first_chunk().zip(name.last_chunk())
 }
 
 /// Eight letters in lower case, and what else is ASCII as it is.

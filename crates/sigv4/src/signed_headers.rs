@@ -38,42 +38,69 @@ impl<'a> SignedHeaders<'a> {
     /// them and every `x-amz-*` header of the request too, and in OUTSCALE's spelling every `x-osc-*`. A listed header must be in the request: neither
     /// its absence nor a query parameter of its name stands for it.
     pub(crate) fn resolve(&mut self, head: &Head<'a>, spelling: Spelling) -> Result<(), Denial> {
-        let mut is_signed = [false; HEADERS_MAX];
         let mut has_host = false;
         let mut previous: &[u8] = b"";
-        for (count, name) in names(self.list, self.mechanism).enumerate() {
-            let before = self.order_len;
-            head.for_each_of(name, |index| {
-                let repeated = if self.order_len > before { REPEATED } else { 0 };
-                self.order[self.order_len] = index as u8 | repeated; // HEADERS_MAX is 128
-                self.order_len += 1;
-                is_signed[index] = true;
-            });
-            let is_found = self.order_len > before;
-            if !is_found || !is_before(previous, name) || count == SIGNED_HEADERS_MAX {
-                // What is found is a name in lower case: all names of a head are tokens.
-                let is_name = is_found || is_lower_token(name);
-                let may_stand = is_name && previous < name && count < SIGNED_HEADERS_MAX;
-                return Err(refusal(name, may_stand, self.mechanism));
+        for name in names(self.list, self.mechanism) {
+            if !is_before(previous, name) || !self.find(head, name) {
+                return Err(self.refusal(previous, name));
             }
             has_host |= name == b"host";
             previous = name;
         }
-        let is_own = |index: usize| !is_signed[index] && is_own(head.name(index), spelling);
-        if has_host && !(0..head.tags().len()).any(is_own) {
-            return Ok(());
+        // No name has no line, so that most lists are seen to be short.
+        if self.order_len > SIGNED_HEADERS_MAX && self.names().count() > SIGNED_HEADERS_MAX {
+            return Err(self.malformed());
+        }
+        let mut is_signed = [false; HEADERS_MAX];
+        for line in &self.order[..self.order_len] {
+            is_signed[usize::from(line & !REPEATED)] = true;
         }
         let mut unsigned: Vec<String> = Vec::new();
         if !has_host {
             unsigned.push("host".to_owned());
         }
-        for index in (0..head.tags().len()).filter(|index| is_own(*index)) {
-            let name = text(head.name(index)).to_ascii_lowercase();
-            if !unsigned.contains(&name) {
-                unsigned.push(name);
+        for (index, is_signed) in is_signed.iter().enumerate().take(head.tags().len()) {
+            let name = head.name(index);
+            if !is_signed && is_own(name, spelling) {
+                let name = text(name).to_ascii_lowercase();
+                if !unsigned.contains(&name) {
+                    unsigned.push(name);
+                }
             }
         }
+        if unsigned.is_empty() {
+            return Ok(());
+        }
         Err(Denial::headers_not_signed(unsigned.join(", ")))
+    }
+
+    /// Adds the lines of a name, which is behind all that were added; whether there are any.
+    #[inline(never)]
+    fn find(&mut self, head: &Head<'a>, name: &[u8]) -> bool {
+        let before = self.order_len;
+        head.for_each_of(name, |index| {
+            let repeated = if self.order_len > before { REPEATED } else { 0 };
+            self.order[self.order_len] = index as u8 | repeated; // HEADERS_MAX is 128
+            self.order_len += 1;
+        });
+        self.order_len > before
+    }
+
+    /// Why a listed name is refused: as one that may not stand behind `previous`, or as one that the request has not.
+    #[cold]
+    fn refusal(&self, previous: &[u8], name: &[u8]) -> Denial {
+        let is_beyond = |before: usize| before >= SIGNED_HEADERS_MAX;
+        let too_many = self.names().position(|other| other == name).is_some_and(is_beyond);
+        if previous >= name || !is_lower_token(name) || too_many {
+            return self.malformed();
+        }
+        let what = format!("the header '{}' is not in the request", text(name));
+        self.mechanism.malformed_signed_headers(&what)
+    }
+
+    fn malformed(&self) -> Denial {
+        let what = "expecting at most 100 lower-case header names, sorted and separated by ';'";
+        self.mechanism.malformed_signed_headers(what)
     }
 
     /// The signed names, in lower case, sorted.
@@ -91,23 +118,23 @@ impl<'a> SignedHeaders<'a> {
         }
     }
 
-    /// The signed header lines: position in the head, and whether the name is that of the line before.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, bool)> {
-        self.order[..self.order_len]
-            .iter()
-            .map(|line| (usize::from(line & !REPEATED), line & REPEATED != 0))
+    /// The signed header lines: position in the head, and the name, unless that is the name of the line before.
+    pub(crate) fn lines(&self, head: &Head<'a>) -> impl Iterator<Item = (usize, Option<&'a [u8]>)> {
+        let mut rest = self.list;
+        self.order[..self.order_len].iter().map(move |line| {
+            let index = usize::from(line & !REPEATED);
+            if line & REPEATED != 0 {
+                return (index, None);
+            }
+            // In the list it is as long as in the head.
+            let (name, after) = rest.split_at_checked(head.name(index).len()).unwrap_or_default();
+            rest = match after {
+                [b'%', _, _, rest @ ..] | [_, rest @ ..] => rest,
+                [] => after,
+            };
+            (index, Some(name))
+        })
     }
-}
-
-/// Why a listed name is refused: as no name that may stand where it does, or as one that the request has not.
-#[cold]
-fn refusal(name: &[u8], may_stand: bool, mechanism: Mechanism) -> Denial {
-    let what = if may_stand {
-        format!("the header '{}' is not in the request", text(name))
-    } else {
-        "expecting at most 100 lower-case header names, sorted and separated by ';'".to_owned()
-    };
-    mechanism.malformed_signed_headers(&what)
 }
 
 /// Splits a list at `;`, in a query also at `%3B`. Any other escape there gives an empty name.

@@ -112,8 +112,10 @@ pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
         8..=16 => ends::<8>(from, to),
         17..=32 => ends::<16>(from, to),
         33..=64 => ends::<32>(from, to),
+        65..=128 => ends::<64>(from, to),
         4..=7 => ends::<4>(from, to),
         2..=3 => ends::<2>(from, to),
+        0..=1 => ends::<1>(from, to) | from.is_empty(),
         _ => false,
     };
     if !done {

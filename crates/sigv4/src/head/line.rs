@@ -5,8 +5,11 @@ use std::ops::Range;
 use wide::u8x16;
 
 use super::{HeadError, METHOD_BYTES_MAX, PARAMETERS_MAX, TARGET_BYTES_MAX};
-use crate::bytes::{at_most, find, find_no_word, is_hex, is_token, same};
+use crate::bytes::{at_most, find, find_no_word, is_hex, is_space, is_token, same};
 use crate::marked::Marked;
+
+/// Where a name stands in a head, and where its value does.
+type NameAndValue = (Range<usize>, Range<usize>);
 
 /// What is left of a head, and where its control bytes are.
 pub(super) struct Lines<'a, M> {
@@ -47,20 +50,21 @@ impl<M: Fn(u8x16) -> u8x16> Lines<'_, M> {
 
     /// Reads `name: value`; gives both, or `None` at the end of the head.
     #[inline(always)]
-    pub(super) fn header(&mut self) -> Result<Option<(Range<usize>, Range<usize>)>, HeadError> {
-        let raw = self.raw;
-        let mut name = self.at..find_no_word(raw, self.at);
-        if raw.get(name.end) != Some(&b':') || name.is_empty() {
-            match odd_name(raw, self.at)? {
-                Some(end) => name.end = end,
-                None => return Ok(None),
-            }
-        }
-        let mut end = self.controls.at_or_after(name.end + 1);
+    pub(super) fn header(&mut self) -> Result<Option<NameAndValue>, HeadError> {
+        let (raw, at) = (self.raw, self.at);
+        // Where the next line starts does not hang on where this name ends: the CPU looks at lines side by side.
+        let mut end = self.controls.at_or_after(at);
         while raw.get(end) == Some(&b'\t') {
             end = self.controls.at_or_after(end + 1);
         }
         self.at = after_line(raw, end)?;
+        let mut name = at..find_no_word(raw, at);
+        if raw.get(name.end) != Some(&b':') || name.is_empty() {
+            match odd_name(raw, at)? {
+                Some(end) => name.end = end,
+                None => return Ok(None),
+            }
+        }
         let mut start = name.end + 1;
         if raw.get(start) == Some(&b' ') {
             start += 1;
@@ -134,12 +138,12 @@ fn after_line(raw: &[u8], end: usize) -> Result<usize, HeadError> {
 /// Leaves out spaces and tabs at both ends, which are no part of a value (RFC 9110 section 5.6.3).
 #[inline(always)]
 fn trimmed(raw: &[u8], range: Range<usize>) -> Range<usize> {
-    let is_space = |byte: &u8| *byte == b' ' || *byte == b'\t';
     match &raw[range.clone()] {
-        [first, .., last] if !is_space(first) && !is_space(last) => range,
+        [first, .., last] if !is_space(*first) && !is_space(*last) => range,
         value => {
-            let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
-            let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
+            let start = value.iter().position(|byte| !is_space(*byte)).unwrap_or(value.len());
+            let end =
+                value.iter().rposition(|byte| !is_space(*byte)).map_or(start, |last| last + 1);
             range.start + start..range.start + end
         }
     }
