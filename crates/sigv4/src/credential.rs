@@ -6,7 +6,7 @@ use std::fmt;
 use crate::asymmetric;
 use crate::bytes::{find_no_word, is_part, same};
 use crate::date::Date;
-use crate::marked::{Marked, split};
+use crate::marked::Marked;
 use crate::spelling::Spelling;
 
 /// An access key ID may have 128 bytes (IAM API reference, `accessKeyIdType`).
@@ -47,13 +47,10 @@ impl<'a> Scope<'a> {
 
     /// Reads `YYYYMMDD/region/service/aws4_request`, and nothing else.
     pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
-        let mut parts = split(text, b'/');
-        let date = Date::parse(parts.next()?)?;
-        let (region, service) = (parts.next()?, parts.next()?);
-        if parts.next()? != Spelling::Aws4.terminal().as_bytes() || parts.next().is_some() {
-            return None;
-        }
-        Self::new(date, std::str::from_utf8(region).ok()?, std::str::from_utf8(service).ok()?)
+        let (date, rest) = std::str::from_utf8(text).ok()?.split_at_checked(8)?;
+        let rest = rest.strip_prefix('/')?.strip_suffix(Spelling::Aws4.terminal())?;
+        let (region, service) = rest.strip_suffix('/')?.split_once('/')?;
+        Self::new(Date::parse(date.as_bytes())?, region, service)
     }
 
     /// The same scope in another spelling.
