@@ -20,6 +20,7 @@ pub(crate) struct Marked<'a, M> {
 }
 
 impl<'a, M: Fn(u8x16) -> u8x16> Marked<'a, M> {
+    /// Looks at the first window.
     #[inline(always)]
     pub(crate) fn new(bytes: &'a [u8], marks: M) -> Self {
         let mask = window(bytes, 0, &marks);
@@ -49,7 +50,8 @@ impl<'a, M: Fn(u8x16) -> u8x16> Marked<'a, M> {
     }
 }
 
-/// Marks 64 bytes, or as many as there are.
+/// The marks of 64 bytes, or of as many as there are, the first one in the lowest bit. As a call, which is one in 64
+/// bytes, so that the loops around it keep their registers.
 #[inline(never)]
 fn window(bytes: &[u8], start: usize, marks: &impl Fn(u8x16) -> u8x16) -> u64 {
     let rest = &bytes[start..];

@@ -28,11 +28,12 @@ pub(crate) struct SignedHeaders<'a> {
 }
 
 impl<'a> SignedHeaders<'a> {
+    /// A list of which nothing is found yet.
     pub(crate) fn new(list: &'a [u8], mechanism: Mechanism) -> Self {
         Self { list, mechanism, order: [0; HEADERS_MAX], order_len: 0 }
     }
 
-    /// Finds the listed headers in the request and makes sure that nothing is left out that must be self.
+    /// Finds the listed headers in the request and makes sure that nothing is left out that must be signed.
     ///
     /// The list must be as AWS's documentation has it: lower-case names, sorted, each once, `host` among
     /// them and every `x-amz-*` header of the request too, and in OUTSCALE's spelling every `x-osc-*`. A listed header must be in the request: neither
@@ -47,7 +48,7 @@ impl<'a> SignedHeaders<'a> {
             has_host |= name == b"host";
             previous = name;
         }
-        // No name has no line, so that most lists are seen to be short.
+        // Each name has a line at least, so that most lists are seen to be short enough.
         if self.order_len > SIGNED_HEADERS_MAX && self.names().count() > SIGNED_HEADERS_MAX {
             return Err(self.malformed());
         }
@@ -74,7 +75,8 @@ impl<'a> SignedHeaders<'a> {
         Err(Denial::headers_not_signed(unsigned.join(", ")))
     }
 
-    /// Adds the lines of a name, which is behind all that were added; whether there are any.
+    /// Adds the lines of a name, which is behind all that were added; whether there are any. As a call, since the loop
+    /// over the names would have too few registers with it.
     #[inline(never)]
     fn find(&mut self, head: &Head<'a>, name: &[u8]) -> bool {
         let before = self.order_len;

@@ -69,7 +69,7 @@ impl<M: Fn(u8x16) -> u8x16> Lines<'_, M> {
         if raw.get(start) == Some(&b' ') {
             start += 1;
         }
-        Ok(Some((name, trimmed(raw, start.min(end)..end))))
+        Ok(Some((name, trimmed(raw, start..end))))
     }
 }
 
