@@ -1,9 +1,10 @@
 //! The `Authorization` header.
 
 use crate::asymmetric;
-use crate::bytes::{find, split, text, trim};
+use crate::bytes::{find, text, trim};
 use crate::denial::Denial;
 use crate::expected::Expected;
+use crate::marked::split;
 use crate::mechanism::Mechanism;
 use crate::spelling::Spelling;
 
@@ -49,23 +50,24 @@ impl<'a> Authorization<'a> {
             let message = "Unsupported Authorization Type";
             return Err(Denial::invalid_argument(message, "Authorization", text(scheme)));
         };
+        let odd = |component: &[u8]| {
+            let component = text(component);
+            malformed(&format!("the authorization component \"{component}\" is malformed."))
+        };
         let (mut credential, mut signed_headers, mut signature) = (None, None, None);
         for component in split(components, b',').map(trim) {
-            let (name, value) = component.split_at(find(component, 0, b'='));
-            let slot = match name {
-                b"Credential" => Some(&mut credential),
-                b"SignedHeaders" => Some(&mut signed_headers),
-                b"Signature" => Some(&mut signature),
-                _ => None,
+            let (slot, value) = if let Some(value) = component.strip_prefix(b"Credential=") {
+                (&mut credential, value)
+            } else if let Some(value) = component.strip_prefix(b"SignedHeaders=") {
+                (&mut signed_headers, value)
+            } else if let Some(value) = component.strip_prefix(b"Signature=") {
+                (&mut signature, value)
+            } else {
+                return Err(odd(component));
             };
-            let value = value.get(1..).filter(|value| !value.is_empty());
-            let first = slot.filter(|slot| slot.is_none()).zip(value);
-            let Some((slot, value)) = first else {
-                let component = text(component);
-                return Err(malformed(&format!(
-                    "the authorization component \"{component}\" is malformed."
-                )));
-            };
+            if value.is_empty() || slot.is_some() {
+                return Err(odd(component));
+            }
             *slot = Some(value);
         }
         Ok(Self {

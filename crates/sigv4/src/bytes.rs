@@ -1,6 +1,6 @@
 //! Byte classes and scanning: the inner loops of every parser here.
 
-use wide::u8x16;
+use wide::{i16x8, u8x16};
 
 /// May stand unencoded in a canonical path or query: `A-Z a-z 0-9 - . _ ~` (RFC 3986 section 2.3).
 const UNRESERVED: u8 = 1;
@@ -8,8 +8,8 @@ const UNRESERVED: u8 = 1;
 const TOKEN: u8 = 2;
 /// A hexadecimal digit of either case.
 const HEX: u8 = 4;
-/// An upper-case letter.
-const UPPER: u8 = 8;
+/// May stand in a part of a credential scope: graphic ASCII but a slash.
+const PART: u8 = 8;
 
 static CLASSES: [u8; 256] = classes();
 
@@ -31,8 +31,8 @@ const fn classes() -> [u8; 256] {
         if byte.is_ascii_hexdigit() {
             class |= HEX;
         }
-        if byte.is_ascii_uppercase() {
-            class |= UPPER;
+        if byte.is_ascii_graphic() && byte != b'/' {
+            class |= PART;
         }
         table[i] = class;
         i += 1;
@@ -52,6 +52,11 @@ pub(crate) fn is_unreserved(byte: u8) -> bool {
 pub(crate) fn is_token(name: &[u8]) -> bool {
     // No early end: the loads do not wait for one another.
     !name.is_empty() && name.iter().fold(TOKEN, |all, &byte| all & CLASSES[usize::from(byte)]) != 0
+}
+
+/// Whether all are graphic ASCII and none is a slash.
+pub(crate) fn is_part(text: &[u8]) -> bool {
+    text.iter().fold(PART, |all, &byte| all & CLASSES[usize::from(byte)]) != 0
 }
 
 pub(crate) fn is_hex(byte: u8) -> bool {
@@ -82,70 +87,78 @@ pub(crate) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
 /// The 32 bytes that 64 lower-case hexadecimal digits stand for.
 pub(crate) fn unhex(text: &[u8]) -> Option<[u8; 32]> {
     let text: &[u8; 64] = text.try_into().ok()?;
-    // No early end, so that the compiler can look at many digits at a time.
-    let is_hex = text.iter().fold(true, |is_hex, digit| {
-        is_hex & (digit.is_ascii_digit() | matches!(digit, b'a'..=b'f'))
-    });
+    let is_digit = |digits: &[u8; LANES]| {
+        let digits = u8x16::new(*digits);
+        at_most(digits - u8x16::splat(b'0'), 9) | at_most(digits - u8x16::splat(b'a'), 5)
+    };
+    let [a, b, c, d] = text.as_chunks().0 else { return None };
+    let is_hex = (is_digit(a) & is_digit(b) & is_digit(c) & is_digit(d)).all();
+    let halves = [u8x16::narrow_i16x8(pairs(a), pairs(b)), u8x16::narrow_i16x8(pairs(c), pairs(d))];
     let mut bytes = [0; 32];
-    for (four, eight) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(text.as_chunks().0) {
-        *four = unhex_eight(*eight);
+    for (bytes, half) in bytes.as_chunks_mut().0.iter_mut().zip(halves) {
+        *bytes = half.to_array();
     }
     is_hex.then_some(bytes)
 }
 
-/// The four bytes that eight hexadecimal digits stand for; of no meaning for other bytes.
-fn unhex_eight(digits: [u8; 8]) -> [u8; 4] {
-    const LOW: u64 = 0x0f0f_0f0f_0f0f_0f0f;
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let word = u64::from_be_bytes(digits);
-    // As hex_value has it, in eight bytes at once: none of the sums is more than 15.
-    let values = (word & LOW) + 9 * (word >> 6 & ONES);
-    // The halves of each byte stand in bytes of their own: they move together, two by two.
-    let pairs = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
-    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
-    ((fours | fours >> 16) as u32).to_be_bytes()
+/// The eight bytes that 16 hexadecimal digits stand for; of no meaning for other bytes.
+#[inline(always)]
+fn pairs(digits: &[u8; LANES]) -> i16x8 {
+    let digits = std::array::from_fn(|at| i16::from_le_bytes([digits[2 * at], digits[2 * at + 1]]));
+    let digits = i16x8::new(digits);
+    // As hex_value has it, in each half: none of the sums is more than 15.
+    let letters = (digits >> 6) & i16x8::splat(0x0101);
+    let values = (digits & i16x8::splat(0x0f0f)) + letters + (letters << 3);
+    ((values << 4) | (values >> 8)) & i16x8::splat(0xff)
 }
 
 /// How many bytes are looked at at a time: most of the work of a parser is to look for the next separator.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// The first position at or after `from` of a byte that `marks` marks with ones; the length if there is none.
 #[inline(always)]
 fn find_marked(bytes: &[u8], from: usize, marks: impl Fn(u8x16) -> u8x16) -> usize {
-    let mask = |chunk: &[u8; LANES]| marks(u8x16::new(*chunk)).to_bitmask();
     let mut at = from;
     while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-        let found = mask(chunk);
+        let found = marks(u8x16::new(*chunk)).to_bitmask();
         if found != 0 {
             return at + found.trailing_zeros() as usize;
         }
         at += LANES;
     }
-    let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else { return bytes.len() };
-    // Less than a chunk is left: the last whole one, less what was looked at; or what there is, filled up.
-    let (start, found) = match bytes.last_chunk() {
-        Some(chunk) => {
-            let start = bytes.len() - LANES;
-            (start, mask(chunk) >> (at - start) << (at - start))
-        }
-        None => {
-            let mut chunk = [0; LANES];
-            chunk[..rest.len()].copy_from_slice(rest);
-            (at, mask(&chunk) & ((1 << rest.len()) - 1))
-        }
-    };
-    if found == 0 { bytes.len() } else { start + found.trailing_zeros() as usize }
+    let few = bytes.len().saturating_sub(at);
+    let found = if few == 0 { 0 } else { mask_of_few(bytes, few, marks) };
+    if found == 0 { bytes.len() } else { at + found.trailing_zeros() as usize }
+}
+
+/// The marks of the last bytes, one to 16 of them, the first one of these in the lowest bit.
+#[inline(always)]
+pub(crate) fn mask_of_few(bytes: &[u8], few: usize, marks: impl Fn(u8x16) -> u8x16) -> u32 {
+    let mask = |chunk: &[u8; LANES]| marks(u8x16::new(*chunk)).to_bitmask();
+    // The last whole chunk, less what is before them; or what there is, filled up.
+    match bytes.last_chunk() {
+        Some(chunk) => mask(chunk) >> (LANES - few),
+        None => mask(&filled_up(&bytes[bytes.len() - few..])) & ((1 << few) - 1),
+    }
+}
+
+/// Less than a chunk, with zeros behind it.
+#[cold]
+fn filled_up(bytes: &[u8]) -> [u8; LANES] {
+    let mut chunk = [0; LANES];
+    chunk[..bytes.len()].copy_from_slice(bytes);
+    chunk
 }
 
 /// Ones where a byte is no more than `max`.
 #[inline(always)]
-fn at_most(bytes: u8x16, max: u8) -> u8x16 {
+pub(crate) fn at_most(bytes: u8x16, max: u8) -> u8x16 {
     bytes.min(u8x16::splat(max)).simd_eq(bytes)
 }
 
 /// Ones where a byte is this.
 #[inline(always)]
-fn same(bytes: u8x16, byte: u8) -> u8x16 {
+pub(crate) fn same(bytes: u8x16, byte: u8) -> u8x16 {
     bytes.simd_eq(u8x16::splat(byte))
 }
 
@@ -153,21 +166,6 @@ fn same(bytes: u8x16, byte: u8) -> u8x16 {
 #[inline]
 pub(crate) fn find(bytes: &[u8], from: usize, byte: u8) -> usize {
     find_marked(bytes, from, |bytes| same(bytes, byte))
-}
-
-/// The first position at or after `from` of a control byte (below 0x20, or DEL); the length if none.
-#[inline]
-pub(crate) fn find_control(bytes: &[u8], from: usize) -> usize {
-    find_marked(bytes, from, |bytes| at_most(bytes, 0x1f) | same(bytes, 0x7f))
-}
-
-/// The first position at or after `from` of a byte that may not stand in a request target, or begins an
-/// escape there; the length if there is none.
-#[inline]
-pub(crate) fn find_no_target(bytes: &[u8], from: usize) -> usize {
-    find_marked(bytes, from, |bytes| {
-        at_most(bytes, b' ') | same(bytes, 0x7f) | same(bytes, b'#') | same(bytes, b'%')
-    })
 }
 
 /// The first position at or after `from` of a byte that is none of `A-Z a-z 0-9 - _`; the length if there
@@ -181,55 +179,32 @@ pub(crate) fn find_no_word(bytes: &[u8], from: usize) -> usize {
     })
 }
 
-/// Whether all are lower-case letters, digits, `-`, `_` or `;`, as in a list of header names.
-pub(crate) fn is_plain_list(bytes: &[u8]) -> bool {
-    let other = find_marked(bytes, 0, |bytes| {
-        let letter = at_most(bytes - u8x16::splat(b'a'), 25);
-        // `:` to `;` follow the digits.
-        let digit = at_most(bytes - u8x16::splat(b'0'), 11) & !same(bytes, b':');
-        !(letter | digit | same(bytes, b'-') | same(bytes, b'_'))
-    });
-    other == bytes.len()
-}
-
-/// The first position at or after `from` of a byte that is not unreserved; the length if there is none.
-#[inline]
-pub(crate) fn find_reserved(bytes: &[u8], from: usize) -> usize {
-    find_marked(bytes, from, |bytes| !(unreserved_or_slash(bytes) & !same(bytes, b'/')))
-}
-
-/// The first position at or after `from` of a byte that is neither unreserved nor a slash; the length if
-/// there is none.
-#[inline]
-pub(crate) fn find_reserved_but_slash(bytes: &[u8], from: usize) -> usize {
-    find_marked(bytes, from, |bytes| !unreserved_or_slash(bytes))
-}
-
-/// Ones where a byte is one of `A-Z a-z 0-9 - . / _ ~`, of which `-` to `9` stand in a row.
+/// Ones where a byte is one of `A-Z a-z 0-9 - . _ ~`.
 #[inline(always)]
-fn unreserved_or_slash(bytes: u8x16) -> u8x16 {
+pub(crate) fn unreserved(bytes: u8x16) -> u8x16 {
     let letter = at_most((bytes | u8x16::splat(0x20)) - u8x16::splat(b'a'), 25);
-    let in_row = at_most(bytes - u8x16::splat(b'-'), b'9' - b'-');
-    letter | in_row | same(bytes, b'_') | same(bytes, b'~')
+    let digit = at_most(bytes - u8x16::splat(b'0'), 9);
+    letter | digit | same(bytes, b'-') | same(bytes, b'.') | same(bytes, b'_') | same(bytes, b'~')
 }
 
-/// The pieces of `bytes` between bytes that are `separator`; one piece if there are none.
-pub(crate) fn split(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(bytes);
-    std::iter::from_fn(move || {
-        let bytes = rest?;
-        let (piece, after) = bytes.split_at(find(bytes, 0, separator));
-        rest = after.get(1..);
-        Some(piece)
-    })
+/// Whether it is a space or a tab.
+#[inline(always)]
+pub(crate) fn is_space(byte: u8) -> bool {
+    // Not by `matches!`, of which the compiler makes a table of bits.
+    (byte == b' ') | (byte == b'\t')
 }
 
 /// Trims spaces and tabs, which HTTP does not count as part of a value (RFC 9110 section 5.6.3).
+#[inline(always)]
 pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] = bytes {
+    while let [first, rest @ ..] = bytes
+        && is_space(*first)
+    {
         bytes = rest;
     }
-    while let [rest @ .., b' ' | b'\t'] = bytes {
+    while let [rest @ .., last] = bytes
+        && is_space(*last)
+    {
         bytes = rest;
     }
     bytes
@@ -258,13 +233,9 @@ mod tests {
         fn what_is_looked_for_is_found(bytes in proptest::collection::vec(0u8.., 0..60), from in 0usize..70) {
             type Find = fn(&[u8], usize) -> usize;
             type Is = fn(u8) -> bool;
-            let no_word = |b: u8| !b.is_ascii_alphanumeric() && b != b'-' && b != b'_';
-            let finders: [(Find, Is); 5] = [
-                (find_control, |b| b.is_ascii_control()),
-                (find_no_target, |b| b <= b' ' || matches!(b, 0x7f | b'#' | b'%')),
-                (find_no_word, no_word),
-                (find_reserved, |b| !is_unreserved(b)),
-                (find_reserved_but_slash, |b| !is_unreserved(b) && b != b'/'),
+            let finders: [(Find, Is); 2] = [
+                (find_no_word, |b| !b.is_ascii_alphanumeric() && b != b'-' && b != b'_'),
+                (|bytes, from| find_marked(bytes, from, |bytes| !unreserved(bytes)), |b| !is_unreserved(b)),
             ];
             let rest = bytes.get(from..).unwrap_or_default();
             for (find, is) in finders {
@@ -274,16 +245,20 @@ mod tests {
         }
 
         #[test]
-        fn a_plain_list_has_lower_case_names(list in "[a-z0-9;:_ A-]{0,40}") {
-            let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_;".contains(&b);
-            prop_assert_eq!(is_plain_list(list.as_bytes()), list.bytes().all(is_plain));
+        fn digits_are_hexadecimal_in_lower_case_alone(bytes: [u8; 32], at in 0usize..64, other: u8) {
+            let mut text = hex(&bytes);
+            prop_assert_eq!(unhex(&text), Some(bytes));
+            let right = text[at];
+            text[at] = other;
+            let is_digit = other.is_ascii_digit() || (b'a'..=b'f').contains(&other);
+            prop_assert_eq!(unhex(&text).is_some(), is_digit);
+            prop_assert_eq!(unhex(&text) == Some(bytes), other == right);
         }
 
         #[test]
         fn separators_are_found(bytes in proptest::collection::vec(0u8..4, 0..40), byte in 0u8..4) {
             let at = bytes.iter().position(|&b| b == byte).unwrap_or(bytes.len());
             prop_assert_eq!(find(&bytes, 0, byte), at);
-            prop_assert!(split(&bytes, byte).eq(bytes.split(|&b| b == byte)));
         }
     }
 }

@@ -60,24 +60,21 @@ impl CanonicalRequest<'_, '_> {
     }
 
     fn write(&self, out: &mut impl Sink) {
-        out.write(self.head.method());
-        out.push(b'\n');
+        out.write([self.head.method(), b"\n"]);
         match self.path {
             Path::OfS3 => percent::encode(self.head.path(), Part::Path, out),
-            Path::AsSent => out.write(self.head.path()),
+            Path::AsSent => out.write([self.head.path()]),
             Path::EncodedAgain => write_encoded_again(self.head.path(), out),
             Path::Normalised => write_normalised(self.head.path(), out, percent::encode_again),
         }
-        out.push(b'\n');
+        out.write([b"\n"]);
         if !self.head.query().is_empty() {
             self.write_query(out);
         }
-        out.push(b'\n');
         self.write_headers(out);
-        out.push(b'\n');
+        out.write([b"\n\n"]);
         self.signed_headers.write_list(out);
-        out.push(b'\n');
-        out.write(self.payload);
+        out.write([b"\n", self.payload]);
     }
 
     /// All parameters, sorted by their encoded name, then by their encoded value.
@@ -101,32 +98,28 @@ impl CanonicalRequest<'_, '_> {
         for (index, place) in sorted.iter().enumerate() {
             let parameter = place.of(query);
             if index > 0 {
-                out.push(b'&');
+                out.write([b"&"]);
             }
             percent::encode(parameter.name, Part::Query, out);
-            out.push(b'=');
+            out.write([b"="]);
             percent::encode(parameter.value, Part::Query, out);
         }
     }
 
-    /// `name:value` lines; the values of a repeated name in the order received, with commas between.
+    /// `name:value`, each on a new line; the values of a repeated name in the order received, with commas between.
     fn write_headers(&self, out: &mut impl Sink) {
-        let mut names = self.signed_headers.names();
-        let mut is_first = true;
-        for (index, is_repeated) in self.signed_headers.lines() {
-            if is_repeated {
-                out.push(b',');
-            } else {
-                if !is_first {
-                    out.push(b'\n');
-                }
-                out.write(names.next().unwrap_or_default());
-                out.push(b':');
+        for (index, name) in self.signed_headers.lines(self.head) {
+            let value = self.head.value(index);
+            let is_plain = !has_runs(value);
+            let now = if is_plain { value } else { b"" };
+            match name {
+                Some(name) => out.write([b"\n", name, b":", now]),
+                None => out.write([b",", now]),
             }
-            write_value(self.head.value(index), out);
-            is_first = false;
+            if !is_plain {
+                write_words(value, out);
+            }
         }
-        out.push(b'\n');
     }
 }
 
@@ -134,7 +127,7 @@ impl CanonicalRequest<'_, '_> {
 fn write_encoded_again(path: &[u8], out: &mut impl Sink) {
     for (index, segment) in path.split(|&byte| byte == b'/').enumerate() {
         if index > 0 {
-            out.push(b'/');
+            out.write([b"/"]);
         }
         percent::encode_again(segment, out);
     }
@@ -152,27 +145,22 @@ pub(crate) fn write_normalised<S: Sink>(path: &[u8], out: &mut S, write: impl Fn
         }
     }
     for segment in &segments {
-        out.push(b'/');
+        out.write([b"/"]);
         write(segment, out);
     }
     // A path that ends with one of these names a folder.
     let is_folder = [&b"/"[..], b"/.", b"/.."].iter().any(|end| path.ends_with(end));
     if segments.is_empty() || is_folder {
-        out.push(b'/');
+        out.write([b"/"]);
     }
 }
 
 /// Writes a trimmed header value with every run of spaces made one space. Tabs stay, as in AWS's own SDKs.
-fn write_value(value: &[u8], out: &mut impl Sink) {
-    if !has_runs(value) {
-        return out.write(value);
-    }
+#[cold]
+fn write_words(value: &[u8], out: &mut impl Sink) {
     let words = value.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
     for (index, word) in words.enumerate() {
-        if index > 0 {
-            out.push(b' ');
-        }
-        out.write(word);
+        out.write([if index > 0 { b" " } else { b"" }, word]);
     }
 }
 

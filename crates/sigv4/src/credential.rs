@@ -1,10 +1,12 @@
 //! `AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request`: an access key ID and a credential scope.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::asymmetric;
-use crate::bytes::{find, find_no_word, split};
+use crate::bytes::{find_no_word, is_part, same};
 use crate::date::Date;
+use crate::marked::Marked;
 use crate::spelling::Spelling;
 
 /// An access key ID may have 128 bytes (IAM API reference, `accessKeyIdType`).
@@ -31,11 +33,10 @@ impl<'a> Scope<'a> {
     /// Makes a scope in AWS's spelling. Region: 1 to 64, service: 1 to 32 graphic ASCII characters, no `/`; else `None`.
     #[must_use]
     pub fn new(date: Date, region: &'a str, service: &'a str) -> Option<Self> {
-        let is_part = |part: &str, bytes_max| {
-            (1..=bytes_max).contains(&part.len())
-                && part.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+        let fits = |part: &str, bytes_max| {
+            (1..=bytes_max).contains(&part.len()) && is_part(part.as_bytes())
         };
-        (is_part(region, REGION_BYTES_MAX) && is_part(service, SERVICE_BYTES_MAX)).then_some(Self {
+        (fits(region, REGION_BYTES_MAX) && fits(service, SERVICE_BYTES_MAX)).then_some(Self {
             date,
             region,
             service,
@@ -46,13 +47,10 @@ impl<'a> Scope<'a> {
 
     /// Reads `YYYYMMDD/region/service/aws4_request`, and nothing else.
     pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
-        let mut parts = split(text, b'/');
-        let date = Date::parse(parts.next()?)?;
-        let (region, service) = (parts.next()?, parts.next()?);
-        if parts.next()? != Spelling::Aws4.terminal().as_bytes() || parts.next().is_some() {
-            return None;
-        }
-        Self::new(date, std::str::from_utf8(region).ok()?, std::str::from_utf8(service).ok()?)
+        let (date, rest) = std::str::from_utf8(text).ok()?.split_at_checked(8)?;
+        let rest = rest.strip_prefix('/')?.strip_suffix(Spelling::Aws4.terminal())?;
+        let (region, service) = rest.strip_suffix('/')?.split_once('/')?;
+        Self::new(Date::parse(date.as_bytes())?, region, service)
     }
 
     /// The same scope in another spelling.
@@ -105,7 +103,7 @@ impl<'a> Scope<'a> {
     /// Writes `YYYYMMDD/region/service/terminal`, piece by piece; in Version 4A without the region.
     #[inline]
     pub(crate) fn write(&self, write: &mut impl FnMut(&[u8])) {
-        write(self.date.as_str().as_bytes());
+        write(self.date.as_bytes());
         if !self.is_asymmetric {
             write(b"/");
             write(self.region.as_bytes());
@@ -128,30 +126,40 @@ impl fmt::Display for Scope<'_> {
     }
 }
 
-/// The text of an access key ID, kept in place: 1 to 128 graphic ASCII characters without a comma.
-#[derive(Clone, Copy)]
-pub(crate) struct AccessKeyId {
-    bytes: [u8; ACCESS_KEY_ID_BYTES_MAX],
-    len: usize,
-}
+/// The text of an access key ID: 1 to 128 graphic ASCII characters without a comma.
+#[derive(Clone)]
+pub(crate) struct AccessKeyId<'t>(Cow<'t, str>);
 
-impl AccessKeyId {
-    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+impl<'t> AccessKeyId<'t> {
+    pub(crate) fn parse(text: &'t [u8]) -> Option<Self> {
         let is_text = find_no_word(text, 0) == text.len()
             || text.iter().all(|&byte| byte.is_ascii_graphic() && byte != b',');
-        let mut bytes = [0; ACCESS_KEY_ID_BYTES_MAX];
-        bytes.get_mut(..text.len())?.copy_from_slice(text);
-        (is_text && !text.is_empty()).then_some(Self { bytes, len: text.len() })
+        let is_its = is_text && (1..=ACCESS_KEY_ID_BYTES_MAX).contains(&text.len());
+        let text = std::str::from_utf8(text).ok().filter(|_| is_its)?;
+        Some(Self(Cow::Borrowed(text)))
+    }
+
+    /// The same out of the text that it was decoded from. Allocates if that has it escaped.
+    pub(crate) fn out_of<'a>(&self, encoded: &'a [u8]) -> AccessKeyId<'a> {
+        let start = encoded.get(..self.0.len()).filter(|start| *start == self.0.as_bytes());
+        match start.and_then(|start| std::str::from_utf8(start).ok()) {
+            Some(start) => AccessKeyId(Cow::Borrowed(start)),
+            None => self.to_owned(),
+        }
+    }
+
+    pub(crate) fn to_owned(&self) -> AccessKeyId<'static> {
+        AccessKeyId(Cow::Owned(self.0.as_ref().to_owned()))
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default() // always ASCII
+        &self.0
     }
 }
 
 /// A credential taken apart, before its parts are held against what the server expects.
 pub(crate) struct Credential<'t> {
-    pub(crate) access_key_id: AccessKeyId,
+    pub(crate) access_key_id: AccessKeyId<'t>,
     pub(crate) date: &'t [u8],
     /// `None` in Version 4A.
     pub(crate) region: Option<&'t [u8]>,
@@ -164,11 +172,12 @@ impl<'t> Credential<'t> {
     pub(crate) fn parse(text: &'t [u8], has_region: bool) -> Option<Self> {
         // Where the last four slashes stand, the last one last.
         let (mut slashes, mut count) = ([0; 4], 0);
-        let mut slash = find(text, 0, b'/');
+        let mut marked = Marked::new(text, |bytes| same(bytes, b'/'));
+        let mut slash = marked.at_or_after(0);
         while slash < text.len() {
             slashes = [slashes[1], slashes[2], slashes[3], slash];
             count += 1;
-            slash = find(text, slash + 1, b'/');
+            slash = marked.at_or_after(slash + 1);
         }
         let [first, second, before_service, before_terminal] = slashes;
         let (before_date, date_end) =

@@ -11,35 +11,43 @@ const UNIX_SECONDS_MIN: i64 = -62_167_219_200;
 
 /// A day of the credential scope, `YYYYMMDD`. Its order is that of time.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Date([u8; 8]);
+pub struct Date {
+    text: [u8; 8],
+    /// Days since 1970-01-01.
+    days: i32,
+}
 
 impl Date {
     /// Reads `YYYYMMDD`; `None` if the text is not a day of the calendar.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let bytes: [u8; 8] = text.try_into().ok()?;
-        days_since_epoch(number(&bytes[..4])?, number(&bytes[4..6])?, number(&bytes[6..])?)?;
-        Some(Self(bytes))
+        let text = text.try_into().ok()?;
+        let [century, year, month, day] = pairs(text)?;
+        let days = days_since_epoch(century * 100 + year, month, day)?;
+        Some(Self { text, days })
     }
 
     /// The UTC day in which an instant falls; instants outside years 0 to 9999 count as the nearest day.
     #[must_use]
     pub fn from_unix_seconds(seconds: i64) -> Self {
-        let [date @ .., _, _, _, _, _, _, _, _] = Timestamp::from_unix_seconds(seconds).text;
-        Self(date)
+        Timestamp::from_unix_seconds(seconds).date()
     }
 
     /// The first instant of the day, in seconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub fn start_unix_seconds(self) -> i64 {
-        let part = |range| number(&self.0[range]).unwrap_or_default();
-        days_since_epoch(part(0..4), part(4..6), part(6..8)).unwrap_or_default() * DAY_SECONDS
+        i64::from(self.days) * DAY_SECONDS
+    }
+
+    /// As [`Date::as_str`].
+    pub(crate) fn as_bytes(&self) -> &[u8; 8] {
+        &self.text
     }
 
     /// The eight digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default() // always digits
+        std::str::from_utf8(&self.text).unwrap_or_default() // always digits
     }
 }
 
@@ -67,13 +75,11 @@ impl Timestamp {
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         let text: [u8; 16] = text.try_into().ok()?;
-        if text[8] != b'T' || text[15] != b'Z' {
-            return None;
-        }
-        let field = |range| number(&text[range]);
-        let days = days_since_epoch(field(0..4)?, field(4..6)?, field(6..8)?)?;
-        let time = day_seconds(field(9..11)?, field(11..13)?, field(13..15)?)?;
-        Some(Self { unix_seconds: days * DAY_SECONDS + time, text })
+        let [date @ .., b'T', h0, h1, m0, m1, s0, s1, b'Z'] = text else { return None };
+        let [hour, minute, second, _] = pairs([h0, h1, m0, m1, s0, s1, b'0', b'0'])?;
+        let time = day_seconds(hour, minute, second)?;
+        let unix_seconds = Date::parse(&date)?.start_unix_seconds() + time;
+        Some(Self { unix_seconds, text })
     }
 
     /// Reads an HTTP `Date` header: `Fri, 24 May 2013 00:00:00 GMT`, as in RFC 9110 section 5.6.7, with
@@ -116,7 +122,7 @@ impl Timestamp {
         let month = month_number(&[m0, m1, m2])?;
         let days = days_since_epoch(number(&[y0, y1, y2, y3])?, month, number(&[d0, d1])?)?;
         let time = day_seconds(number(&[h0, h1])?, number(&[n0, n1])?, number(&[s0, s1])?)?;
-        Some(Self::from_unix_seconds(days * DAY_SECONDS + time))
+        Some(Self::from_unix_seconds(i64::from(days) * DAY_SECONDS + time))
     }
 
     /// The instant `seconds` after 1970-01-01T00:00:00Z; outside years 0 to 9999, the nearest inside.
@@ -152,7 +158,12 @@ impl Timestamp {
     #[must_use]
     pub fn date(self) -> Date {
         let [date @ .., _, _, _, _, _, _, _, _] = self.text;
-        Date(date)
+        Date { text: date, days: self.unix_seconds.div_euclid(DAY_SECONDS) as i32 } // of years 0 to 9999
+    }
+
+    /// As [`Timestamp::as_str`].
+    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
+        &self.text
     }
 
     /// `YYYYMMDDTHHMMSSZ`.
@@ -182,42 +193,55 @@ impl fmt::Debug for Timestamp {
     }
 }
 
+/// The values of four pairs of ASCII digits; `None` if any byte is none.
+#[inline(always)]
+fn pairs(digits: [u8; 8]) -> Option<[u32; 4]> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHEST: u64 = 0x80 * ONES;
+    let digits = u64::from_le_bytes(digits);
+    let values = digits ^ (u64::from(b'0') * ONES);
+    // Of a digit this is 0 to 9, of which alone none reaches the highest bit with 0x76 added.
+    let others = values | ((values & !HIGHEST) + 0x76 * ONES);
+    if others & HIGHEST != 0 {
+        return None;
+    }
+    // In every other byte ten times a digit and the one behind it: 99 at most.
+    let tens_and_ones = values * 10 + (values >> 8);
+    Some([0, 16, 32, 48].map(|shift| u32::from((tens_and_ones >> shift) as u8)))
+}
+
 /// The value of ASCII digits; `None` if any byte is none. At most four digits here.
-fn number(digits: &[u8]) -> Option<i64> {
+fn number(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |value, digit| {
-        digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0'))
+        digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0'))
     })
 }
 
-fn month_number(name: &[u8; 3]) -> Option<i64> {
+fn month_number(name: &[u8; 3]) -> Option<u32> {
     let names = b"JanFebMarAprMayJunJulAugSepOctNovDec";
     let index = names.chunks_exact(3).position(|month| month == name)?;
-    i64::try_from(index + 1).ok()
+    u32::try_from(index + 1).ok()
 }
 
-fn day_seconds(hour: i64, minute: i64, second: i64) -> Option<i64> {
-    (hour < 24 && minute < 60 && second < 60).then_some(hour * 3600 + minute * 60 + second)
+fn day_seconds(hour: u32, minute: u32, second: u32) -> Option<i64> {
+    let is_time = hour < 24 && minute < 60 && second < 60;
+    is_time.then_some(i64::from(hour * 3600 + minute * 60 + second))
 }
 
-/// Days since 1970-01-01 of a day of the (proleptic) Gregorian calendar; `None` if there is no such day.
-fn days_since_epoch(year: i64, month: i64, day: i64) -> Option<i64> {
-    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let month_days = match month {
-        2 => 28 + i64::from(is_leap),
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return None,
-    };
-    if day < 1 || day > month_days {
+/// Days since 1970-01-01 of a day of the (proleptic) Gregorian calendar, of years 0 to 9999; `None` if there is no
+/// such day.
+fn days_since_epoch(year: u32, month: u32, day: u32) -> Option<i32> {
+    const MONTH_DAYS: [u32; 13] = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let leap_day = u32::from(is_leap && month == 2);
+    if day < 1 || day > MONTH_DAYS.get(month as usize)? + leap_day {
         return None;
     }
-    // Years that start in March put the leap day last (Howard Hinnant, "chrono-compatible algorithms").
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    Some(era * 146_097 + day_of_era - 719_468)
+    // Years that start in March put the leap day last (Howard Hinnant, "chrono-compatible algorithms"); 400 more of
+    // them, so that none is before the first.
+    let (year, month) = if month <= 2 { (year + 399, month + 9) } else { (year + 400, month - 3) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
+    Some(days as i32 - (719_468 + 146_097))
 }
 
 /// Year, month and day of a count of days since 1970-01-01: the inverse of [`days_since_epoch`].
@@ -300,6 +324,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn pairs_of_digits_are_numbers(digits in proptest::array::uniform8(b'.'..=b';'), other: [u8; 8]) {
+            for bytes in [digits, other] {
+                let slow = [0, 2, 4, 6].map(|at| number(&bytes[at..at + 2]));
+                let slow = slow.iter().all(Option::is_some).then(|| slow.map(Option::unwrap_or_default));
+                prop_assert_eq!(pairs(bytes), slow);
+            }
+        }
+
         #[test]
         fn every_second_reads_back(seconds in UNIX_SECONDS_MIN..=UNIX_SECONDS_MAX) {
             let timestamp = Timestamp::from_unix_seconds(seconds);

@@ -155,12 +155,12 @@ impl<'a> Expected<'a> {
     }
 
     /// Takes a credential apart and checks its parts in the order of S3: form, service, terminal, date, region.
-    pub(crate) fn check_credential(
+    pub(crate) fn check_credential<'t>(
         &self,
-        text_: &[u8],
+        text_: &'t [u8],
         mechanism: Mechanism,
         scheme: Scheme<'_>,
-    ) -> Result<(AccessKeyId, Scope<'a>), Denial> {
+    ) -> Result<(AccessKeyId<'t>, Scope<'a>), Denial> {
         let malformed = |what: String| mechanism.malformed_credential(&what);
         let (spelling, region) = match scheme {
             Scheme::Symmetric(spelling) => (spelling, "REGION/"),

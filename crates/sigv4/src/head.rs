@@ -1,11 +1,17 @@
 //! The head of an HTTP request as it stood on the wire, borrowed and checked.
 
 mod lenient;
+mod line;
 
 use std::fmt;
 use std::ops::Range;
 
-use crate::bytes::{find, find_control, find_no_target, find_no_word, is_hex, is_token};
+use wide::u8x16;
+
+use crate::bytes::{LANES, is_token, same};
+use crate::names::{is_same, tag};
+
+use line::{check_target, lines};
 
 /// A whole head may hold 64 KiB minus one byte, so that every position in it fits 16 bits.
 pub const HEAD_BYTES_MAX: usize = 65_535;
@@ -31,6 +37,8 @@ pub struct Head<'a> {
     query: Span,
     headers: [Header; HEADERS_MAX],
     headers_len: usize,
+    /// Of each header's name, so that those of one name are found without looking at all.
+    tags: [u8; HEADERS_MAX],
 }
 
 /// A piece of the raw head.
@@ -70,17 +78,22 @@ impl<'a> Head<'a> {
     /// gets the same error.
     #[inline]
     pub fn parse(raw: &'a [u8]) -> Result<Self, HeadError> {
-        let mut head = Self {
+        let mut parsed = Ok(Self {
             raw,
             method: Span::default(),
             path: Span::default(),
             query: Span::default(),
             headers: [Header::default(); HEADERS_MAX],
             headers_len: 0,
-        };
+            tags: [0; HEADERS_MAX],
+        });
         // In place: a head is a kilobyte, and moving it takes a part of the time.
-        head.read()?;
-        Ok(head)
+        if let Ok(head) = &mut parsed
+            && let Err(error) = head.read()
+        {
+            parsed = Err(error);
+        }
+        parsed
     }
 
     fn read(&mut self) -> Result<(), HeadError> {
@@ -88,26 +101,23 @@ impl<'a> Head<'a> {
         if raw.len() > HEAD_BYTES_MAX {
             return Err(HeadError::TooLarge { bytes_max: HEAD_BYTES_MAX });
         }
-        let (method, target, mut at) = request_line(raw)?;
+        let mut lines = lines(raw);
+        let (method, target) = lines.request()?;
         let path_len = check_target(&raw[target.clone()])?;
         let path = target.start..target.start + path_len;
         let query = (path.end + 1).min(target.end)..target.end;
         (self.method, self.path) = (Span::new(method), Span::new(path));
         self.query = Span::new(query);
-        while at < raw.len() {
-            if let Some(end) = line_end(raw, at) {
-                // The blank line: a body does not belong here.
-                if end < raw.len() {
-                    return Err(HeadError::Malformed);
-                }
-                break;
+        let mut len = 0;
+        while let Some((name, value)) = lines.header()? {
+            if len >= HEADERS_MAX {
+                return Err(HeadError::TooManyHeaders { headers_max: HEADERS_MAX });
             }
-            let (header, next) = header_line(raw, at)?;
-            let slot = self.headers.get_mut(self.headers_len);
-            *slot.ok_or(HeadError::TooManyHeaders { headers_max: HEADERS_MAX })? = header;
-            self.headers_len += 1;
-            at = next;
+            self.tags[len] = tag(&raw[name.clone()]);
+            self.headers[len] = Header { name: Span::new(name), value: Span::new(value) };
+            len += 1;
         }
+        self.headers_len = len;
         Ok(())
     }
 
@@ -153,14 +163,36 @@ impl<'a> Head<'a> {
         (0..self.headers_len).map(|index| (self.name(index), self.value(index)))
     }
 
-    pub(crate) fn headers_len(&self) -> usize {
-        self.headers_len
+    /// Of each header line that of its name.
+    pub(crate) fn tags(&self) -> &[u8] {
+        &self.tags[..self.headers_len]
     }
 
     /// The value of the first header of this name, in whatever case.
     pub(crate) fn first(&self, name: &[u8]) -> Option<&'a [u8]> {
         let mut named = self.headers().filter(|(of, _)| of.eq_ignore_ascii_case(name));
         named.next().map(|(_, value)| value)
+    }
+
+    /// Calls `line` with the position of each header line of this name, which is given in lower case.
+    #[inline(always)]
+    pub(crate) fn for_each_of(&self, name: &[u8], mut line: impl FnMut(usize)) {
+        let tag = tag(name);
+        let mut start = 0;
+        while start < self.headers_len
+            && let Some(tags) = self.tags[start..].first_chunk()
+        {
+            // Of lines that there are not the name is empty.
+            let mut candidates = same(u8x16::new(*tags), tag).to_bitmask();
+            while candidates != 0 {
+                let index = start + candidates.trailing_zeros() as usize;
+                if is_same(self.name(index), name) {
+                    line(index);
+                }
+                candidates &= candidates - 1;
+            }
+            start += LANES;
+        }
     }
 
     pub(crate) fn name(&self, index: usize) -> &'a [u8] {
@@ -255,88 +287,3 @@ impl fmt::Display for HeadError {
 }
 
 impl std::error::Error for HeadError {}
-
-/// Reads `METHOD SP target [SP HTTP/version]`; gives method, target and where the next line starts.
-fn request_line(raw: &[u8]) -> Result<(Range<usize>, Range<usize>, usize), HeadError> {
-    let method_len = find(raw, 0, b' ');
-    if method_len > METHOD_BYTES_MAX || method_len == raw.len() || !is_token(&raw[..method_len]) {
-        return Err(HeadError::Malformed);
-    }
-    let line = find_control(raw, method_len);
-    let next =
-        if line == raw.len() { line } else { line_end(raw, line).ok_or(HeadError::Malformed)? };
-    let rest = &raw[method_len + 1..line];
-    let target_len = find(rest, 0, b' ');
-    if let Some(version) = rest.get(target_len + 1..) {
-        let is_version = |v: &[u8]| v.iter().all(|b| b.is_ascii_digit() || *b == b'.');
-        if !version.strip_prefix(b"HTTP/").is_some_and(is_version) {
-            return Err(HeadError::Malformed);
-        }
-    }
-    Ok((0..method_len, method_len + 1..method_len + 1 + target_len, next))
-}
-
-/// Checks a request target; gives the length of its path.
-fn check_target(target: &[u8]) -> Result<usize, HeadError> {
-    if target.len() > TARGET_BYTES_MAX {
-        return Err(HeadError::TooLarge { bytes_max: TARGET_BYTES_MAX });
-    }
-    if target.first() != Some(&b'/') {
-        return Err(HeadError::Target);
-    }
-    let mut at = find_no_target(target, 0);
-    while at < target.len() {
-        at = match &target[at..] {
-            [b'%', high, low, ..] if is_hex(*high) && is_hex(*low) => {
-                find_no_target(target, at + 3)
-            }
-            _ => return Err(HeadError::Target),
-        };
-    }
-    let path_len = find(target, 0, b'?');
-    if target[path_len..].iter().filter(|&&byte| byte == b'&').count() >= PARAMETERS_MAX {
-        return Err(HeadError::TooManyParameters { parameters_max: PARAMETERS_MAX });
-    }
-    Ok(path_len)
-}
-
-/// Reads `name: value`; gives it and where the next line starts.
-fn header_line(raw: &[u8], at: usize) -> Result<(Header, usize), HeadError> {
-    let mut name = at..find_no_word(raw, at);
-    if raw.get(name.end) != Some(&b':') || name.is_empty() {
-        // Of the bytes that a name may have these are seldom.
-        name.end = find(raw, at, b':');
-        if name.end == raw.len() || !is_token(&raw[name.clone()]) {
-            return Err(HeadError::Malformed);
-        }
-    }
-    let mut end = find_control(raw, name.end + 1);
-    while raw.get(end) == Some(&b'\t') {
-        end = find_control(raw, end + 1);
-    }
-    let next =
-        if end == raw.len() { end } else { line_end(raw, end).ok_or(HeadError::Malformed)? };
-    let value = trim_range(raw, name.end + 1..end);
-    Ok((Header { name: Span::new(name), value: Span::new(value) }, next))
-}
-
-/// Leaves out spaces and tabs at both ends, which are no part of a value (RFC 9110 section 5.6.3).
-fn trim_range(raw: &[u8], mut range: Range<usize>) -> Range<usize> {
-    let is_space = |at: usize| matches!(raw[at], b' ' | b'\t');
-    while !range.is_empty() && is_space(range.start) {
-        range.start += 1;
-    }
-    while !range.is_empty() && is_space(range.end - 1) {
-        range.end -= 1;
-    }
-    range
-}
-
-/// The position after the line break at `at`, if one stands there.
-fn line_end(raw: &[u8], at: usize) -> Option<usize> {
-    match raw.get(at..)? {
-        [b'\r', b'\n', ..] => Some(at + 2),
-        [b'\n', ..] => Some(at + 1),
-        _ => None,
-    }
-}

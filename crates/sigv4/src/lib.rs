@@ -1,8 +1,8 @@
 //! AWS Signature Version 4 for requests to S3: parsed, canonicalised, derived and compared.
 //!
 //! Pure: no clock, no network, no storage. Knows the dialect of S3 (the path is encoded once and never
-//! normalised), that of every other service of AWS, and OUTSCALE's [`Spelling`] of the latter. Accepting a request to S3 allocates nothing; a
-//! denial may.
+//! normalised), that of every other service of AWS, and OUTSCALE's [`Spelling`] of the latter. Accepting a request to S3 allocates nothing,
+//! but for an access key ID that came percent-encoded in a query; a denial may.
 //!
 //! ```
 //! use sigv4::{DateKey, Denial, Expected, Head, authenticate};
@@ -97,7 +97,9 @@ mod expected;
 pub mod explain;
 mod head;
 mod key;
+mod marked;
 mod mechanism;
+mod names;
 mod payload;
 mod percent;
 mod policy;

@@ -3,6 +3,7 @@
 use crate::bytes::text;
 use crate::denial::{Denial, ErrorCode};
 use crate::head::Head;
+use crate::names::{is_same, tag};
 use crate::query::{NAME_BYTES_MAX, parameters};
 
 /// Where a Signature Version 4 stands.
@@ -65,22 +66,32 @@ impl<'a> Headers<'a> {
     /// Finds them. Each may stand in a request once, and `host` too, so that nobody downstream can take
     /// another one of them than the one that was verified.
     pub(crate) fn find(head: &Head<'a>) -> Result<Self, Denial> {
+        const HOST: u8 = tag(b"host");
+        const DATE: u8 = tag(b"date");
+        const X_AMZ_DATE: u8 = tag(b"x-amz-date");
+        const X_OSC_DATE: u8 = tag(b"x-osc-date");
+        const AUTHORIZATION: u8 = tag(b"authorization");
+        const REGION_SET: u8 = tag(b"x-amz-region-set");
+        const CONTENT_SHA256: u8 = tag(b"x-amz-content-sha256");
+        const SECURITY_TOKEN: u8 = tag(b"x-amz-security-token");
         let mut found = Self::default();
         let mut host = None;
-        for (name, value) in head.headers() {
-            let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-            let slot = match name.len() {
-                4 if is("host") => &mut host,
-                4 if is("date") => &mut found.date,
-                10 if is("x-amz-date") => &mut found.x_amz_date,
-                10 if is("x-osc-date") => &mut found.x_osc_date,
-                13 if is("authorization") => &mut found.authorization,
-                16 if is("x-amz-region-set") => &mut found.region_set,
-                20 if is("x-amz-content-sha256") => &mut found.content_sha256,
-                20 if is("x-amz-security-token") => &mut found.security_token,
+        for (index, line_tag) in head.tags().iter().enumerate() {
+            let is = |known: &str| is_same(head.name(index), known.as_bytes());
+            let slot = match *line_tag {
+                HOST if is("host") => &mut host,
+                DATE if is("date") => &mut found.date,
+                X_AMZ_DATE if is("x-amz-date") => &mut found.x_amz_date,
+                X_OSC_DATE if is("x-osc-date") => &mut found.x_osc_date,
+                AUTHORIZATION if is("authorization") => &mut found.authorization,
+                REGION_SET if is("x-amz-region-set") => &mut found.region_set,
+                CONTENT_SHA256 if is("x-amz-content-sha256") => &mut found.content_sha256,
+                SECURITY_TOKEN if is("x-amz-security-token") => &mut found.security_token,
                 _ => continue,
             };
+            let value = head.value(index);
             if slot.replace(value).is_some() {
+                let name = head.name(index);
                 return Err(if is("authorization") {
                     only_one_mechanism(value)
                 } else {
@@ -162,6 +173,9 @@ pub(crate) enum Authentication<'a> {
 impl<'a> Authentication<'a> {
     /// Tells which mechanism a request uses: exactly one, or it is refused.
     pub(crate) fn of(head: &Head<'a>, headers: &Headers<'a>) -> Result<Self, Denial> {
+        if let (Some(value), b"") = (headers.authorization, head.query()) {
+            return Ok(Self::Header(value));
+        }
         let parameters = Parameters::find(head);
         match (headers.authorization, parameters.has_version_4(), parameters.has_version_2) {
             (Some(value), false, false) => Ok(Self::Header(value)),

@@ -5,7 +5,8 @@
 
 use std::cmp::Ordering;
 
-use crate::bytes::{find_reserved, find_reserved_but_slash, hex_value, is_unreserved};
+use crate::bytes::{hex_value, is_unreserved, same, unreserved};
+use crate::marked::Marked;
 use crate::sink::Sink;
 
 /// Which part of the request target is encoded: they differ in two characters.
@@ -55,17 +56,16 @@ fn next_unit(raw: &mut &[u8], part: Part) -> Option<Unit> {
 
 /// Writes the canonical form of `raw`, whose escapes have been checked.
 pub(crate) fn encode(mut raw: &[u8], part: Part, out: &mut impl Sink) {
+    let slash = if part == Part::Path { b'/' } else { b'.' };
+    let mut reserved = Marked::new(raw, |bytes| !(unreserved(bytes) | same(bytes, slash)));
+    let len = raw.len();
     loop {
-        let plain = match part {
-            Part::Path => find_reserved_but_slash(raw, 0),
-            Part::Query => find_reserved(raw, 0),
-        };
-        let (plain, rest) = raw.split_at(plain);
-        out.write(plain);
+        let plain_end = reserved.at_or_after(len - raw.len());
+        let (plain, rest) = raw.split_at(plain_end - (len - raw.len()));
         raw = rest;
         match next_unit(&mut raw, part) {
-            Some(unit) => out.write(unit.as_bytes()),
-            None => return,
+            Some(unit) => out.write([plain, unit.as_bytes()]),
+            None => return out.write([plain]),
         }
     }
 }
@@ -74,7 +74,7 @@ pub(crate) fn encode(mut raw: &[u8], part: Part, out: &mut impl Sink) {
 pub(crate) fn encode_again(raw: &[u8], out: &mut impl Sink) {
     for &byte in raw {
         let unit = if is_unreserved(byte) { Unit::literal(byte) } else { Unit::escaped(byte) };
-        out.write(unit.as_bytes());
+        out.write([unit.as_bytes()]);
     }
 }
 

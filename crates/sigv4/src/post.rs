@@ -224,7 +224,7 @@ impl<'a> Fields<'a> {
 /// An upload form that says who signed it and is fit to be verified.
 #[derive(Clone)]
 pub struct SignedPost<'a> {
-    access_key_id: AccessKeyId,
+    access_key_id: AccessKeyId<'a>,
     scope: Scope<'a>,
     timestamp: Timestamp,
     expires_unix_seconds: i64,

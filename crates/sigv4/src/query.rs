@@ -1,6 +1,7 @@
 //! The query of a request target as name and value pairs, still encoded.
 
-use crate::bytes::{find, split};
+use crate::bytes::find;
+use crate::marked::split;
 use crate::percent;
 
 /// One `name=value` of a query, as it was sent; `name` alone has an empty value.

@@ -1,7 +1,8 @@
 //! `X-Amz-Region-Set`: the regions that a signature of Version 4A is good for.
 
-use crate::bytes::{split, trim};
+use crate::bytes::trim;
 use crate::denial::Denial;
+use crate::marked::split;
 use crate::mechanism::{Headers, Parameters};
 use crate::percent;
 

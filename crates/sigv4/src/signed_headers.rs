@@ -1,9 +1,13 @@
 //! `SignedHeaders`: which headers of the request the signature covers.
 
-use crate::bytes::{find, is_lower_token, is_plain_list, text};
+use wide::u8x16;
+
+use crate::bytes::{find, is_lower_token, same, text};
 use crate::denial::Denial;
 use crate::head::{HEADERS_MAX, Head};
+use crate::marked::Marked;
 use crate::mechanism::Mechanism;
+use crate::names::is_before;
 use crate::sink::Sink;
 use crate::spelling::Spelling;
 
@@ -24,58 +28,81 @@ pub(crate) struct SignedHeaders<'a> {
 }
 
 impl<'a> SignedHeaders<'a> {
+    /// A list of which nothing is found yet.
+    pub(crate) fn new(list: &'a [u8], mechanism: Mechanism) -> Self {
+        Self { list, mechanism, order: [0; HEADERS_MAX], order_len: 0 }
+    }
+
     /// Finds the listed headers in the request and makes sure that nothing is left out that must be signed.
     ///
     /// The list must be as AWS's documentation has it: lower-case names, sorted, each once, `host` among
     /// them and every `x-amz-*` header of the request too, and in OUTSCALE's spelling every `x-osc-*`. A listed header must be in the request: neither
     /// its absence nor a query parameter of its name stands for it.
-    pub(crate) fn resolve(
-        head: &Head<'a>,
-        list: &'a [u8],
-        mechanism: Mechanism,
-        spelling: Spelling,
-    ) -> Result<Self, Denial> {
-        let mut signed = Self { list, mechanism, order: [0; HEADERS_MAX], order_len: 0 };
-        let lines = Lines::of(head, spelling);
-        let mut is_signed = 0_u128;
+    pub(crate) fn resolve(&mut self, head: &Head<'a>, spelling: Spelling) -> Result<(), Denial> {
         let mut has_host = false;
-        let is_plain = is_plain_list(list);
         let mut previous: &[u8] = b"";
-        for (count, name) in names(list, mechanism).enumerate() {
-            let is_name = if is_plain { !name.is_empty() } else { is_lower_token(name) };
-            if !is_name || name <= previous || count == SIGNED_HEADERS_MAX {
-                return Err(mechanism.malformed_signed_headers(
-                    "expecting at most 100 lower-case header names, sorted and separated by ';'",
-                ));
-            }
-            let mut repeated = 0;
-            for index in lines.named(head, name) {
-                signed.order[signed.order_len] = index as u8 | repeated; // HEADERS_MAX is 128
-                signed.order_len += 1;
-                is_signed |= 1 << index;
-                repeated = REPEATED;
-            }
-            if repeated == 0 {
-                let what = format!("the header '{}' is not in the request", text(name));
-                return Err(mechanism.malformed_signed_headers(&what));
+        for name in names(self.list, self.mechanism) {
+            if !is_before(previous, name) || !self.find(head, name) {
+                return Err(self.refusal(previous, name));
             }
             has_host |= name == b"host";
             previous = name;
         }
-        if has_host && lines.own & !is_signed == 0 {
-            return Ok(signed);
+        // Each name has a line at least, so that most lists are seen to be short enough.
+        if self.order_len > SIGNED_HEADERS_MAX && self.names().count() > SIGNED_HEADERS_MAX {
+            return Err(self.malformed());
+        }
+        let mut is_signed = [false; HEADERS_MAX];
+        for line in &self.order[..self.order_len] {
+            is_signed[usize::from(line & !REPEATED)] = true;
         }
         let mut unsigned: Vec<String> = Vec::new();
         if !has_host {
             unsigned.push("host".to_owned());
         }
-        for index in ones(lines.own & !is_signed) {
-            let name = text(head.name(index)).to_ascii_lowercase();
-            if !unsigned.contains(&name) {
-                unsigned.push(name);
+        for (index, is_signed) in is_signed.iter().enumerate().take(head.tags().len()) {
+            let name = head.name(index);
+            if !is_signed && is_own(name, spelling) {
+                let name = text(name).to_ascii_lowercase();
+                if !unsigned.contains(&name) {
+                    unsigned.push(name);
+                }
             }
         }
+        if unsigned.is_empty() {
+            return Ok(());
+        }
         Err(Denial::headers_not_signed(unsigned.join(", ")))
+    }
+
+    /// Adds the lines of a name, which is behind all that were added; whether there are any. As a call, since the loop
+    /// over the names would have too few registers with it.
+    #[inline(never)]
+    fn find(&mut self, head: &Head<'a>, name: &[u8]) -> bool {
+        let before = self.order_len;
+        head.for_each_of(name, |index| {
+            let repeated = if self.order_len > before { REPEATED } else { 0 };
+            self.order[self.order_len] = index as u8 | repeated; // HEADERS_MAX is 128
+            self.order_len += 1;
+        });
+        self.order_len > before
+    }
+
+    /// Why a listed name is refused: as one that may not stand behind `previous`, or as one that the request has not.
+    #[cold]
+    fn refusal(&self, previous: &[u8], name: &[u8]) -> Denial {
+        let is_beyond = |before: usize| before >= SIGNED_HEADERS_MAX;
+        let too_many = self.names().position(|other| other == name).is_some_and(is_beyond);
+        if previous >= name || !is_lower_token(name) || too_many {
+            return self.malformed();
+        }
+        let what = format!("the header '{}' is not in the request", text(name));
+        self.mechanism.malformed_signed_headers(&what)
+    }
+
+    fn malformed(&self) -> Denial {
+        let what = "expecting at most 100 lower-case header names, sorted and separated by ';'";
+        self.mechanism.malformed_signed_headers(what)
     }
 
     /// The signed names, in lower case, sorted.
@@ -85,112 +112,65 @@ impl<'a> SignedHeaders<'a> {
 
     /// Writes the names with `;` between, which is the list as it was sent unless that is escaped.
     pub(crate) fn write_list(&self, out: &mut impl Sink) {
-        if find(self.list, 0, b'%') == self.list.len() {
-            return out.write(self.list);
+        if self.mechanism == Mechanism::Header || find(self.list, 0, b'%') == self.list.len() {
+            return out.write([self.list]);
         }
         for (index, name) in self.names().enumerate() {
-            if index > 0 {
-                out.push(b';');
-            }
-            out.write(name);
+            out.write([if index > 0 { b";" } else { b"" }, name]);
         }
     }
 
-    /// The signed header lines: position in the head, and whether the name is that of the line before.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, bool)> {
-        self.order[..self.order_len]
-            .iter()
-            .map(|line| (usize::from(line & !REPEATED), line & REPEATED != 0))
-    }
-}
-
-/// The header lines of a request, so that those of one name are found without looking at all.
-struct Lines {
-    /// The first line of each hash of a name, counted from 1; 0 if there is none.
-    first: [u8; HASHES],
-    /// The next line of the same hash, counted from 1; 0 if there is none.
-    next: [u8; HEADERS_MAX],
-    /// Lines that must be signed, each a bit.
-    own: u128,
-}
-
-const HASHES: usize = 32;
-
-impl Lines {
-    fn of(head: &Head<'_>, spelling: Spelling) -> Self {
-        let mut lines = Self { first: [0; HASHES], next: [0; HEADERS_MAX], own: 0 };
-        for index in (0..head.headers_len()).rev() {
-            let name = head.name(index);
-            let first = &mut lines.first[hash(name)];
-            lines.next[index] = *first;
-            *first = index as u8 + 1; // HEADERS_MAX is 128
-            if is_own(name, spelling) {
-                lines.own |= 1 << index;
+    /// The signed header lines: position in the head, and the name, unless that is the name of the line before.
+    pub(crate) fn lines(&self, head: &Head<'a>) -> impl Iterator<Item = (usize, Option<&'a [u8]>)> {
+        let mut rest = self.list;
+        self.order[..self.order_len].iter().map(move |line| {
+            let index = usize::from(line & !REPEATED);
+            if line & REPEATED != 0 {
+                return (index, None);
             }
-        }
-        lines
+            // In the list it is as long as in the head.
+            let (name, after) = rest.split_at_checked(head.name(index).len()).unwrap_or_default();
+            rest = match after {
+                [b'%', _, _, rest @ ..] | [_, rest @ ..] => rest,
+                [] => after,
+            };
+            (index, Some(name))
+        })
     }
-
-    /// The positions of the header lines with this name, which is given in lower case.
-    fn named(&self, head: &Head<'_>, name: &[u8]) -> impl Iterator<Item = usize> {
-        let mut line = self.first[hash(name)];
-        let of_hash = std::iter::from_fn(move || {
-            let index = usize::from(line).checked_sub(1)?;
-            line = self.next[index];
-            Some(index)
-        });
-        of_hash.filter(|index| head.name(*index).eq_ignore_ascii_case(name))
-    }
-}
-
-/// A number for a name, the same in either case.
-fn hash(name: &[u8]) -> usize {
-    let last = name.last().map_or(0, |byte| usize::from(byte | 0x20));
-    (name.len() * 7 + last) % HASHES
-}
-
-/// The positions of the ones, the lowest first.
-fn ones(mut mask: u128) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let index = (mask != 0).then(|| mask.trailing_zeros() as usize)?;
-        mask &= mask - 1;
-        Some(index)
-    })
 }
 
 /// Splits a list at `;`, in a query also at `%3B`. Any other escape there gives an empty name.
-#[inline]
-fn names(list: &[u8], mechanism: Mechanism) -> Names<'_> {
+#[inline(always)]
+fn names(list: &[u8], mechanism: Mechanism) -> Names<'_, impl Fn(u8x16) -> u8x16> {
     // In a header a percent sign is a byte of a name.
-    let has_escapes = mechanism == Mechanism::Query && find(list, 0, b'%') < list.len();
-    Names { rest: Some(list), has_escapes }
+    let escape = if mechanism == Mechanism::Query { b'%' } else { b';' };
+    let separators = Marked::new(list, move |bytes| same(bytes, b';') | same(bytes, escape));
+    Names { list, separators, start: Some(0) }
 }
 
-struct Names<'a> {
-    rest: Option<&'a [u8]>,
-    has_escapes: bool,
+struct Names<'a, M> {
+    list: &'a [u8],
+    separators: Marked<'a, M>,
+    start: Option<usize>,
 }
 
-impl<'a> Iterator for Names<'a> {
+impl<'a, M: Fn(u8x16) -> u8x16> Iterator for Names<'a, M> {
     type Item = &'a [u8];
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<&'a [u8]> {
-        let list = self.rest?;
-        let mut end = find(list, 0, b';');
-        if self.has_escapes {
-            end = find(&list[..end], 0, b'%');
-        }
-        let (name, after) = list.split_at(end);
-        self.rest = match after {
-            [b';', after @ ..] | [b'%', b'3', b'B' | b'b', after @ ..] => Some(after),
+        let start = self.start?;
+        let end = self.separators.at_or_after(start);
+        self.start = match self.list.get(end..)? {
+            [b';', ..] => Some(end + 1),
             [] => None,
+            [b'%', b'3', b'B' | b'b', ..] => Some(end + 3),
             [_, ..] => {
-                self.rest = None;
-                return Some(b"".as_slice());
+                self.start = None;
+                return Some(b"");
             }
         };
-        Some(name)
+        self.list.get(start..end)
     }
 }
 

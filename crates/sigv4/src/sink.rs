@@ -6,17 +6,13 @@ use crate::key::{SHA256_INITIAL, write_state};
 
 /// Where canonical text goes.
 pub(crate) trait Sink {
-    fn write(&mut self, piece: &[u8]);
-    fn push(&mut self, byte: u8);
+    /// Writes pieces one after the other.
+    fn write<const N: usize>(&mut self, pieces: [&[u8]; N]);
 }
 
 impl Sink for Vec<u8> {
-    fn write(&mut self, piece: &[u8]) {
-        self.extend_from_slice(piece);
-    }
-
-    fn push(&mut self, byte: u8) {
-        self.push(byte);
+    fn write<const N: usize>(&mut self, pieces: [&[u8]; N]) {
+        pieces.iter().for_each(|piece| self.extend_from_slice(piece));
     }
 }
 
@@ -34,24 +30,18 @@ pub(crate) struct BufferedSha256 {
 
 impl Sink for BufferedSha256 {
     #[inline(always)]
-    fn write(&mut self, piece: &[u8]) {
-        match self.blocks.as_flattened_mut()[self.len..].get_mut(..piece.len()) {
-            Some(free) => {
-                copy(piece, free);
-                self.len += piece.len();
+    fn write<const N: usize>(&mut self, pieces: [&[u8]; N]) {
+        let len = pieces.iter().map(|piece| piece.len()).sum();
+        match self.blocks.as_flattened_mut()[self.len..].get_mut(..len) {
+            Some(mut free) => {
+                for piece in pieces {
+                    let (now, later) = free.split_at_mut(piece.len());
+                    copy(piece, now);
+                    free = later;
+                }
+                self.len += len;
             }
-            None => self.write_over(piece),
-        }
-    }
-
-    #[inline(always)]
-    fn push(&mut self, byte: u8) {
-        match self.blocks.as_flattened_mut().get_mut(self.len) {
-            Some(free) => {
-                *free = byte;
-                self.len += 1;
-            }
-            None => self.write_over(&[byte]),
+            None => pieces.iter().for_each(|piece| self.write_over(piece)),
         }
     }
 }
@@ -83,9 +73,9 @@ impl BufferedSha256 {
     }
 
     /// The hash, of the padded message (FIPS 180-4 section 5.1.1).
-    pub(crate) fn finish(mut self) -> [u8; 32] {
+    pub(crate) fn finish(&mut self) -> [u8; 32] {
         let bits = (self.hashed + self.len as u64) * 8;
-        self.push(0x80);
+        self.write([&[0x80]]);
         if self.len > 64 * BLOCKS - 8 {
             self.blocks.as_flattened_mut()[self.len..].fill(0);
             self.hash(BLOCKS);
@@ -122,8 +112,10 @@ pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
         8..=16 => ends::<8>(from, to),
         17..=32 => ends::<16>(from, to),
         33..=64 => ends::<32>(from, to),
+        65..=128 => ends::<64>(from, to),
         4..=7 => ends::<4>(from, to),
         2..=3 => ends::<2>(from, to),
+        0..=1 => ends::<1>(from, to) | from.is_empty(),
         _ => false,
     };
     if !done {
@@ -146,8 +138,7 @@ mod tests {
             let (mut hash, mut text) = (BufferedSha256::new(), vec![]);
             for (at, len) in lens.into_iter().enumerate() {
                 let piece: Vec<u8> = (0..len).map(|i| (i * 7 + at) as u8 ^ seed).collect();
-                hash.write(&piece);
-                hash.push(seed);
+                hash.write([&piece, &[seed]]);
                 text.extend_from_slice(&piece);
                 text.push(seed);
             }
@@ -161,7 +152,7 @@ mod tests {
         for len in (0..200).chain(64 * BLOCKS - 80..64 * BLOCKS + 80) {
             let text: Vec<u8> = (0..len).map(|i| i as u8).collect();
             let mut hash = BufferedSha256::new();
-            text.iter().for_each(|byte| hash.push(*byte));
+            text.iter().for_each(|byte| hash.write([&[*byte]]));
             let expected: [u8; 32] = Sha256::digest(&text).into();
             assert_eq!(hash.finish(), expected, "{len}");
         }

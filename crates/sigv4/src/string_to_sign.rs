@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::bytes::{hex, split, unhex};
+use crate::bytes::{hex, unhex};
 use crate::credential::Scope;
 use crate::date::Timestamp;
 use crate::sink::copy;
@@ -29,24 +29,21 @@ impl StringToSign {
         scope: &Scope<'_>,
         canonical_request_sha256: &[u8; 32],
     ) -> Self {
-        let mut blocks = [[0; 64]; BLOCKS];
-        let out = blocks.as_flattened_mut();
-        let mut len = 0;
+        let mut made = Self { blocks: [[0; 64]; BLOCKS], len: 0 };
         // A scope bounds the length of its parts, so that this fits.
         let mut write = |piece: &[u8]| {
-            copy(piece, &mut out[len..len + piece.len()]);
-            len += piece.len();
+            copy(piece, &mut made.blocks.as_flattened_mut()[made.len..made.len + piece.len()]);
+            made.len += piece.len();
         };
         write(scope.algorithm().as_bytes());
         write(b"\n");
-        write(timestamp.as_str().as_bytes());
+        write(timestamp.as_bytes());
         write(b"\n");
         scope.write(&mut write);
         write(b"\n");
         write(&hex(canonical_request_sha256));
-        let mut string_to_sign = Self { blocks, len };
-        string_to_sign.pad();
-        string_to_sign
+        made.pad();
+        made
     }
 
     /// Takes apart a text in AWS's spelling that someone else made: its timestamp, its scope and the text as it is kept.
@@ -55,14 +52,13 @@ impl StringToSign {
     /// are the right ones is checked by [`Expected`](crate::Expected).
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<(Timestamp, Scope<'_>, Self)> {
-        let mut lines = split(text, b'\n');
-        let algorithm = lines.next()?;
-        let timestamp = Timestamp::parse(lines.next()?)?;
-        let scope = Scope::parse(lines.next()?)?;
-        unhex(lines.next()?)?;
-        if algorithm != Spelling::Aws4.algorithm().as_bytes() || lines.next().is_some() {
-            return None;
-        }
+        // All lines but that of the scope, which has no line break in it, are of one length.
+        let rest = text.strip_prefix(Spelling::Aws4.algorithm().as_bytes())?;
+        let (timestamp, rest) = rest.strip_prefix(b"\n")?.split_at_checked(16)?;
+        let (rest, sha256) = rest.strip_prefix(b"\n")?.split_last_chunk::<64>()?;
+        let timestamp = Timestamp::parse(timestamp)?;
+        let scope = Scope::parse(rest.strip_suffix(b"\n")?)?;
+        unhex(sha256)?;
         // Each line has but one spelling, so that the text is what would be written, and as long at most.
         let mut string_to_sign = Self { blocks: [[0; 64]; BLOCKS], len: text.len() };
         string_to_sign.blocks.as_flattened_mut()[..text.len()].copy_from_slice(text);

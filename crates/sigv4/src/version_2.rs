@@ -130,7 +130,7 @@ fn finish(
     query: Query<'_>,
     bucket: Option<&str>,
     date: &[u8],
-    access_key_id: AccessKeyId,
+    access_key_id: AccessKeyId<'_>,
     signature: &[u8],
     timestamp: Option<Timestamp>,
 ) -> Result<SignedVersion2, Denial> {
@@ -176,7 +176,7 @@ fn finish(
     query.write(&mut string_to_sign);
     signed_headers.sort();
     Ok(SignedVersion2 {
-        access_key_id,
+        access_key_id: access_key_id.to_owned(),
         string_to_sign,
         signature_text: text(signature),
         signature: BASE64.decode(signature).ok().and_then(|bytes| bytes.try_into().ok()),
@@ -190,7 +190,7 @@ fn finish(
 /// A request that says who signed it by Version 2 and is fit to be verified.
 #[derive(Clone)]
 pub struct SignedVersion2 {
-    access_key_id: AccessKeyId,
+    access_key_id: AccessKeyId<'static>,
     string_to_sign: Vec<u8>,
     signature_text: String,
     signature: Option<[u8; 20]>,

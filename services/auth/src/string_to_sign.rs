@@ -67,7 +67,7 @@ pub(crate) fn decide<A: From<Denied> + From<Denial>>(
     verified: impl FnOnce(&Claim<'_>, &Profile, u32, sigv4::Timestamp) -> A,
 ) -> Result<A, NoVerdict> {
     // All three come from the client: how long they are is its mistake, not the caller's.
-    let parsed = match &request.string_to_sign {
+    let parsed = &match &request.string_to_sign {
         text if text.len() <= STRING_TO_SIGN_BYTES_MAX => StringToSign::parse(text),
         _ => None,
     };
@@ -82,25 +82,25 @@ pub(crate) fn decide<A: From<Denied> + From<Denial>>(
         ..Expected::s3(&request.region, now.unix_ms.div_euclid(1000))
     };
     let in_time = |()| match request.expires_seconds {
-        None => expected.check_skew(timestamp),
+        None => expected.check_skew(*timestamp),
         Some(seconds) if seconds > EXPIRES_SECONDS_MAX => {
             let message = "X-Amz-Expires must be less than a week (in seconds)";
             Err(Denial::new(ErrorCode::AuthorizationQueryParametersError, message))
         }
-        Some(seconds) => expected.check_expiry(timestamp, seconds),
+        Some(seconds) => expected.check_expiry(*timestamp, seconds),
     };
     let mechanism = match request.expires_seconds {
         None => Mechanism::Header,
         Some(_) => Mechanism::Query,
     };
-    let checked = expected.check_scope(&scope, timestamp, mechanism);
+    let checked = expected.check_scope(scope, *timestamp, mechanism);
     if let Err(denial) = checked.and_then(in_time) {
         return Ok(denial.into());
     }
     let claim = Claim {
         access_key_id: &request.access_key_id,
-        scope,
-        signed: Signed::Text(&string_to_sign, &Signature::from_hex(request.signature.as_bytes())),
+        scope: *scope,
+        signed: Signed::Text(string_to_sign, &Signature::from_hex(request.signature.as_bytes())),
     };
     let mismatch = || {
         Denial::signature_does_not_match()
@@ -116,7 +116,7 @@ pub(crate) fn decide<A: From<Denied> + From<Denial>>(
     let judged = verify_claim(table, &claim, now, mismatch);
     Ok(match outcome::settle(&claim, judged, client)? {
         Outcome::Verified { profile, generation } => {
-            verified(&claim, &profile, generation, timestamp)
+            verified(&claim, &profile, generation, *timestamp)
         }
         Outcome::Denied(denied, failure) => {
             if let Some(failure) = failure {

@@ -1,10 +1,11 @@
 //! What a client may have meant to sign instead of what it sent: each is tried.
 
 use super::hint::{self, Hint};
-use crate::bytes::{split, text};
+use crate::bytes::text;
 use crate::canonical::{Path, write_normalised};
 use crate::expected::{Dialect, Expected};
 use crate::head::Head;
+use crate::marked::split;
 use crate::request::{SignedRequest, UNSIGNED_PAYLOAD, authenticate};
 
 /// More parameters than that are not left out one by one.

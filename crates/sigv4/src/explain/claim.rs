@@ -1,11 +1,12 @@
 //! What a request says of itself.
 
 use crate::authorization::Authorization;
-use crate::bytes::{split, text, trim};
+use crate::bytes::{text, trim};
 use crate::credential::Credential;
 use crate::date::{Date, Timestamp};
 use crate::expected::Expected;
 use crate::head::Head;
+use crate::marked::split;
 use crate::mechanism::{Authentication, Headers};
 use crate::percent;
 use crate::request;

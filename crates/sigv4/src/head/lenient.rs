@@ -23,8 +23,8 @@ impl<'a> Head<'a> {
         let mut filled = raw.to_vec();
         filled[target..end].iter_mut().filter(|byte| **byte == b' ').for_each(|byte| *byte = b'_');
         let parsed = Head::parse(&filled)?;
-        let Head { method, path, query, headers, headers_len, .. } = parsed;
-        Ok(Self { raw, method, path, query, headers, headers_len })
+        let Head { method, path, query, headers, headers_len, tags, .. } = parsed;
+        Ok(Self { raw, method, path, query, headers, headers_len, tags })
     }
 }
 

@@ -52,7 +52,7 @@ pub fn parse_version_2(
         Some(timestamp)
     };
     Ok(SignedVersion2 {
-        access_key_id,
+        access_key_id: access_key_id.to_owned(),
         string_to_sign: string_to_sign.to_vec(),
         signature_text: signature.to_owned(),
         signature: BASE64.decode(signature).ok().and_then(|bytes| bytes.try_into().ok()),

@@ -81,3 +81,12 @@ fn a_presigned_url_is_for_one_method_and_query() {
     let moved = with(&with(&raw, expires, ""), "a%20key?", &format!("a%20key?{}&", &expires[1..]));
     check_accepted(&moved);
 }
+
+#[test]
+fn an_access_key_id_may_be_escaped() {
+    check_accepted(&sign(&with(PRESIGNED, "AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPL%45")));
+    let raw = with(PRESIGNED, "AKIAIOSFODNN7EXAMPLE", "team%2f%41KIA");
+    let head = sigv4::Head::parse(raw.as_bytes()).unwrap();
+    let request = sigv4::authenticate(&head, &sigv4::Expected::s3("us-east-1", NOW)).unwrap();
+    assert_eq!(request.access_key_id(), "team/AKIA");
+}

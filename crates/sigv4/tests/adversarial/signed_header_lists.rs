@@ -57,3 +57,32 @@ fn a_signed_header_must_be_in_the_request_and_not_in_the_query() {
         "the SignedHeaders are mal-formed; the header 'host' is not in the request",
     );
 }
+
+#[test]
+fn as_many_lines_as_a_head_may_have_can_be_of_one_name_and_no_list_counts_them_twice() {
+    let host = "Host: s3.example.com\r\nAccept: */*\r\n";
+    let lines = |count: usize| with(GET, host, &format!("{host}{}", "A: 1\r\n".repeat(count)));
+    let signed = |list: &str, count| with(&lines(count), "=host;", &format!("={list};host;"));
+    check_accepted(&sign(&signed("a", 123)));
+    let what = "expecting at most 100 lower-case header names, sorted and separated by ';'";
+    check_malformed(&signed("a;a", 123), &format!("the SignedHeaders are mal-formed; {what}"));
+}
+
+#[test]
+fn a_hundred_names_are_signed_and_what_is_missing_is_told_up_to_there() {
+    let names = |count: usize| -> Vec<String> { (0..count).map(|n| format!("a{n:03}")).collect() };
+    let signed = |given: &[String], listed: &[String]| {
+        let raw = and(
+            GET,
+            &given.iter().map(|name| format!("{name}: 1")).collect::<Vec<_>>().join("\r\n"),
+        );
+        with(&raw, "=host;", &format!("={};host;", listed.join(";")))
+    };
+    check_accepted(&sign(&signed(&names(97), &names(97))));
+    let what = "the SignedHeaders are mal-formed; expecting at most 100 lower-case header names, sorted and \
+                separated by ';'";
+    check_malformed(&signed(&names(98), &names(98)), what);
+    check_malformed(&signed(&names(100), &names(101)), what);
+    let what = "the SignedHeaders are mal-formed; the header 'a099' is not in the request";
+    check_malformed(&signed(&names(99), &names(101)), what);
+}
