@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use measure::{Goal, Row, memory_bytes, ratios, take_turns, thread_cpu};
+use measure::{Goal, Row, memory_bytes, quantile, ratios, take_turns, thread_cpu};
 use read_model::{AccessKeyRecord, Change, SecretRecord, Table, UserRecord};
 use sigv4::DateKey;
 
@@ -45,6 +45,8 @@ struct Size {
     random: Row,
     hot: Row,
     written: Row,
+    tail: Row,
+    update: Row,
     insert: Row,
     lookup: Row,
     lookup_clock: Row,
@@ -69,6 +71,8 @@ const SIZES: [Size; 2] = [
         random: row("lookup-random-1m", "random look-up, 1M keys", " ns", TOLD),
         hot: row("lookup-hot-1m", "look-up of one key, 1M keys", " ns", TOLD),
         written: row("lookup-written-1m", "random look-up, 1,000 changes/s / none", " x", TOLD),
+        tail: row("lookup-tail-1m", "p99.9 of look-ups meanwhile (clock)", " ns", TOLD),
+        update: row("update-1m", "replacing an access key, 1M keys", " ns", TOLD),
         insert: row("growth-insert-1m", "longest insertion, up to 1M (CPU)", " ms", PAUSE),
         lookup: row("growth-lookup-1m", "longest look-up meanwhile (CPU)", " ms", PAUSE),
         lookup_clock: row("growth-clock-1m", "longest look-up meanwhile (clock)", " ms", TOLD),
@@ -88,6 +92,8 @@ const SIZES: [Size; 2] = [
         random: row("lookup-random-10m", "random look-up, 10M keys", " ns", TOLD),
         hot: row("lookup-hot-10m", "look-up of one key, 10M keys", " ns", TOLD),
         written: row("lookup-written-10m", "random look-up, 1,000 changes/s / none", " x", TOLD),
+        tail: row("lookup-tail-10m", "p99.9 of look-ups meanwhile (clock)", " ns", TOLD),
+        update: row("update-10m", "replacing an access key, 10M keys", " ns", TOLD),
         insert: row("growth-insert-10m", "longest insertion, up to 10M (CPU)", " ms", PAUSE),
         lookup: row("growth-lookup-10m", "longest look-up meanwhile (CPU)", " ms", PAUSE),
         lookup_clock: row("growth-clock-10m", "longest look-up meanwhile (clock)", " ms", TOLD),
@@ -118,9 +124,10 @@ fn main() {
 
 /// Runs each part that is asked for in a process of its own.
 fn run(size: &Size) {
+    let keys = vec![&size.bytes, &size.random, &size.hot, &size.written, &size.tail, &size.update];
     let growth = [&size.insert, &size.lookup, &size.lookup_clock];
     for (part, rows) in [
-        ("keys", vec![&size.bytes, &size.random, &size.hot, &size.written]),
+        ("keys", keys),
         ("users", vec![&size.bytes_with_user]),
         ("growth", [&growth[..], &[&size.control_memory, &size.control_read]].concat()),
     ] {
@@ -193,8 +200,30 @@ fn keys(size: &Size) {
                 taken.extend(times);
             }
         }
-        stop.store(true, Ordering::Release);
         tell(&size.written, &ratios(&written, &quiet));
+        let mut tails = vec![];
+        for _ in 0..rounds {
+            let time = |_| {
+                let (n, start) = (next(), Instant::now());
+                look(n);
+                start.elapsed().as_nanos() as f64
+            };
+            let times: Vec<_> = (0..20 * CALLS).map(time).collect();
+            tails.push(quantile(&times, 0.999));
+        }
+        tell(&size.tail, &tails);
+        stop.store(true, Ordering::Release);
+        let mut replace = || {
+            let n = next();
+            insert(&table, n, n / KEYS_OF_ONE_USER);
+        };
+        let mut make = || {
+            let n = next();
+            black_box((user(n / KEYS_OF_ONE_USER), key(n, n / KEYS_OF_ONE_USER)));
+        };
+        let [replaced, made] = take_turns(rounds, CALLS, [&mut replace, &mut make]);
+        let net = replaced.iter().zip(&made).map(|(replaced, made)| replaced - made);
+        tell(&size.update, &net.collect::<Vec<_>>());
     });
 }
 
@@ -211,7 +240,7 @@ fn users(size: &Size) {
 
 /// The longest insertion while a table grows from nothing, and the longest look-up meanwhile.
 fn growth(size: &Size) {
-    let before = memory_bytes("VmRSS");
+    let (before, started) = (memory_bytes("VmRSS"), Instant::now());
     let done = AtomicBool::new(false);
     let table = Table::new();
     insert(&table, 0, 0);
@@ -251,27 +280,29 @@ fn growth(size: &Size) {
     });
     // The table stays: its memory would not be new.
     let grown = memory_bytes("VmRSS") - before;
-    control(size, grown as usize / BLOCK);
+    control(size, grown as usize / BLOCK, started.elapsed());
     drop(black_box(table));
 }
 
 /// The same without a table: the longest filling of a block, and the longest reading of one meanwhile.
-fn control(size: &Size, blocks: usize) {
+fn control(size: &Size, blocks: usize, time: Duration) {
     let block = || Box::new(black_box([1_u8; BLOCK]));
     let known: Vec<_> = (0..BLOCKS_READ).map(|_| block()).collect();
-    let done = AtomicBool::new(false);
+    let end = Instant::now() + time;
+    // As long as the table took, since a guest is not run every now and then.
+    let read_to_the_end = || {
+        let (mut longest, mut n) = (Duration::ZERO, 0);
+        while Instant::now() < end {
+            n = (n + 7919) % BLOCKS_READ;
+            longest = longest.max(cpu_of(|| known[n][0]));
+        }
+        longest
+    };
     thread::scope(|scope| {
-        let reader = scope.spawn(|| {
-            let (mut longest, mut n) = (Duration::ZERO, 0);
-            while !done.load(Ordering::Acquire) {
-                n = (n + 7919) % BLOCKS_READ;
-                longest = longest.max(cpu_of(|| known[n][0]));
-            }
-            longest
-        });
+        let reader = scope.spawn(read_to_the_end);
         let mut filled = Vec::with_capacity(blocks);
         let longest = (0..blocks).map(|_| cpu_of(|| filled.push(block()))).max();
-        done.store(true, Ordering::Release);
+        read_to_the_end();
         tell(&size.control_memory, &[ms(longest.unwrap_or_default())]);
         tell(&size.control_read, &[ms(reader.join().expect("does not panic"))]);
     });

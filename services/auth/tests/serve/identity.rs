@@ -14,13 +14,14 @@ use rpc::{Callers, Role, ServerTls};
 use sigv4::{Date, DateKey, PrivateKey, verify_version_2};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 
 type Feed = Result<pb::WatchCredentialsResponse, Status>;
+type Messages = Box<dyn Iterator<Item = Message> + Send>;
 
 /// Clones are the same identity.
 #[derive(Clone, Default)]
@@ -33,8 +34,8 @@ pub(crate) struct FakeIdentity {
 
 #[derive(Default)]
 struct State {
-    /// What each watch begins with.
-    beginning: Vec<Message>,
+    /// Makes what each watch begins with.
+    beginning: Option<Arc<dyn Fn() -> Messages + Send + Sync>>,
     feeds: Vec<mpsc::UnboundedSender<Feed>>,
     /// Secrets by access key, for older days.
     secrets: HashMap<String, (u32, String)>,
@@ -68,7 +69,12 @@ impl FakeIdentity {
 
     /// Sets what the next watch begins with.
     pub(crate) fn begin_with(&self, messages: Vec<Message>) {
-        self.state().beginning = messages;
+        self.begin_with_all(move || Box::new(messages.clone().into_iter()));
+    }
+
+    /// Sets what makes that with which the next watch begins, when it begins: it may be more than fits in memory.
+    pub(crate) fn begin_with_all(&self, make: impl Fn() -> Messages + Send + Sync + 'static) {
+        self.state().beginning = Some(Arc::new(make));
     }
 
     /// Sends a message to everyone who watches.
@@ -148,13 +154,11 @@ impl CredentialFeedService for FakeIdentity {
         state.feeds.push(feed);
         let beginning = state.beginning.clone();
         drop(state);
-        let (begin, beginnings) = mpsc::channel(beginning.len().max(1));
-        for message in beginning {
-            let message = pb::WatchCredentialsResponse { message: Some(message) };
-            begin.try_send(Ok(message)).expect("has room");
-        }
+        let beginning = beginning.into_iter().flat_map(|make| make());
+        let beginning =
+            beginning.map(|message| Ok(pb::WatchCredentialsResponse { message: Some(message) }));
         self.watches.send_modify(|watched| *watched += 1);
-        let stream = ReceiverStream::new(beginnings).chain(UnboundedReceiverStream::new(changes));
+        let stream = tokio_stream::iter(beginning).chain(UnboundedReceiverStream::new(changes));
         Ok(Response::new(Box::pin(stream)))
     }
 
