@@ -13,6 +13,7 @@ use api::identity::v1::{
     DeleteAccessKeyRequest, GetAccessKeyRequest, LockUserRequest, UpdateAccessKeyRequest,
     UpdateAccountRequest, User,
 };
+use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderValue, Method};
 use prost_types::FieldMask;
 
@@ -34,6 +35,8 @@ fn case(name: impl Into<String>, request: Whole) -> Case {
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
+/// Of `X-Amz-Date`.
+const DATE: &str = "%Y%m%dT%H%M%SZ";
 /// Beside the keys that proxies like to change.
 const TARGETS: [&str; 3] = [
     "plain",
@@ -116,6 +119,18 @@ fn cases(endpoint: &str, keys: &Keys) -> Vec<Case> {
             let get = signed(Method::GET, &uri("key"), &keys.alice, time, "".into());
             cases.push(case(format!("GET {minutes} minutes off"), Whole::of(get)));
         }
+    }
+    // Whatever time it is: a letter that is changed below may be one of the date.
+    for minutes in [-24 * 60, -600, -61, -30, 10, 30, 600] {
+        let url = Whole::of(presigned(Method::GET, &uri("key"), &keys.alice, now, HOUR));
+        let date = DateTime::<Utc>::from(now).format(DATE).to_string();
+        let other = DateTime::<Utc>::from(now) + TimeDelta::minutes(minutes);
+        let target = url.target.replace(&date, &other.format(DATE).to_string());
+        assert_ne!(target, url.target);
+        cases.push(case(
+            format!("presigned, dated {minutes} minutes ahead"),
+            Whole { target, ..url },
+        ));
     }
     for (region, service) in [("eu-west-3", "s3"), ("us-east-1", "iam"), ("us-east-1", "S3")] {
         let get = scoped(&uri("key"), &keys.alice, now, (region, service));

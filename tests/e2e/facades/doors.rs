@@ -20,6 +20,7 @@ use api::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckRespons
 use api::rgw::auth::v1::auth_service_client::AuthServiceClient as FirstClient;
 use api::rgw::auth::v1::{AuthCode, AuthRequest};
 use bytes::Bytes;
+use chrono::{NaiveDateTime, Utc};
 use http::{HeaderMap, Method, Request};
 use http_body_util::Full;
 use prost::Message;
@@ -101,6 +102,9 @@ impl fmt::Display for Told {
     }
 }
 
+/// How far off a request may be dated.
+const SKEW_SECONDS_MAX: i64 = 900;
+
 /// Where it can be asked who signed a request, beside VerifySignature.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Door {
@@ -167,7 +171,8 @@ impl Doors {
             Door::EnvoyInBytes => self.envoy(in_bytes(request), request, expected).await,
             Door::EnvoyInText => self.envoy(in_text(request), request, expected).await,
             Door::StringToSign if has_text => self.string_to_sign(&signed, expected).await,
-            Door::Rgw if has_text => self.rgw(&signed, expected).await,
+            // Whether a presigned URL is in force it looks itself, and asks about no other.
+            Door::Rgw if has_text && signed.is_in_force() => self.rgw(&signed, expected).await,
             // What is presigned it takes for what it is not: it has no way to say so.
             Door::FirstRgw if has_text && signed.expires_seconds.is_none() => {
                 self.first(&signed, expected).await
@@ -351,6 +356,19 @@ impl<'a> Signed<'a> {
             string_to_sign: seen.string_to_sign,
             expires_seconds: pairs.get("Expires").and_then(|seconds| seconds.parse().ok()),
         }
+    }
+
+    /// Whether it is a presigned URL that is good now, or none.
+    fn is_in_force(&self) -> bool {
+        let Some(expires_seconds) = self.expires_seconds else { return true };
+        (-SKEW_SECONDS_MAX..i64::from(expires_seconds)).contains(&self.age_seconds())
+    }
+
+    /// How long ago it was signed, as far as the string to sign tells.
+    fn age_seconds(&self) -> i64 {
+        let date = self.string_to_sign.lines().nth(1).unwrap_or_default();
+        let date = NaiveDateTime::parse_from_str(date, super::DATE).expect("a time").and_utc();
+        (Utc::now() - date).num_seconds()
     }
 
     /// What RGW sends, which makes one of a presigned URL as well.
