@@ -50,6 +50,8 @@ const BENCHES: &[Bench] = &[
             "stream-string-cpu",
             "unknown-rate",
             "unknown-memory",
+            "overload-p99",
+            "overload-refused",
             "latency-p50",
             "latency-p99",
             KEYSTONE,

@@ -32,8 +32,9 @@ use std::time::{Duration, Instant};
 use api::auth::v1::stream_verify_signatures_request::Request as Asked;
 use api::auth::v1::verify_signature_response::Verdict;
 use api::auth::v1::{
-    StreamVerifySignaturesRequest, VerifySignatureRequest, VerifySignatureResponse,
-    VerifyStringToSignRequest, VerifyStringToSignResponse, verify_string_to_sign_response,
+    BatchVerifySignaturesRequest, StreamVerifySignaturesRequest, VerifySignatureRequest,
+    VerifySignatureResponse, VerifyStringToSignRequest, VerifyStringToSignResponse,
+    verify_string_to_sign_response,
 };
 use api::identity::v1::watch_credentials_response::Message as FeedMessage;
 use bytes::Bytes;
@@ -95,6 +96,14 @@ const UNKNOWN_RATE: Row =
     row("unknown-rate", "keys that nobody has asked for, a second", "/s", Goal::AtLeast(100_000.0));
 const UNKNOWN_MEMORY: Row =
     row("unknown-memory", "memory that auth grows by meanwhile, a key", " B", Goal::AtMost(1.0));
+const OVERLOAD_P99: Row = row(
+    "overload-p99",
+    "p99 of calls that are admitted, of four times as many as are taken on / of as many",
+    " x",
+    Goal::AtMost(2.0),
+);
+const OVERLOAD_REFUSED: Row =
+    row("overload-refused", "calls that are refused meanwhile", " %", Goal::Told);
 
 const PEER_KEYSTONE: Row = row(
     "peer-keystone",
@@ -109,10 +118,18 @@ const CONNECTIONS: usize = 4;
 /// Of Keystone, in a round.
 const QUESTIONS: u32 = 200;
 const IN_FLIGHT: usize = 32;
+/// As many calls as auth takes on at once, on each processor that there is.
+const TAKEN_ON_PER_PROCESSOR: usize = 1024;
+const OVERLOAD_CONNECTIONS: usize = 64;
+/// Of a batch, so that a call takes the server longer than the load.
+const OVERLOAD_BATCH: usize = 16;
+/// After which who was refused comes back.
+const RETRY: Duration = Duration::from_millis(500);
 /// Messages of one stream that are not answered yet.
 const STREAM_IN_FLIGHT: u64 = 256;
 const VERIFY: &str = "/claviger.auth.v1.AuthService/VerifySignature";
 const STREAM: &str = "/claviger.auth.v1.AuthService/StreamVerifySignatures";
+const BATCH: &str = "/claviger.auth.v1.AuthService/BatchVerifySignatures";
 const STRING: &str = "/claviger.auth.v1.AuthService/VerifyStringToSign";
 const ECHO: &str = "/claviger.bench.v1.EchoService/Echo";
 
@@ -369,6 +386,30 @@ async fn measure(mut server: Server) {
         let keys = unknown.rates.iter().sum::<f64>() * seconds as f64;
         tell(&UNKNOWN_RATE, &unknown.rates);
         tell(&UNKNOWN_MEMORY, &[grown / keys]);
+    }
+    if OVERLOAD_P99.is_wanted() || OVERLOAD_REFUSED.is_wanted() {
+        let requests = vec![both.signature.clone(); OVERLOAD_BATCH];
+        let message = framed(&BatchVerifySignaturesRequest { requests });
+        let client = Client::connect(auth, BATCH, SERVICE_TOKEN, OVERLOAD_CONNECTIONS).await;
+        let client = Arc::new(client);
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let taken_on = TAKEN_ON_PER_PROCESSOR * processors;
+        let (mut p99, mut refused) = ([vec![], vec![]], vec![]);
+        for _ in 0..rounds {
+            for (taken, times) in p99.iter_mut().zip([1, 4]) {
+                let in_flight = times * taken_on / OVERLOAD_CONNECTIONS;
+                let time = Duration::from_secs(seconds);
+                let (answered, count) = client.insist(&message, in_flight, time, RETRY).await;
+                taken.push(quantile(&answered, 0.99));
+                if times > 1 {
+                    refused.push(100.0 * count as f64 / (count + answered.len()) as f64);
+                }
+            }
+        }
+        let [as_many, more] = [&p99[0], &p99[1]].map(|all| quantile(all, 0.5));
+        eprintln!("p99 of as many as are taken on {as_many:.0} ms, of four times {more:.0} ms");
+        tell(&OVERLOAD_P99, &ratios(&p99[1], &p99[0]));
+        tell(&OVERLOAD_REFUSED, &refused);
     }
     if P50.is_wanted() {
         let mut p50 = [vec![], vec![]];

@@ -3,9 +3,9 @@
 mod written;
 
 use api::auth::v1::{
-    Denied, Detail, ExplainSignatureResponse, PayloadMode, Principal, Scope, SignatureAlgorithm,
-    Verified, VerifySignatureResponse, VerifyStringToSignResponse, explain_signature_response,
-    verify_signature_response, verify_string_to_sign_response,
+    Denied, Detail, PayloadMode, Principal, Scope, SignatureAlgorithm, Verified,
+    VerifySignatureResponse, VerifyStringToSignResponse, verify_signature_response,
+    verify_string_to_sign_response,
 };
 use prost::Message;
 use prost_types::Timestamp;
@@ -16,9 +16,16 @@ use uuid::Uuid;
 
 pub(crate) use written::Written;
 
-use crate::explain::Explained;
 use crate::lockout::LockedOut;
-use crate::verifier::Reached;
+
+/// An answer, and how the read model stood.
+pub(crate) struct Reached<A> {
+    pub(crate) answer: A,
+    /// Everything up to here had been applied.
+    pub(crate) position: u64,
+    /// Time since identity was last heard.
+    pub(crate) staleness_ms: u64,
+}
 
 /// A verdict, whatever it is asked by.
 pub(crate) enum Verdict<V = Verified> {
@@ -185,24 +192,6 @@ pub(crate) fn string_to_sign(reached: Reached<Verdict>) -> VerifyStringToSignRes
         Verdict::Denied(denied) => Told::Denied(denied),
     });
     VerifyStringToSignResponse { verdict, position, staleness_ms }
-}
-
-/// The answer to ExplainSignature.
-pub(crate) fn explanation(reached: Reached<Explained>) -> ExplainSignatureResponse {
-    use explain_signature_response::Verdict as Told;
-    let Reached { answer, position, staleness_ms } = reached;
-    let verdict = Some(match answer.verdict {
-        Verdict::Verified(verified) => Told::Verified(verified),
-        Verdict::Denied(denied) => Told::Denied(denied),
-    });
-    ExplainSignatureResponse {
-        verdict,
-        position,
-        staleness_ms,
-        canonical_request: answer.canonical_request,
-        string_to_sign: answer.string_to_sign,
-        hints: answer.hints,
-    }
 }
 
 /// A status as it stands in a message.

@@ -1,12 +1,15 @@
 //! `ExplainSignature`: how a verdict is reached, and what to look at first if the signature is wrong.
 
 use api::auth::v1::verify_signature_request::Request as RequestForm;
-use api::auth::v1::{PostForm, Verified, VerifySignatureRequest};
+use api::auth::v1::{
+    ExplainSignatureResponse, PostForm, Verified, VerifySignatureRequest,
+    explain_signature_response,
+};
 use read_model::Table;
 use sigv4::explain::{Explanation, explain as explain_head};
 use sigv4::{Denial, Expected, Head, SignedRequest, SignedVersion2, authenticate};
 
-use crate::answer::{Facts, Tell, Verdict};
+use crate::answer::{Facts, Reached, Tell, Verdict};
 use crate::post_form;
 use crate::request::{Judgement, check, for_each_host};
 use crate::status::Error;
@@ -38,6 +41,24 @@ impl Explained {
             string_to_sign: text.unwrap_or_default().into_owned(),
             hints: explanation.hints.iter().map(ToString::to_string).collect(),
         }
+    }
+}
+
+/// The answer to ExplainSignature.
+pub(crate) fn told(reached: Reached<Explained>) -> ExplainSignatureResponse {
+    use explain_signature_response::Verdict as Told;
+    let Reached { answer, position, staleness_ms } = reached;
+    let verdict = Some(match answer.verdict {
+        Verdict::Verified(verified) => Told::Verified(verified),
+        Verdict::Denied(denied) => Told::Denied(denied),
+    });
+    ExplainSignatureResponse {
+        verdict,
+        position,
+        staleness_ms,
+        canonical_request: answer.canonical_request,
+        string_to_sign: answer.string_to_sign,
+        hints: answer.hints,
     }
 }
 

@@ -9,11 +9,11 @@ use api::auth::v1::{
 };
 use tonic::Status;
 
-use crate::answer::{self, Verdict};
+use crate::answer::{self, Reached, Verdict};
 use crate::metrics::Metrics;
 use crate::signing_key::SigningKeyOf;
 use crate::status::Error;
-use crate::verifier::{Question, Reached, Verifier};
+use crate::verifier::{Question, Verifier};
 
 /// Answers what AuthService answers, without gRPC. Clones are the same.
 #[derive(Clone)]

@@ -6,12 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use read_model::{ReadModel, position};
 use telemetry::KeyValue;
 
-use crate::answer::Verdict;
+use crate::answer::{Reached, Verdict};
 use crate::clock::Clock;
 use crate::lockout::Lockouts;
 use crate::status::Error;
 use crate::uses::Uses;
-use crate::verifier::Reached;
 
 /// Every outcome there is, `other` for those that are not known here.
 const OUTCOMES: [&str; 28] = [

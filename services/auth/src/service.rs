@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::answer;
-use crate::explain::Explain;
+use crate::explain::{self, Explain};
 use crate::handle::Handle;
 use crate::stream::Answers;
 
@@ -96,7 +96,7 @@ impl AuthService for Service {
             return Err(api::invalid_field("request", "must be given"));
         };
         let reached = self.handle.verifier.answer(&Explain(request)).await?;
-        Ok(Response::new(answer::explanation(reached)))
+        Ok(Response::new(explain::told(reached)))
     }
 }
 

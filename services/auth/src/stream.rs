@@ -18,10 +18,10 @@ use tokio::task::coop;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Code, Status, Streaming};
 
-use crate::answer::{self, Verdict};
+use crate::answer::{self, Reached, Verdict};
 use crate::metrics::Metrics;
 use crate::status::Error;
-use crate::verifier::{NoVerdict, Question, Reached, Verifier};
+use crate::verifier::{NoVerdict, Question, Verifier};
 
 /// This many requests of one call may wait; then no more are read.
 const WAITING_MAX: usize = 1024;

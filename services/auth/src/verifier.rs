@@ -8,6 +8,7 @@ use sigv4::Denial;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use crate::answer::Reached;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::on_demand::{Fetched, OnDemand, Told};
@@ -53,15 +54,6 @@ pub(crate) struct Look<'a> {
     pub(crate) now: Now,
     /// What identity has said of the very signature that is asked about.
     pub(crate) told: Option<Told>,
-}
-
-/// An answer, and how the read model stood.
-pub(crate) struct Reached<A> {
-    pub(crate) answer: A,
-    /// Everything up to here had been applied.
-    pub(crate) position: u64,
-    /// Time since identity was last heard.
-    pub(crate) staleness_ms: u64,
 }
 
 /// Why one look at the read model gave no verdict.

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 /// Of each message: whether it is compressed, and its length.
 const PREFIX_BYTES: usize = 5;
+const RESOURCE_EXHAUSTED: &str = "8";
 const WINDOW_BYTES: u32 = 1 << 24;
 
 /// Calls of one method with one message, or with one message after the other on a stream.
@@ -62,9 +63,23 @@ impl Client {
     /// # Panics
     /// If the status is not OK.
     pub async fn call(&self, connection: &SendRequest<Bytes>, message: Bytes) -> Bytes {
+        self.try_call(connection, message).await.expect("is answered")
+    }
+
+    /// Calls once and gives the answer, without its prefix; or the status that stands in the head, as that of
+    /// what is refused does.
+    async fn try_call(
+        &self,
+        connection: &SendRequest<Bytes>,
+        message: Bytes,
+    ) -> Result<Bytes, String> {
         let (answer, mut requests) = self.begin(connection).await;
         requests.send_data(message, true).expect("is open");
-        let mut body = answer.await.expect("answers").into_body();
+        let answer = answer.await.expect("answers");
+        if let Some(status) = answer.headers().get("grpc-status") {
+            return Err(status.to_str().expect("is a number").to_owned());
+        }
+        let mut body = answer.into_body();
         let mut message = BytesMut::new();
         while let Some(data) = body.data().await {
             let data = data.expect("goes on");
@@ -73,7 +88,7 @@ impl Client {
         }
         let trailers = body.trailers().await.expect("goes on").unwrap_or_default();
         assert_eq!(trailers.get("grpc-status").map(|status| status.as_bytes()), Some(&b"0"[..]));
-        message.freeze().slice(PREFIX_BYTES..)
+        Ok(message.freeze().slice(PREFIX_BYTES..))
     }
 
     async fn begin(&self, connection: &SendRequest<Bytes>) -> (ResponseFuture, SendStream<Bytes>) {
@@ -100,6 +115,45 @@ impl Client {
         }
         tasks.join_all().await;
         calls.load(Ordering::Relaxed)
+    }
+
+    /// Calls for so long, so many at a time on each connection; who is refused because they are too many comes back
+    /// after `pause`. Milliseconds of calls that were answered, and how many were refused.
+    ///
+    /// # Panics
+    /// If one is refused for another reason.
+    pub async fn insist(
+        self: &Arc<Self>,
+        message: &Bytes,
+        in_flight: usize,
+        time: Duration,
+        pause: Duration,
+    ) -> (Vec<f64>, usize) {
+        let (end, mut tasks) = (Instant::now() + time, JoinSet::new());
+        for connection in 0..self.connections.len() {
+            for _ in 0..in_flight {
+                let (client, message) = (Arc::clone(self), message.clone());
+                tasks.spawn(async move {
+                    let (mut times, mut refused) = (vec![], 0);
+                    while Instant::now() < end {
+                        let connection = &client.connections[connection];
+                        let start = Instant::now();
+                        match client.try_call(connection, message.clone()).await {
+                            Ok(_) => times.push(start.elapsed().as_secs_f64() * 1e3),
+                            Err(status) => {
+                                assert_eq!(status, RESOURCE_EXHAUSTED);
+                                refused += 1;
+                                tokio::time::sleep(pause).await;
+                            }
+                        }
+                    }
+                    (times, refused)
+                });
+            }
+        }
+        let all = tasks.join_all().await;
+        let refused = all.iter().map(|(_, refused)| refused).sum();
+        (all.into_iter().flat_map(|(times, _)| times).collect(), refused)
     }
 
     /// Sends on one stream of each connection for so long, with so many messages unanswered at a time;

@@ -9,8 +9,7 @@ use read_model::Profile;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-use super::{Facts, Tell, Verdict};
-use crate::verifier::Reached;
+use super::{Facts, Reached, Tell, Verdict};
 
 /// Room for what stands before the fields: gRPC's prefix of 5 bytes, and tag and length of the verdict.
 const ROOM_BYTES: usize = 16;

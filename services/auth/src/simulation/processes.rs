@@ -27,14 +27,14 @@ use turmoil::net::{TcpListener, TcpStream};
 
 use super::log::{self, Log, NOW_MS, Random};
 use super::{HARD_STALENESS, IDENTITY, Outcome};
-use crate::answer::Verdict;
+use crate::answer::{Reached, Verdict};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::lockout::Lockouts;
 use crate::on_demand::OnDemand;
 use crate::outcome::Kept;
 use crate::status::Error;
-use crate::verifier::{Reached, Verifier};
+use crate::verifier::Verifier;
 use crate::{feed, uses};
 
 const PORT: u16 = 7110;
