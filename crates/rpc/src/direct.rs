@@ -20,8 +20,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body::Frame;
 use pin_project_lite::pin_project;
-use prost::Message;
-use prost::bytes::{BufMut, Bytes};
+use prost::bytes::Bytes;
 use tonic::body::Body;
 use tower::{BoxError, Layer, Service};
 
@@ -36,23 +35,13 @@ const IDENTITY: &[u8] = b"identity";
 
 /// A method with one message each way that often has its answer at once.
 pub trait Direct: Send + Sync + 'static {
-    /// The answer to a message, made by [`framed`] or [`framed_in`]. None if there is none yet, or if it is an error: the
+    /// The answer to a message, made by [`framed`]. None if there is none yet, or if it is an error: the
     /// service of the same name will be asked, so that nothing may have been done.
     fn answer(&self, message: Bytes) -> Option<Bytes>;
 }
 
-/// An answer as it is sent.
-pub fn framed(answer: &impl Message) -> Option<Bytes> {
-    let length = answer.encoded_len();
-    let mut framed = Vec::with_capacity(PREFIX_BYTES + length);
-    framed.put_u8(0);
-    framed.put_u32(u32::try_from(length).ok()?);
-    answer.encode_raw(&mut framed);
-    Some(framed.into())
-}
-
 /// An answer as it is sent, of a message that begins at `start` in `bytes`: the five before must be free.
-pub fn framed_in(mut bytes: Vec<u8>, start: usize) -> Option<Bytes> {
+pub fn framed(mut bytes: Vec<u8>, start: usize) -> Option<Bytes> {
     let length = u32::try_from(bytes.len().checked_sub(start)?).ok()?;
     let begin = start.checked_sub(PREFIX_BYTES)?;
     bytes[begin] = 0;

@@ -19,7 +19,7 @@ pub use audit::{AuditTrail, Audited};
 pub use callers::{Caller, Callers, Guard, Identify, Known, KnownBy, Role, check_apart};
 pub use certified_name::{CertifiedName, InvalidCertifiedName};
 pub use client::{Channel, Target, channel};
-pub use direct::{Direct, DirectMethods, framed, framed_in};
+pub use direct::{Direct, DirectMethods, framed};
 pub use incoming::Peer;
 pub use malformed::{Malformed, or_malformed};
 pub use server::{Server, routes};

@@ -21,8 +21,8 @@ const MALFORMED: [(Code, &str); 4] = [
 /// or is too long. tonic answers INTERNAL, as if the server were to blame, or OUT_OF_RANGE, and no
 /// reason with it.
 ///
-/// Stands for requests of one message: who reads a stream of them asks [`or_malformed`]. A compressed message
-/// that nobody announced stays INTERNAL, as gRPC has it.
+/// Stands for requests of one message: who reads a stream of them asks [`or_malformed`]. A compressed
+/// message that nobody announced stays INTERNAL, as gRPC has it.
 #[derive(Clone, Debug)]
 pub struct Malformed<S>(S);
 

@@ -37,8 +37,8 @@ pub struct Telemetry {
 /// Starts logs, metrics and traces for the whole process; call it once, first, inside the tokio runtime.
 ///
 /// Logs go to stderr: text on a terminal, else JSON, or as `CLAVIGER_LOG_FORMAT` (`text`, `json`) says, without
-/// colour if `NO_COLOR` is set, filtered by `RUST_LOG` (default `info`; a release build has nothing below `debug`). Traces and metrics are pushed over OTLP,
-/// by gRPC, only if `OTEL_EXPORTER_OTLP_ENDPOINT` or its kin ask for it. `OTEL_SERVICE_NAME` and
+/// colour if `NO_COLOR` is set, filtered by `RUST_LOG` (default `info`; a release build has nothing below `debug`).
+/// Traces and metrics are pushed over OTLP, by gRPC, only if `OTEL_EXPORTER_OTLP_ENDPOINT` or its kin ask for it. `OTEL_SERVICE_NAME` and
 /// `OTEL_RESOURCE_ATTRIBUTES` go before `service_name`; a sampler is set by `OTEL_TRACES_SAMPLER`.
 ///
 /// # Errors

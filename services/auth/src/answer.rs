@@ -80,7 +80,7 @@ pub(crate) trait Tell: From<Verified> {
     fn tell(facts: &Facts<'_>) -> Self;
 }
 
-/// What there is to tell of a signature by a shared key that is right.
+/// What there is to tell of a signature that is right.
 pub(crate) struct Facts<'a> {
     pub(crate) profile: &'a Profile,
     pub(crate) access_key_id: &'a str,

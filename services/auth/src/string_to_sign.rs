@@ -39,7 +39,7 @@ impl<V: Tell> Question<Verdict<V>> for VerifyStringToSignRequest {
                 scope: &claim.scope,
                 request: None,
                 presigned: self.expires_seconds.is_some(),
-                signature: Some(Signature::from_hex(self.signature.as_bytes())),
+                signature: claim.signature().copied(),
                 timestamp,
                 host_candidate: "",
             }))

@@ -14,7 +14,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::available_parallelism;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api::auth::v1::auth_service_client::AuthServiceClient;
 use api::auth::v1::verification_result::Result as Told;
@@ -187,7 +187,7 @@ async fn watch_health(channel: Channel, over: Arc<AtomicBool>) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_much_is_refused_at_once_and_leaves_no_trace() {
-    let lines = Lines::default();
+    let (lines, begun) = (Lines::default(), Instant::now());
     let writer = lines.clone();
     tracing_subscriber::fmt()
         .with_max_level(tracing::level_filters::LevelFilter::INFO)
@@ -242,7 +242,9 @@ async fn what_is_too_much_is_refused_at_once_and_leaves_no_trace() {
     assert_eq!(auth.ask(&signed(ID, SECRET), 10).await, Ok(1));
     assert!(health.await.expect("was well all the time") > 0);
     let logged = lines.text();
-    assert_eq!(logged.matches("calls are refused").count(), 1, "{logged}");
+    // Said at once, and then once a minute: it may take longer than that here.
+    let said = logged.matches("calls are refused").count() as u64;
+    assert!((1..=1 + begun.elapsed().as_secs() / 60).contains(&said), "{said}: {logged}");
     assert!(lines.0.0.load(Ordering::SeqCst) < 16, "{logged}");
     assert!(!logged.contains("AKIA"), "{logged}");
 }

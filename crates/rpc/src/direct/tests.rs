@@ -6,6 +6,7 @@ use futures::channel::mpsc;
 use futures::{FutureExt, SinkExt, StreamExt, stream};
 use http_body_util::{BodyExt, Full, StreamBody};
 use proptest::prelude::*;
+use prost::Message;
 use tonic::Status;
 use tonic::service::interceptor::InterceptedService;
 use tonic::service::{Routes, RoutesBuilder};
@@ -34,7 +35,8 @@ impl Direct for Well {
         let request = HealthCheckRequest::decode(message).ok()?;
         request.service.is_empty().then_some(())?;
         self.0.fetch_add(1, Ordering::Relaxed);
-        framed(&HealthCheckResponse { status: ServingStatus::Serving.into() })
+        let answer = HealthCheckResponse { status: ServingStatus::Serving.into() };
+        framed([vec![0; 8], answer.encode_to_vec()].concat(), 8)
     }
 }
 
@@ -115,7 +117,9 @@ fn data(bytes: &[u8]) -> Frames {
 
 /// A message about a service, with its prefix.
 fn message(service: &str) -> Vec<u8> {
-    framed(&HealthCheckRequest { service: service.into() }).expect("is short").to_vec()
+    let request = HealthCheckRequest { service: service.into() }.encode_to_vec();
+    let length = u32::try_from(request.len()).expect("is short").to_be_bytes();
+    [&[0], &length[..], &request].concat()
 }
 
 fn all(frames: impl IntoIterator<Item = Frames>) -> Frames {

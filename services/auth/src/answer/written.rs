@@ -1,7 +1,7 @@
 //! A verdict as it is sent, without the message in between, each of whose texts would be an allocation. Whoever
 //! reads it finds the message.
 
-use api::auth::v1::{Denied, Verified};
+use api::auth::v1::Verified;
 use prost::Message;
 use prost::bytes::Bytes;
 use prost::encoding::{WireType, encode_key, encode_varint};
@@ -21,9 +21,7 @@ pub(crate) struct Written(Fields);
 
 impl From<Verified> for Written {
     fn from(verified: Verified) -> Self {
-        let mut fields = Fields::with_room();
-        verified.encode_raw(&mut fields.0);
-        Self(fields)
+        Self(Fields::of(&verified))
     }
 }
 
@@ -83,7 +81,7 @@ impl Reached<Verdict<Written>> {
         fields.0[start..ROOM_BYTES].copy_from_slice(&begin);
         fields.number(3, position);
         fields.number(4, staleness_ms);
-        rpc::framed_in(fields.0, start)
+        rpc::framed(fields.0, start)
     }
 }
 
@@ -98,9 +96,9 @@ impl Fields {
         Self(bytes)
     }
 
-    fn of(denied: &Denied) -> Self {
+    fn of(message: &impl Message) -> Self {
         let mut fields = Self::with_room();
-        denied.encode_raw(&mut fields.0);
+        message.encode_raw(&mut fields.0);
         fields
     }
 
@@ -219,7 +217,9 @@ mod tests {
     /// Byte for byte.
     fn is_framed(written: Reached<Verdict<Written>>, message: &VerifySignatureResponse) {
         let framed = written.framed().expect("is short");
-        assert_eq!(Some(framed.clone()), rpc::framed(message), "{message:?}");
+        let expected = message.encode_to_vec();
+        let length = u32::try_from(expected.len()).expect("is short").to_be_bytes();
+        assert_eq!(framed, [&[0], &length[..], &expected].concat(), "{message:?}");
         assert_eq!(&VerifySignatureResponse::decode(framed.slice(5..)).expect("decodes"), message);
     }
 

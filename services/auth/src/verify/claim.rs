@@ -89,6 +89,14 @@ impl Signed<'_> {
 }
 
 impl<'a> Claim<'a> {
+    /// The signature of a string to sign, if a signing key may have made it.
+    pub(crate) fn signature(&self) -> Option<&'a Signature> {
+        match self.signed {
+            Signed::Text(_, signature) => Some(signature),
+            Signed::Asymmetric(..) | Signed::Form(_) | Signed::Version2(..) => None,
+        }
+    }
+
     /// The claim that a request makes; `string_to_sign` is its own, which is made once.
     pub(crate) fn of(request: &'a SignedRequest<'_>, string_to_sign: &'a StringToSign) -> Self {
         Self {
